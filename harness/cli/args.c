@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum {
+	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
+	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_KERNEL, OPT_MODULES,
+	OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_TIMINGS, OPT_HELP,
+};
+
+struct option_row {
+	const char *name;
+	int value;
+	char letter;		/* 0: none */
+	const char *argument;	/* NULL: none; its name in the help */
+	unsigned int commands;	/* enum args_for */
+	const char *help;
+};
+
+#define ANY (ARGS_LIST | ARGS_RUN | ARGS_LAB)
+#define RUNS (ARGS_RUN | ARGS_LAB)
+
+static const struct option_row rows[] = {
+	{ "suite", OPT_SUITE, 's', "AREA", ANY, "only tests of this area (ioctl, mmu, ...)" },
+	{ "shard", OPT_SHARD, 0, "K/N", ANY, "the K-th of N parts of the selection, stable by test name" },
+	{ "target", OPT_TARGET, 0, "NAME", ANY & ~ARGS_LAB, "what answers the system calls: kvm" },
+	{ "jobs", 'j', 'j', "N", RUNS, "tests at once (default 1)" },
+	{ "timeout", OPT_TIMEOUT, 't', "SECONDS", RUNS, "for one test (default 10; in a lab 20)" },
+	{ "seed", OPT_SEED, 0, "N", RUNS, "replay a run's randomness" },
+	{ "repeat", OPT_REPEAT, 0, "N", RUNS, "run the selection N times" },
+	{ "shuffle", OPT_SHUFFLE, 0, NULL, RUNS, "in an order drawn from the seed" },
+	{ "fail-fast", OPT_FAIL_FAST, 0, NULL, RUNS, "start nothing after the first FAIL or ERROR" },
+	{ "tap", OPT_TAP, 0, NULL, RUNS, "TAP 14 on standard output" },
+	{ "junit", OPT_JUNIT, 0, "FILE", RUNS, "write JUnit XML" },
+	{ "json", OPT_JSON, 0, "FILE", RUNS, "append JSON lines (reports/schema.md)" },
+	{ "verbose", 'v', 'v', NULL, RUNS, "name passed and skipped tests too" },
+	{ "guest", OPT_GUEST, 0, "FILE.elf", ARGS_RUN, "run this guest instead of tests and print its exits" },
+	{ "mode", OPT_MODE, 0, "MODE", ARGS_RUN, "its mode: real16 prot32 page32 pae32 long64 la57" },
+	{ "entry", OPT_ENTRY, 0, "SYMBOL", ARGS_RUN, "where it starts (default: the ELF's entry)" },
+	{ "max-exits", OPT_MAX_EXITS, 0, "N", ARGS_RUN, "end it after N exits (default 1000)" },
+	{ "as-given", OPT_AS_GIVEN, 0, NULL, ARGS_RUN, "names are whole names, run in this order" },
+	{ "kernel", OPT_KERNEL, 0, "IMAGE", ARGS_LAB, "kernel under test (default: newest Debian linux-image)" },
+	{ "modules", OPT_MODULES, 0, "DIR", ARGS_LAB, "its lib/modules/VERSION folder" },
+	{ "cpu", OPT_CPU, 0, "MODEL", ARGS_LAB, "the emulator's CPU model" },
+	{ "smp", OPT_SMP, 0, "N", ARGS_LAB, "the lab's CPUs" },
+	{ "mem", OPT_MEM, 0, "MIB", ARGS_LAB, "the lab's memory" },
+	{ "param", OPT_PARAM, 0, "MODULE.NAME=VALUE", ARGS_LAB, "module parameter; may be given several times" },
+	{ "append", OPT_APPEND, 0, "WORDS", ARGS_LAB, "more kernel command line" },
+	{ "console", OPT_CONSOLE, 0, "FILE", ARGS_LAB, "the kernel's console (default vmassay-LAB.console)" },
+	{ "boots", OPT_BOOTS, 0, "N", ARGS_LAB, "boot again up to N times when the lab dies (default 5)" },
+	{ "timings", OPT_TIMINGS, 0, NULL, ARGS_LAB, "say how long the boot took" },
+	{ "help", OPT_HELP, 'h', NULL, ANY, "this" },
+};
+
+#define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
+
+int usage_error(const char *format, ...)
+{
+	va_list args;
+
+	fputs("vmassay: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return EXIT_USAGE;
+}
+
+static void print_help(const char *command, enum args_for what)
+{
+	size_t i;
+	char left[64];
+
+	printf("usage: vmassay %s%s [OPTION]... [GLOB]...\n\nA GLOB matches test names, \"ioctl.pio*\" or "
+	       "\"*@lab-svm\".\n\n", command, what == ARGS_LAB ? " LAB" : "");
+	for (i = 0; i < NR_ROWS; i++) {
+		if (!(rows[i].commands & what) || rows[i].value == OPT_AS_GIVEN)
+			continue;
+		snprintf(left, sizeof(left), "%s%c%s --%s%s%s", rows[i].letter ? "-" : " ",
+			 rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? "," : " ", rows[i].name,
+			 rows[i].argument ? " " : "", rows[i].argument ? rows[i].argument : "");
+		printf("  %-34s %s\n", left, rows[i].help);
+	}
+}
+
+static bool parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	char *stop;
+
+	errno = 0;
+	*ret = strtoull(text, &stop, 0);
+	return *text && *text != '-' && !*stop && !errno && *ret >= min && *ret <= max;
+}
+
+static bool parse_uint(const char *text, unsigned int min, unsigned int max, unsigned int *ret)
+{
+	uint64_t value;
+
+	if (!parse_u64(text, min, max, &value))
+		return false;
+	*ret = value;
+	return true;
+}
+
+static bool parse_shard(const char *text, struct selection *selection)
+{
+	char k[16];
+	const char *slash = strchr(text, '/');
+
+	if (!slash || slash - text >= (long)sizeof(k))
+		return false;
+	snprintf(k, sizeof(k), "%.*s", (int)(slash - text), text);
+	return parse_uint(slash + 1, 1, 1000000, &selection->nr_shards) &&
+	       parse_uint(k, 1, selection->nr_shards, &selection->shard);
+}
+
+static bool parse_timeout(const char *text, unsigned int *ret_ms)
+{
+	char *stop;
+	double seconds = strtod(text, &stop);
+
+	if (!*text || *stop || !(seconds >= 0.1 && seconds <= 86400))
+		return false;
+	*ret_ms = seconds * 1000;
+	return true;
+}
+
+static bool param_add(struct args *args, const char *text)
+{
+	unsigned int i;
+	const char *dot = strchr(text, '.');
+
+	if (!dot || dot == text || !strchr(dot, '='))
+		return false;
+	for (i = 0; i < ARGS_MAX_PARAMS; i++) {
+		if (args->params[i])
+			continue;
+		args->params[i] = text;
+		return true;
+	}
+	return false;
+}
+
+/* False when the argument has not the form that the option wants. */
+static bool option_take(struct args *args, int option, const char *text)
+{
+	switch (option) {
+	case OPT_SUITE: case 's': args->selection.suite = text; return true;
+	case OPT_SHARD: return parse_shard(text, &args->selection);
+	case OPT_TARGET: args->run.target = text; return true;
+	case 'j': return parse_uint(text, 1, 256, &args->run.nr_jobs);
+	case OPT_TIMEOUT: case 't': return parse_timeout(text, &args->run.timeout_ms);
+	case OPT_SEED: return parse_u64(text, 0, UINT64_MAX, &args->run.seed);
+	case OPT_REPEAT: return parse_uint(text, 1, 1000000, &args->selection.repeat);
+	case OPT_SHUFFLE: args->selection.shuffle = true; return true;
+	case OPT_FAIL_FAST: args->run.fail_fast = true; return true;
+	case OPT_TAP: args->tap = true; return true;
+	case OPT_JUNIT: args->junit = text; return true;
+	case OPT_JSON: args->json = text; return true;
+	case 'v': args->verbose = true; return true;
+	case OPT_GUEST: args->guest = text; return true;
+	case OPT_MODE: args->mode = text; return mode_from_name(text) > 0;
+	case OPT_ENTRY: args->entry = text; return true;
+	case OPT_MAX_EXITS: return parse_uint(text, 1, 100000000, &args->max_exits);
+	case OPT_AS_GIVEN: args->selection.as_given = true; return true;
+	case OPT_KERNEL: args->lab.kernel = text; return true;
+	case OPT_MODULES: args->lab.modules = text; return true;
+	case OPT_CPU: args->lab.cpu = text; return true;
+	case OPT_SMP: return parse_uint(text, 1, 64, &args->lab.nr_cpus);
+	case OPT_MEM: return parse_uint(text, 128, 65536, &args->lab.memory_mib);
+	case OPT_PARAM: return param_add(args, text);
+	case OPT_APPEND: args->lab.append = text; return true;
+	case OPT_CONSOLE: args->lab.console = text; return true;
+	case OPT_BOOTS: return parse_uint(text, 0, 1000, &args->nr_boots);
+	case OPT_TIMINGS: args->timings = true; return true;
+	default: return false;
+	}
+}
+
+static void options_make(enum args_for what, struct option *longs, char *shorts)
+{
+	size_t i;
+
+	*shorts++ = ':';
+	for (i = 0; i < NR_ROWS; i++) {
+		if (!(rows[i].commands & what))
+			continue;
+		*longs++ = (struct option){ rows[i].name, rows[i].argument ? required_argument : no_argument, NULL,
+					    rows[i].value };
+		if (rows[i].letter) {
+			*shorts++ = rows[i].letter;
+			if (rows[i].argument)
+				*shorts++ = ':';
+		}
+	}
+	*longs = (struct option){ 0 };
+	*shorts = '\0';
+}
+
+static uint64_t seed_draw(void)
+{
+	uint64_t seed = 1;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = getpid();
+	return seed;
+}
+
+int args_parse(struct args *args, int argc, char **argv, enum args_for what)
+{
+	struct option longs[NR_ROWS + 1];
+	char shorts[3 * NR_ROWS + 2];
+	int option, at;
+
+	*args = (struct args){ .results_fd = -1, .max_exits = 1000, .nr_boots = 5 };
+	args->run.seed = seed_draw();
+	args->lab.params = args->params;
+	options_make(what, longs, shorts);
+	optind = 0;
+	opterr = 0;
+	for (;;) {
+		at = optind ? optind : 1;
+		option = getopt_long(argc, argv, shorts, longs, NULL);
+		if (option == -1)
+			break;
+		if (option == OPT_HELP || option == 'h') {
+			print_help(argv[0], what);
+			return -1;
+		}
+		if (option == '?')
+			return usage_error("%s: unknown option '%s' (see vmassay %s --help)", argv[0],
+					   optind > at || argv[at][0] == '-' ? argv[at] : argv[optind - 1], argv[0]);
+		if (option == ':')
+			return usage_error("%s: option '%s' needs a value", argv[0], argv[optind - 1]);
+		if (!option_take(args, option, optarg))
+			return usage_error("%s: option '%s' does not take '%s'", argv[0], argv[at], optarg);
+	}
+	args->selection.globs = (const char *const *)argv + optind;
+	args->selection.seed = args->run.seed;
+	return 0;
+}

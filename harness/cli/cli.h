@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The program's commands and what they share: options, outputs, messages.
+ *
+ * Exit codes: 0 nothing failed, 1 a test failed, 2 the command line or a file on it is wrong, 77 every test was
+ * skipped, 99 the tests could not be judged, 130 interrupted.
+ */
+#ifndef VMASSAY_CLI_H
+#define VMASSAY_CLI_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+#include "lab/lab.h"
+#include "reports/sink.h"
+#include "runner/plan.h"
+#include "runner/runner.h"
+
+#define EXIT_USAGE 2
+#define EXIT_INTERRUPTED 130
+
+int cmd_list(int argc, char **argv);
+int cmd_needs(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_lab(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+int cmd_bundle(int argc, char **argv);
+
+/* "vmassay: ..." on stderr; returns EXIT_USAGE. */
+int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* --- options of run, list, needs and lab --- */
+
+enum args_for {
+	ARGS_LIST = 1,		/* selection only */
+	ARGS_RUN = 2,
+	ARGS_LAB = 4,		/* run's and the lab's own */
+};
+
+#define ARGS_MAX_PARAMS 32
+
+struct args {
+	struct selection selection;
+	struct run_options run;
+	struct lab_options lab;
+	const char *params[ARGS_MAX_PARAMS + 1];
+	unsigned int nr_boots;		/* lab: at most this many after an emulator's death */
+	bool timings;
+	bool is_canary_only;
+	bool tap;
+	bool verbose;
+	const char *junit;
+	const char *json;
+	const char *guest;		/* run a user's ELF instead of tests */
+	const char *mode;
+	const char *entry;
+	unsigned int max_exits;
+	int results_fd;			/* in a lab: JSON lines go here; -1 */
+};
+
+/*
+ * Parses @argv (argv[0] is the command). 0, -1 when --help was asked for and answered, else EXIT_USAGE after one line.
+ * selection.globs points into @argv.
+ */
+int args_parse(struct args *args, int argc, char **argv, enum args_for what);
+
+/* The sinks that the options ask for, NULL-terminated. 0 or EXIT_USAGE after one line. */
+int outputs_open(const struct args *args, struct sink **sinks);
+/* 0, or 99 after a line for each output that could not be written. */
+int outputs_close(struct sink **sinks);
+
+/* A line for the person who asked: to stdout, or from inside a lab to the outside. */
+void cli_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The descriptor that a lab's process 1 gives the run inside; -1 outside. */
+extern int cli_results_fd;
+
+/* Set by SIGINT and SIGTERM after interrupts_catch(). */
+extern volatile sig_atomic_t cli_is_interrupted;
+void interrupts_catch(void);
+
+/* True when this CPU and kernel offer KVM on hardware: /dev/kvm opens and the CPU has VMX or SVM. */
+bool host_has_kvm(void);
+
+/* Runs a user's ELF: prints its exits. */
+int guest_run(const struct args *args);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * "vmassay bundle FILE.tar": this program with every shared object it needs and a start script, for a machine that has
+ * none of them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "err.h"
+#include "lab/archive.h"
+#include "lab/closure.h"
+
+static void write_script(char *script, size_t len, const struct closure *closure)
+{
+	size_t used = snprintf(script, len, "#!/bin/sh\nhere=$(cd \"$(dirname \"$0\")\" && pwd)\nexec \"$here%s\" "
+			       "--argv0 vmassay --library-path \"", closure->interpreter);
+	size_t i;
+
+	for (i = 0; i < closure->folders.nr && used < len; i++)
+		used += snprintf(script + used, len - used, "%s$here%s", i ? ":" : "", closure->folders.strings[i]);
+	if (used < len)
+		snprintf(script + used, len - used, "\" \"$here%s\" \"$@\"\n", closure->program);
+}
+
+static int bundle_write(int fd, struct err *err)
+{
+	struct closure closure = { 0 };
+	struct archive *archive = NULL;
+	char script[4096];
+	int r = closure_find(&closure, err);
+
+	if (r)
+		return r;
+	r = archive_open(&archive, ARCHIVE_USTAR, fd, "vmassay-" VMASSAY_VERSION, err);
+	if (!r)
+		r = closure_pack(&closure, archive, err);
+	write_script(script, sizeof(script), &closure);
+	if (!r)
+		r = archive_add_bytes(archive, "vmassay", 0755, script, strlen(script), err);
+	if (!r)
+		r = archive_finish(archive, err);
+	archive_free(archive);
+	closure_free(&closure);
+	return r;
+}
+
+int cmd_bundle(int argc, char **argv)
+{
+	struct err err;
+	int fd, r;
+
+	if (argc == 2 && !strcmp(argv[1], "--help")) {
+		printf("usage: vmassay bundle FILE.tar\n\nUnpack it anywhere and start vmassay-%s/vmassay.\n",
+		       VMASSAY_VERSION);
+		return 0;
+	}
+	if (argc != 2 || argv[1][0] == '-')
+		return usage_error("bundle: want one file name (vmassay bundle FILE.tar)");
+	fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return usage_error("%s: %s", argv[1], strerror(errno));
+	r = bundle_write(fd, &err);
+	if (close(fd) && !r)
+		r = err_set(&err, errno, "%s: %s", argv[1], strerror(errno));
+	if (!r)
+		return 0;
+	unlink(argv[1]);
+	return usage_error("%s", err.text);
+}

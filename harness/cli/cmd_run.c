@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "err.h"
+
+bool host_has_kvm(void)
+{
+	char line[8192];
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	bool has_flag = false;
+
+	while (file && !has_flag && fgets(line, sizeof(line), file))
+		has_flag = !strncmp(line, "flags", 5) && (strstr(line, " svm ") || strstr(line, " vmx "));
+	if (file)
+		fclose(file);
+	return has_flag && !access("/dev/kvm", R_OK | W_OK);
+}
+
+/*
+ * The target when none is named. A /dev/kvm on a CPU without SVM and VMX is answered by something that this suite is
+ * not meant for, and stressing it may disturb the machine: it must be asked for by name.
+ */
+static int target_choose(struct args *args)
+{
+	if (!args->run.target) {
+		if (!host_has_kvm() && args->results_fd < 0)
+			return usage_error("run: no KVM on virtualisation hardware here; try 'vmassay lab svm' "
+					   "(or --target kvm to insist on /dev/kvm)");
+		args->run.target = "kvm";
+	}
+	if (strcmp(args->run.target, "kvm") && args->results_fd < 0)
+		return usage_error("run: unknown target '%s' (there is: kvm; labs: vmassay lab)", args->run.target);
+	args->run.backend = backend_kvm();
+	args->selection.target = args->run.target;
+	return 0;
+}
+
+static int run_tests(struct args *args)
+{
+	struct sink *sinks[RUN_MAX_SINKS];
+	struct registry registry;
+	struct summary summary;
+	struct plan plan;
+	struct err err;
+	int r, code;
+
+	if (registry_open(&registry, &err))
+		return usage_error("%s", err.text);
+	r = plan_open(&plan, &registry, &args->selection, &err);
+	if (r) {
+		code = usage_error("%s", err.text);
+		goto out_registry;
+	}
+	code = outputs_open(args, sinks);
+	if (code)
+		goto out_plan;
+	interrupts_catch();
+	args->run.is_interrupted = &cli_is_interrupted;
+	r = run_plan(&plan, &registry, &args->run, sinks, &summary, &err);
+	code = outputs_close(sinks);
+	if (r)
+		code = 99;
+	if (!code)
+		code = cli_is_interrupted ? EXIT_INTERRUPTED :
+		       plan.nr_items ? summary_exit_code(&summary) : 0;
+out_plan:
+	plan_close(&plan);
+out_registry:
+	registry_close(&registry);
+	return code;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct args args;
+	int r = args_parse(&args, argc, argv, ARGS_RUN);
+
+	if (r)
+		return r < 0 ? 0 : r;
+	args.results_fd = cli_results_fd;
+	r = target_choose(&args);
+	if (r)
+		return r;
+	if (args.guest)
+		return guest_run(&args);
+	return run_tests(&args);
+}

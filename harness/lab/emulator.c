@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE 1	/* pipe2, sigdescr_np */
+
+#include "lab/emulator.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "lab/spawn.h"
+#include "lab/stream.h"
+
+enum stream { RESULTS, CONSOLE, DIAGNOSTICS, NR_STREAMS };
+
+/* How long an emulator may take to end after the last line. */
+static const int64_t farewell_ms = 10000;
+
+struct run {
+	const struct emulator_watch *watch;
+	pid_t pid;
+	int read_fds[NR_STREAMS];	/* -1 once at its end */
+	int write_fds[NR_STREAMS];	/* the child's ends */
+	struct line_buffer lines;
+	struct tail console;
+	struct tail diagnostics;
+	int64_t deadline_ms;
+	bool is_over;			/* the last line has come */
+	bool is_killed;
+	int error;			/* why results could not be kept; or 0 */
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+static void close_ends(int fds[NR_STREAMS])
+{
+	for (int i = 0; i < NR_STREAMS; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
+	}
+}
+
+static int open_pipes(struct run *run)
+{
+	for (int i = 0; i < NR_STREAMS; i++) {
+		int ends[2];
+
+		if (pipe2(ends, O_CLOEXEC))
+			return -errno;
+		run->read_fds[i] = ends[0];
+		run->write_fds[i] = ends[1];
+	}
+	return 0;
+}
+
+static void end_emulator(struct run *run)
+{
+	run->is_killed = true;
+	kill(run->pid, SIGKILL);
+}
+
+static void take_line(void *context, const char *line)
+{
+	struct run *run = context;
+
+	if (!run->is_over && run->watch->on_line(run->watch->context, line))
+		run->is_over = true;
+}
+
+static void take_results(struct run *run, const char *bytes, size_t len_bytes)
+{
+	bool was_over = run->is_over;
+	int status = line_buffer_feed(&run->lines, bytes, len_bytes, take_line, run);
+
+	if (status && !run->error) {
+		run->error = -status;
+		end_emulator(run);
+	}
+	/* Counted from the end of the callbacks, whose time is not the emulator's. */
+	if (run->is_over && !was_over)
+		run->deadline_ms = now_ms() + farewell_ms;
+	else if (!run->is_over)
+		run->deadline_ms = now_ms() + run->watch->timeout_s * INT64_C(1000);
+}
+
+static void take_console(struct run *run, const char *bytes, size_t len_bytes)
+{
+	int fd = run->watch->console_fd;
+
+	tail_feed(&run->console, bytes, len_bytes);
+	/* A copy for people: a full disk is no reason to lose the results. */
+	if (fd >= 0 && write(fd, bytes, len_bytes) < 0)
+		return;
+}
+
+static void take(struct run *run, enum stream stream)
+{
+	char bytes[1 << 14];
+	ssize_t len = read(run->read_fds[stream], bytes, sizeof(bytes));
+
+	if (len < 0 && errno == EINTR)
+		return;
+	if (len <= 0) {
+		close(run->read_fds[stream]);
+		run->read_fds[stream] = -1;
+	} else if (stream == RESULTS) {
+		take_results(run, bytes, len);
+	} else if (stream == CONSOLE) {
+		take_console(run, bytes, len);
+	} else {
+		tail_feed(&run->diagnostics, bytes, len);
+	}
+}
+
+/* Waits for the next piece of anything; the deadline ends the emulator, not the wait. */
+static void watch_once(struct run *run)
+{
+	struct pollfd polled[NR_STREAMS];
+	int64_t left_ms = run->deadline_ms - now_ms();
+
+	for (int i = 0; i < NR_STREAMS; i++)
+		polled[i] = (struct pollfd){ .fd = run->read_fds[i], .events = POLLIN };
+	if (left_ms < 0)
+		left_ms = 0;
+	if (left_ms > INT_MAX)
+		left_ms = INT_MAX;
+	if (poll(polled, NR_STREAMS, run->is_killed ? -1 : (int)left_ms) < 0)
+		return;
+	for (int i = 0; i < NR_STREAMS; i++) {
+		if (polled[i].revents)
+			take(run, i);
+	}
+	/*
+	 * Only results count as life: a kernel that hangs repeats on its console that it does.
+	 */
+	if (!run->is_killed && now_ms() >= run->deadline_ms)
+		end_emulator(run);
+}
+
+/* All three streams end with the emulator, for nobody else has their write ends. */
+static bool is_running(const struct run *run)
+{
+	for (int i = 0; i < NR_STREAMS; i++) {
+		if (run->read_fds[i] >= 0)
+			return true;
+	}
+	return false;
+}
+
+static void describe_end(const struct run *run, int wait_status, char *words, size_t size_bytes)
+{
+	if (run->is_killed && run->is_over)
+		snprintf(words, size_bytes, "emulator did not end after the command and was ended");
+	else if (run->is_killed)
+		snprintf(words, size_bytes, "emulator sent no results for %u s and was ended",
+			 run->watch->timeout_s);
+	else if (WIFSIGNALED(wait_status))
+		snprintf(words, size_bytes, "emulator ended by signal %d (%s)",
+			 WTERMSIG(wait_status), sigdescr_np(WTERMSIG(wait_status)));
+	else if (WEXITSTATUS(wait_status))
+		snprintf(words, size_bytes, "emulator ended with status %d",
+			 WEXITSTATUS(wait_status));
+	else
+		snprintf(words, size_bytes, "emulator ended before the command did");
+	tail_quote(&run->diagnostics, 1, "; last line on stderr: ", words, size_bytes);
+	tail_quote(&run->console, 3, "; console: ", words, size_bytes);
+}
+
+static int start(struct run *run, const struct emulator *emulator, struct emulator_plan *plan,
+		 struct err *err)
+{
+	int inherited[] = {
+		plan->kernel_fd, plan->initramfs_fd, plan->console_fd, plan->results_fd,
+	};
+	struct strlist argv = { 0 };
+	char path[PATH_MAX];
+
+	if (spawn_locate(path, sizeof(path), emulator->program))
+		return err_set(err, ENOENT, "%s: not found (Debian package %s)",
+			       emulator->program, emulator->package);
+	strlist_add(&argv, emulator->program);
+	if (emulator->add_arguments(&argv, plan)) {
+		strlist_free(&argv);
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	run->pid = spawn_program(path, argv.strings, run->write_fds[DIAGNOSTICS], inherited,
+				 sizeof(inherited) / sizeof(*inherited));
+	strlist_free(&argv);
+	if (run->pid < 0)
+		return err_set(err, -run->pid, "cannot start %s: %s", path,
+			       strerror(-run->pid));
+	return 0;
+}
+
+static int wait_for_end(pid_t pid)
+{
+	int wait_status = 0;
+
+	while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
+		;
+	return wait_status;
+}
+
+int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
+		 const struct emulator_watch *watch, char *last_words, size_t size_bytes,
+		 struct err *err)
+{
+	struct run run = {
+		.watch = watch,
+		.read_fds = { -1, -1, -1 },
+		.write_fds = { -1, -1, -1 },
+	};
+	int status = open_pipes(&run);
+
+	if (status) {
+		err_set(err, -status, "cannot make a pipe: %s", strerror(-status));
+		goto err_close;
+	}
+	plan->console_fd = run.write_fds[CONSOLE];
+	plan->results_fd = run.write_fds[RESULTS];
+	status = start(&run, emulator, plan, err);
+	close_ends(run.write_fds);
+	if (status)
+		goto err_close;
+	run.deadline_ms = now_ms() + watch->timeout_s * INT64_C(1000);
+	while (is_running(&run))
+		watch_once(&run);
+	describe_end(&run, wait_for_end(run.pid), last_words, size_bytes);
+	line_buffer_free(&run.lines);
+	if (run.error)
+		status = err_set(err, run.error, "the emulator's results cannot be kept: %s",
+				 strerror(run.error));
+	return status;
+
+err_close:
+	close_ends(run.write_fds);
+	close_ends(run.read_fds);
+	return status;
+}

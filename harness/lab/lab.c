@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* The outer half of a lab: the table of labs, and one boot from options to outcome. */
+#include "lab/lab.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "lab/closure.h"
+#include "lab/contract.h"
+#include "lab/emulator.h"
+#include "lab/initramfs.h"
+#include "lab/kernel.h"
+#include "lab/modules.h"
+#include "lab/strlist.h"
+#include "lab/unpack.h"
+
+struct lab {
+	const char *name;
+	const struct emulator *emulator;
+	const char *module;		/* the KVM module to load */
+	const char *const *params;	/* its and its dependencies' defaults */
+	const char *cpu;
+	unsigned int nr_cpus;
+	unsigned int memory_mib;
+	unsigned int timeout_s;
+	const char *command_line;
+};
+
+static const char *const svm_params[] = {
+	"kvm_amd.nested=1", "kvm.force_emulation_prefix=1", NULL,
+};
+
+/*
+ * The kernel's command line. An emulated TSC is the host's, thus reliable, but a busy host makes
+ * the kernel's watchdog and timer checks say otherwise, and KVM treats guests' TSCs differently
+ * on an unstable one. No KASLR: addresses in an oops are those of System.map. The rest is speed.
+ */
+static const char svm_command_line[] =
+	"console=ttyS0 quiet panic=-1 nokaslr tsc=reliable no_timer_check mitigations=off "
+	"cryptomgr.notests";
+
+static const struct lab lab_table[] = {
+	{
+		.name = "svm",
+		.emulator = &emulator_qemu,
+		.module = "kvm-amd",
+		.params = svm_params,
+		.cpu = "max",
+		.nr_cpus = 1,
+		.memory_mib = 1024,
+		.timeout_s = 120,
+		.command_line = svm_command_line,
+	},
+};
+
+/* One boot, as it is put together. */
+struct boot {
+	const struct lab *lab;
+	const struct lab_options *options;
+	struct closure closure;
+	struct kernel kernel;
+	struct strlist modules;		/* files here */
+	struct strlist module_lines;
+	struct strlist kernel_words;	/* the kernel's command line */
+	char *command_line;
+	char kernel_path[32];		/* of kernel_fd, when that is used */
+	int kernel_fd;
+	int initramfs_fd;
+	int console_fd;
+
+	void (*on_line)(void *context, const char *line);
+	void *context;
+	struct lab_outcome *outcome;
+	char error[256];		/* what process 1 could not do; or "" */
+	double start_s;
+	bool has_boot_s;
+};
+
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+static int find_lab(const struct lab **ret, const char *name, struct err *err)
+{
+	for (size_t i = 0; i < sizeof(lab_table) / sizeof(*lab_table); i++) {
+		if (name && !strcmp(lab_table[i].name, name)) {
+			*ret = &lab_table[i];
+			return 0;
+		}
+	}
+	return err_set(err, EINVAL, "unknown lab '%s' (known: svm)", name ? name : "");
+}
+
+static int find_kernel_and_modules(struct boot *boot, struct err *err)
+{
+	const struct lab_options *options = boot->options;
+	int status = kernel_find(&boot->kernel, options->kernel, options->modules, err);
+
+	if (!status && boot->kernel.modules)
+		status = modules_find(&boot->modules, boot->kernel.modules, boot->lab->module, err);
+	return status;
+}
+
+/* The library folders go to process 1's environment: the kernel passes on what it does not know. */
+static void add_library_path(struct strlist *words, const struct closure *closure)
+{
+	char *folders = strlist_join(&closure->folders, ":");
+
+	if (!folders)
+		words->error = -ENOMEM;
+	else if (*folders)
+		strlist_addf(words, strchr(folders, ' ') ? "\"LD_LIBRARY_PATH=%s\"" :
+			     "LD_LIBRARY_PATH=%s", folders);
+	free(folders);
+}
+
+static int make_command_line(struct boot *boot, struct err *err)
+{
+	static const size_t max = 2048;		/* COMMAND_LINE_SIZE, x86 */
+	struct strlist *words = &boot->kernel_words;
+	int status;
+
+	strlist_add(words, boot->lab->command_line);
+	add_library_path(words, &boot->closure);
+	status = modules_apply_params(&boot->modules, boot->lab->params, boot->options->params,
+				      &boot->module_lines, words, err);
+	if (status)
+		return status;
+	if (boot->options->append)
+		strlist_add(words, boot->options->append);
+	boot->command_line = strlist_join(words, " ");
+	if (!boot->command_line)
+		return err_set(err, ENOMEM, "out of memory");
+	if (strlen(boot->command_line) >= max)
+		return err_set(err, E2BIG, "the kernel's command line is over %zu bytes", max - 1);
+	return 0;
+}
+
+/* Without success, the emulator boots the image as it is, only slower. */
+static void unpack(struct boot *boot)
+{
+	if (!boot->lab->emulator->boots_elf)
+		return;
+	boot->kernel_fd = unpack_kernel(boot->kernel.image);
+	snprintf(boot->kernel_path, sizeof(boot->kernel_path), "/proc/self/fd/%d",
+		 boot->kernel_fd);
+}
+
+static int open_console(struct boot *boot, struct err *err)
+{
+	const char *path = boot->options->console;
+	int error;
+
+	if (!path)
+		return 0;
+	boot->console_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	error = errno;
+	if (boot->console_fd < 0)
+		return err_set(err, error, "%s: %s", path, strerror(error));
+	return 0;
+}
+
+static int prepare(struct boot *boot, const char *const *argv, struct err *err)
+{
+	int status = find_lab(&boot->lab, boot->options->name, err);
+
+	if (!status)
+		status = find_kernel_and_modules(boot, err);
+	if (!status)
+		status = closure_find(&boot->closure, err);
+	if (!status)
+		status = make_command_line(boot, err);
+	if (!status)
+		status = initramfs_create(&boot->initramfs_fd, &boot->closure, &boot->modules,
+					  &boot->module_lines, argv, err);
+	if (!status)
+		status = open_console(boot, err);
+	if (!status)
+		unpack(boot);
+	return status;
+}
+
+/* If @line is process 1's own, takes it and returns true; @is_last is set by the exit code. */
+static bool take_own_line(struct boot *boot, const char *line, bool *is_last)
+{
+	size_t len = strlen(line);
+	int code;
+	int end = 0;
+
+	if (!len || line[len - 1] == LAB_CANCEL || !strcmp(line, LAB_LINE_BOOT))
+		return true;
+	if (sscanf(line, LAB_LINE_EXIT "%n", &code, &end) == 1 && (size_t)end == len) {
+		boot->outcome->is_complete = true;
+		boot->outcome->exit_code = code;
+		return *is_last = true;
+	}
+	end = strcspn(LAB_LINE_ERROR, "%");
+	if (!strncmp(line, LAB_LINE_ERROR, end)) {
+		snprintf(boot->error, sizeof(boot->error), "%.*s",
+			 (int)strcspn(line + end, "\""), line + end);
+		return *is_last = true;
+	}
+	return false;
+}
+
+static bool take_line(void *context, const char *line)
+{
+	struct boot *boot = context;
+	bool is_last = false;
+
+	if (!boot->has_boot_s) {
+		boot->has_boot_s = true;
+		boot->outcome->boot_s = now_s() - boot->start_s;
+	}
+	if (!take_own_line(boot, line, &is_last))
+		boot->on_line(boot->context, line);
+	return is_last;
+}
+
+static int run(struct boot *boot, struct err *err)
+{
+	const struct lab *lab = boot->lab;
+	const struct lab_options *options = boot->options;
+	struct lab_outcome *outcome = boot->outcome;
+	struct emulator_plan plan = {
+		.kernel = boot->kernel_fd < 0 ? boot->kernel.image : boot->kernel_path,
+		.kernel_fd = boot->kernel_fd,
+		.command_line = boot->command_line,
+		.cpu = options->cpu ? options->cpu : lab->cpu,
+		.nr_cpus = options->nr_cpus ? options->nr_cpus : lab->nr_cpus,
+		.memory_mib = options->memory_mib ? options->memory_mib : lab->memory_mib,
+		.initramfs_fd = boot->initramfs_fd,
+	};
+	struct emulator_watch watch = {
+		.timeout_s = options->timeout_s ? options->timeout_s : lab->timeout_s,
+		.console_fd = boot->console_fd,
+		.on_line = take_line,
+		.context = boot,
+	};
+	int status;
+
+	boot->start_s = now_s();
+	status = emulator_run(lab->emulator, &plan, &watch, outcome->last_words,
+			      sizeof(outcome->last_words), err);
+	outcome->total_s = now_s() - boot->start_s;
+	if (outcome->is_complete)
+		outcome->last_words[0] = '\0';
+	else if (*boot->error)
+		snprintf(outcome->last_words, sizeof(outcome->last_words), "%s", boot->error);
+	return status;
+}
+
+static void free_boot(struct boot *boot)
+{
+	if (boot->console_fd >= 0)
+		close(boot->console_fd);
+	if (boot->initramfs_fd >= 0)
+		close(boot->initramfs_fd);
+	if (boot->kernel_fd >= 0)
+		close(boot->kernel_fd);
+	free(boot->command_line);
+	strlist_free(&boot->kernel_words);
+	strlist_free(&boot->module_lines);
+	strlist_free(&boot->modules);
+	kernel_free(&boot->kernel);
+	closure_free(&boot->closure);
+}
+
+int lab_boot(const struct lab_options *options, const char *const *argv,
+	     void (*on_line)(void *context, const char *line), void *context,
+	     struct lab_outcome *outcome, struct err *err)
+{
+	struct boot boot = {
+		.options = options,
+		.kernel_fd = -1,
+		.initramfs_fd = -1,
+		.console_fd = -1,
+		.on_line = on_line,
+		.context = context,
+		.outcome = outcome,
+	};
+	int status;
+
+	*outcome = (struct lab_outcome){ 0 };
+	status = prepare(&boot, argv, err);
+	if (!status)
+		status = run(&boot, err);
+	free_boot(&boot);
+	return status;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A lab: a real Linux kernel's KVM inside an emulator that offers virtualisation extensions, on a machine without them.
+ *
+ * Outside, lab_run() writes an initramfs that holds this very program with its shared-library closure and the kernel
+ * modules, boots it, and turns the JSON lines that come over the second serial port back into results. Inside, the
+ * program finds itself as process 1, and lab_init() mounts, loads the modules, runs the command, and powers off.
+ * Nothing is left behind: the initramfs lives in a memfd, the serial port is a pipe.
+ */
+#ifndef VMASSAY_LAB_H
+#define VMASSAY_LAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+struct lab_media;
+
+struct lab_options {
+	const char *name;		/* "svm" */
+	const char *kernel;		/* bzImage; NULL: the newest installed Debian linux-image */
+	const char *modules;		/* a lib/modules/VERSION folder; NULL: the one that belongs to the kernel */
+	const char *cpu;		/* emulator's CPU model; NULL: the lab's own */
+	unsigned int nr_cpus;		/* 0: the lab's own */
+	unsigned int memory_mib;	/* 0: the lab's own */
+	const char *append;		/* more kernel command line, or NULL */
+	const char *const *params;	/* "module.name=value", NULL-terminated; or NULL */
+	const char *console;		/* file that keeps the kernel's console; NULL: none kept */
+	unsigned int timeout_s;		/* the emulator is ended when it says nothing for this long; 0: default */
+};
+
+/* A boot's outcome beside the lines it sent. */
+struct lab_outcome {
+	bool is_complete;	/* the command inside ended and said so */
+	int exit_code;		/* its exit code; meaningful only if complete */
+	double boot_s;		/* emulator start to the first line */
+	double total_s;
+	char last_words[1024];	/* when not complete: how the emulator ended and its last lines of stderr and console */
+};
+
+/*
+ * Boots once, runs @argv (NULL-terminated, argv[0] is the subcommand) inside, and calls @on_line for each complete line
+ * that comes back, in order, without its newline. Returns 0 when the emulator was started and has ended (see @outcome),
+ * -errno with one line otherwise: unknown lab, missing emulator, kernel or module, with the package that has it.
+ */
+int lab_boot(const struct lab_options *options, const char *const *argv,
+	     void (*on_line)(void *context, const char *line), void *context,
+	     struct lab_outcome *outcome, struct err *err);
+
+/* True when this process is a lab's process 1 (pid 1 and the marker file of our initramfs exists). */
+bool lab_is_inside(void);
+
+/*
+ * Process 1 of a lab: mounts, loads modules, and calls @run with the command's words and a descriptor that its JSON
+ * lines go to; then reports its exit code and powers off. Never returns.
+ */
+void lab_init(int (*run)(int argc, char **argv, int results_fd)) __attribute__((noreturn));
+
+#endif

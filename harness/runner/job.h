@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A test in a process of its own, seen from the runner: started, watched, ended, and its result collected whatever
+ * becomes of it.
+ *
+ * A job that is out of time is kicked first (TEST_KICK_SIGNAL: a vCPU stuck in KVM_RUN comes back and the test reports
+ * the hang with its dump), then killed. Whether a death or a hang accuses KVM or the test is told by the marker: the
+ * call the process was in.
+ */
+#ifndef VMASSAY_JOB_H
+#define VMASSAY_JOB_H
+
+#include <sys/types.h>
+
+#include "reports/result.h"
+#include "runner/test.h"
+
+struct job {
+	struct test_setup setup;
+	pid_t pid;
+	int result_fd;		/* the child's JSON lines; EOF when it has gone */
+	int output_fd;		/* memfd with its stdout and stderr */
+	struct vm_marker *marker;
+	uint64_t start_us;
+	uint64_t kick_us;	/* when the next step against a late job is due */
+	unsigned int nr_kicks;
+	char *line;		/* what has been read and not yet ended by a newline */
+	size_t len_line;
+	struct result *result;	/* the last complete one */
+};
+
+/* Forks. 0 or -errno; on failure nothing is left. @setup is copied. */
+int job_start(struct job *job, const struct test_setup *setup, uint64_t timeout_us, struct err *err);
+
+/* Reads what is there; true at EOF: the job can be collected. */
+bool job_read(struct job *job);
+
+/* Kicks or kills the job when it is late; call whenever job->kick_us has passed. */
+void job_hurry(struct job *job);
+
+/* Ends and reaps the process and all it started; the result is the caller's. */
+struct result *job_collect(struct job *job);
+
+/* Kills without collecting. */
+void job_abandon(struct job *job);
+
+uint64_t clock_us(void);
+
+#endif

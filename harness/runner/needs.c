@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/needs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "vm/caps.h"
+#include "vm/x86/mode.h"
+
+#define WORD_BYTES 128
+
+/* --- CPUID features by name: APM vol. 3, appendix D and E; SDM vol. 2A, CPUID --- */
+
+enum cpuid_register { EAX, EBX, ECX, EDX };
+
+static const struct cpuid_feature {
+	const char *name;
+	uint32_t leaf, subleaf;
+	enum cpuid_register reg;
+	unsigned int bit;
+} features[] = {
+	{ "sse3", 1, 0, ECX, 0 },	{ "monitor", 1, 0, ECX, 3 },	{ "vmx", 1, 0, ECX, 5 },
+	{ "pcid", 1, 0, ECX, 17 },	{ "x2apic", 1, 0, ECX, 21 },	{ "movbe", 1, 0, ECX, 22 },
+	{ "tsc_deadline", 1, 0, ECX, 24 }, { "xsave", 1, 0, ECX, 26 },	{ "avx", 1, 0, ECX, 28 },
+	{ "rdrand", 1, 0, ECX, 30 },	{ "vme", 1, 0, EDX, 1 },	{ "de", 1, 0, EDX, 2 },
+	{ "pse", 1, 0, EDX, 3 },	{ "pae", 1, 0, EDX, 6 },	{ "cx8", 1, 0, EDX, 8 },
+	{ "sep", 1, 0, EDX, 11 },	{ "mtrr", 1, 0, EDX, 12 },	{ "pge", 1, 0, EDX, 13 },
+	{ "mca", 1, 0, EDX, 14 },	{ "pat", 1, 0, EDX, 16 },	{ "pse36", 1, 0, EDX, 17 },
+	{ "clflush", 1, 0, EDX, 19 },	{ "sse", 1, 0, EDX, 25 },	{ "sse2", 1, 0, EDX, 26 },
+	{ "cx16", 1, 0, ECX, 13 },	{ "fsgsbase", 7, 0, EBX, 0 },	{ "tsc_adjust", 7, 0, EBX, 1 },
+	{ "smep", 7, 0, EBX, 7 },	{ "erms", 7, 0, EBX, 9 },	{ "invpcid", 7, 0, EBX, 10 },
+	{ "smap", 7, 0, EBX, 20 },	{ "clflushopt", 7, 0, EBX, 23 }, { "umip", 7, 0, ECX, 2 },
+	{ "pku", 7, 0, ECX, 3 },	{ "la57", 7, 0, ECX, 16 },	{ "rdpid", 7, 0, ECX, 22 },
+	{ "xsaveopt", 0xd, 1, EAX, 0 },	{ "xsavec", 0xd, 1, EAX, 1 },	{ "xsaves", 0xd, 1, EAX, 3 },
+	{ "svm", 0x80000001, 0, ECX, 2 }, { "syscall", 0x80000001, 0, EDX, 11 },
+	{ "nx", 0x80000001, 0, EDX, 20 }, { "fxsr_opt", 0x80000001, 0, EDX, 25 },
+	{ "pdpe1gb", 0x80000001, 0, EDX, 26 }, { "rdtscp", 0x80000001, 0, EDX, 27 },
+	{ "lm", 0x80000001, 0, EDX, 29 }, { "lahf_lm", 0x80000001, 0, ECX, 0 },
+	{ "npt", 0x8000000a, 0, EDX, 0 }, { "lbrv", 0x8000000a, 0, EDX, 1 },
+	{ "nrips", 0x8000000a, 0, EDX, 3 }, { "tsc_scale", 0x8000000a, 0, EDX, 4 },
+	{ "flushbyasid", 0x8000000a, 0, EDX, 6 }, { "decodeassists", 0x8000000a, 0, EDX, 7 },
+	{ "pausefilter", 0x8000000a, 0, EDX, 10 }, { "pfthreshold", 0x8000000a, 0, EDX, 12 },
+	{ "v_vmsave_vmload", 0x8000000a, 0, EDX, 15 }, { "vgif", 0x8000000a, 0, EDX, 16 },
+	{ "vnmi", 0x8000000a, 0, EDX, 25 },
+};
+
+static const struct cpuid_feature *feature_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+		if (!strcmp(features[i].name, name))
+			return &features[i];
+	return NULL;
+}
+
+static bool feature_met(const struct cpuid_feature *feature, struct sys *sys)
+{
+	struct kvm_cpuid_entry2 entry;
+	uint32_t reg[4];
+
+	if (!sys->cpuid)
+		sys->cpuid = sys_supported_cpuid(sys);
+	if (!cpuid_find(sys->cpuid, feature->leaf, feature->subleaf, &entry))
+		return false;
+	reg[EAX] = entry.eax;
+	reg[EBX] = entry.ebx;
+	reg[ECX] = entry.ecx;
+	reg[EDX] = entry.edx;
+	return reg[feature->reg] >> feature->bit & 1;
+}
+
+/* --- module parameters --- */
+
+/* Reads /sys/module/MODULE/parameters/NAME without its newline; false when there is none. */
+static bool param_read(const char *module, const char *name, char *buf, size_t len)
+{
+	char path[256];
+	FILE *file;
+	bool is_read;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, name);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	is_read = fgets(buf, len, file);
+	fclose(file);
+	if (is_read)
+		buf[strcspn(buf, "\n")] = '\0';
+	return is_read;
+}
+
+static const char *bool_word(const char *value)
+{
+	if (!strcmp(value, "Y") || !strcmp(value, "y"))
+		return "1";
+	return !strcmp(value, "N") || !strcmp(value, "n") ? "0" : value;
+}
+
+static bool param_met(const char *spec)
+{
+	char module[64], name[64], want[64], got[64];
+
+	if (sscanf(spec, "%63[^.].%63[^=]=%63s", module, name, want) != 3)
+		return false;
+	return param_read(module, name, got, sizeof(got)) && !strcmp(bool_word(want), bool_word(got));
+}
+
+static bool vendor_met(const char *vendor)
+{
+	if (!strcmp(vendor, "amd"))
+		return !access("/sys/module/kvm_amd", F_OK);
+	return !access("/sys/module/kvm_intel", F_OK);
+}
+
+static bool nested_met(void)
+{
+	return param_met("kvm_amd.nested=1") || param_met("kvm_intel.nested=1");
+}
+
+/* --- words --- */
+
+struct cap_word {
+	int number;
+	char op;		/* '\0', '>', '&' */
+	long value;
+};
+
+static bool cap_parse(const char *word, struct cap_word *cap)
+{
+	size_t len = strcspn(word, ">&");
+	const char *rest = word + len;
+	char *stop;
+
+	cap->number = cap_from_name(word, len);
+	cap->op = *rest;
+	cap->value = 0;
+	if (cap->number < 0)
+		return false;
+	if (!*rest)
+		return true;
+	rest += *rest == '>' ? 2 : 1;
+	cap->value = strtol(rest, &stop, 0);
+	return *rest && !*stop && (cap->op == '&' || rest[-1] == '=');
+}
+
+static bool cap_met(const struct cap_word *cap, struct sys *sys)
+{
+	long value = sys_has_cap(sys, cap->number);
+
+	switch (cap->op) {
+	case '>':
+		return value >= cap->value;
+	case '&':
+		return (value & cap->value) == cap->value;
+	default:
+		return value > 0;
+	}
+}
+
+enum word_state { WORD_MET, WORD_MISSING, WORD_MALFORMED };
+
+/* @sys NULL: only the form is checked. */
+static enum word_state word_check(const char *word, struct sys *sys)
+{
+	struct cap_word cap;
+	const struct cpuid_feature *feature;
+	bool met;
+
+	if (!strncmp(word, "KVM_CAP_", 8)) {
+		if (!cap_parse(word, &cap))
+			return WORD_MALFORMED;
+		met = sys && cap_met(&cap, sys);
+	} else if (!strncmp(word, "cpuid:", 6)) {
+		feature = feature_find(word + 6);
+		if (!feature)
+			return WORD_MALFORMED;
+		met = sys && feature_met(feature, sys);
+	} else if (!strcmp(word, "vendor:amd") || !strcmp(word, "vendor:intel")) {
+		met = sys && vendor_met(word + 7);
+	} else if (!strcmp(word, "nested")) {
+		met = sys && nested_met();
+	} else if (!strncmp(word, "param:", 6) && strchr(word, '.') && strchr(word, '=')) {
+		met = sys && param_met(word + 6);
+	} else if (!strncmp(word, "smp:", 4) && atoi(word + 4) > 0) {
+		met = sys && sysconf(_SC_NPROCESSORS_ONLN) >= atoi(word + 4);
+	} else if (!strcmp(word, "root")) {
+		met = sys && geteuid() == 0;
+	} else {
+		return WORD_MALFORMED;
+	}
+	return met ? WORD_MET : WORD_MISSING;
+}
+
+/* Copies the next word to @word; NULL at the end. */
+static const char *word_next(const char *at, char *word)
+{
+	size_t len;
+
+	at += strspn(at, " ");
+	len = strcspn(at, " ");
+	if (!len)
+		return NULL;
+	snprintf(word, WORD_BYTES, "%.*s", (int)len, at);
+	return at + len;
+}
+
+int needs_parse(const char *needs, struct err *err)
+{
+	char word[WORD_BYTES];
+
+	while (needs && (needs = word_next(needs, word)))
+		if (word_check(word, NULL) == WORD_MALFORMED)
+			return err_set(err, EINVAL, "unknown need '%s'", word);
+	return 0;
+}
+
+bool needs_met(const char *needs, struct sys *sys, char *missing, size_t len_bytes)
+{
+	char word[WORD_BYTES];
+
+	while (needs && (needs = word_next(needs, word))) {
+		switch (word_check(word, sys)) {
+		case WORD_MET:
+			continue;
+		case WORD_MISSING:
+			snprintf(missing, len_bytes, "needs %s", word);
+			return false;
+		case WORD_MALFORMED:
+			snprintf(missing, len_bytes, "unknown need '%s'", word);
+			return false;
+		}
+	}
+	return true;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a test needs of its target, as data. A string of words, all of which must hold:
+ *
+ *	KVM_CAP_X		the capability is offered (KVM_CHECK_EXTENSION on the system fd > 0)
+ *	KVM_CAP_X>=N		and its value is at least N
+ *	KVM_CAP_X&N		and its value has all the bits of N
+ *	cpuid:name		the feature is in KVM_GET_SUPPORTED_CPUID (needs.c has the names)
+ *	vendor:amd|intel	the module that answers
+ *	nested			kvm_amd or kvm_intel was loaded with nested=1
+ *	param:module.name=value	a module parameter, as /sys/module shows it
+ *	smp:N			the target has at least N online CPUs
+ *	root			the tests run as root
+ */
+#ifndef VMASSAY_NEEDS_H
+#define VMASSAY_NEEDS_H
+
+#include "vm/vm.h"
+
+struct err;
+
+/* Checks the words' form only: -EINVAL with the bad word in @err. */
+int needs_parse(const char *needs, struct err *err);
+
+/*
+ * True when all of @needs hold. Otherwise @missing has the first word that does not, with why. A word that is not well
+ * formed does not hold.
+ */
+bool needs_met(const char *needs, struct sys *sys, char *missing, size_t len_bytes);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which tests run, in which order: selection by glob and suite, shard, repetition, shuffle.
+ */
+#ifndef VMASSAY_PLAN_H
+#define VMASSAY_PLAN_H
+
+#include "runner/registry.h"
+
+struct err;
+
+struct selection {
+	const char *const *globs;	/* of test names, with or without "@target"; NULL-terminated; none: all */
+	const char *suite;		/* area, NULL: all */
+	const char *target;		/* what a glob's "@target" part is matched with */
+	unsigned int shard, nr_shards;	/* 1-based; nr_shards 0: not sharded. Stable by test name. */
+	unsigned int repeat;		/* 0 stands for 1 */
+	bool shuffle;
+	bool as_given;			/* the globs are whole names, "name" or "name#round", in this order */
+	uint64_t seed;
+};
+
+struct plan_item {
+	const struct test_entry *entry;
+	unsigned int round;
+};
+
+struct plan {
+	struct plan_item *items;
+	size_t nr_items;
+};
+
+/*
+ * -ENOENT names a glob or suite that matches nothing. An empty shard is not an error. The plan points into the
+ * registry; free with plan_close().
+ */
+int plan_open(struct plan *plan, const struct registry *registry, const struct selection *selection,
+	      struct err *err);
+void plan_close(struct plan *plan);
+
+/* A test's own seed: the same for the same run seed, name and round. */
+uint64_t test_seed(uint64_t run_seed, const char *name, unsigned int round);
+
+#endif

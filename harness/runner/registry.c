@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/registry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "err.h"
+
+extern const struct case_desc *const __start_vmassay_cases[] __attribute__((weak));
+extern const struct case_desc *const __stop_vmassay_cases[] __attribute__((weak));
+extern const struct guest_image __start_vmassay_guests[] __attribute__((weak));
+extern const struct guest_image __stop_vmassay_guests[] __attribute__((weak));
+
+const char *source_path(const char *file)
+{
+	while (!strncmp(file, "../", 3))
+		file += 3;
+	return file;
+}
+
+static unsigned int mode_width(unsigned int mode)
+{
+	if (mode == REAL16)
+		return 16;
+	return mode & PROTECTED ? 32 : 64;
+}
+
+const struct guest_image *guest_image_find(const char *file, unsigned int mode)
+{
+	const struct guest_image *image;
+
+	for (image = __start_vmassay_guests; image < __stop_vmassay_guests; image++)
+		if (image->width == mode_width(mode) && !strcmp(image->file, source_path(file)))
+			return image;
+	return NULL;
+}
+
+const struct row_head *test_entry_row(const struct test_entry *entry)
+{
+	const struct case_desc *desc = entry->desc;
+
+	if (!desc->rows)
+		return NULL;
+	return (const struct row_head *)((const char *)desc->rows + entry->row * desc->row_bytes);
+}
+
+const struct known *test_entry_known(const struct test_entry *entry)
+{
+	const struct row_head *row = test_entry_row(entry);
+
+	if (row && row->known.finding)
+		return &row->known;
+	return entry->desc->known.finding ? &entry->desc->known : NULL;
+}
+
+void test_entry_needs(const struct test_entry *entry, char *buf, size_t len_bytes)
+{
+	const struct row_head *row = test_entry_row(entry);
+	const char *of_case = entry->desc->needs, *of_row = row ? row->needs : NULL;
+
+	snprintf(buf, len_bytes, "%s%s%s%s%s", of_case ? of_case : "", of_case && of_row ? " " : "",
+		 of_row ? of_row : "", (of_case || of_row) && entry->mode == LA57 ? " " : "",
+		 entry->mode == LA57 ? "cpuid:la57" : "");
+}
+
+/* --- building the table --- */
+
+/* The folder that holds the file: "cases/mmu/x.c" -> "mmu". */
+static char *area_of(const char *file)
+{
+	const char *slash = strrchr(file, '/'), *start;
+
+	if (!slash)
+		return strdup("none");
+	for (start = slash; start > file && start[-1] != '/'; start--)
+		;
+	return strndup(start, slash - start);
+}
+
+static bool is_id_of_file(const struct case_desc *desc)
+{
+	const char *slash = strrchr(desc->file, '/'), *base = slash ? slash + 1 : desc->file;
+	size_t len = strlen(desc->id);
+
+	return !strncmp(base, desc->id, len) && !strcmp(base + len, ".c");
+}
+
+static int test_add(struct registry *registry, const struct case_desc *desc, unsigned int row, unsigned int mode)
+{
+	struct test_entry *grown, *entry;
+	const struct row_head *head;
+	bool is_one_mode = !(desc->modes & (desc->modes - 1));
+
+	grown = realloc(registry->tests, (registry->nr_tests + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	registry->tests = grown;
+	entry = &grown[registry->nr_tests];
+	*entry = (struct test_entry){
+		.area = area_of(desc->file), .file = source_path(desc->file), .desc = desc, .row = row, .mode = mode,
+	};
+	head = test_entry_row(entry);
+	if (asprintf(&entry->name, "%s.%s%s%s%s%s", entry->area, desc->id, head ? "." : "", head ? head->label : "",
+		     is_one_mode ? "" : ".", is_one_mode ? "" : mode_name(mode)) < 0)
+		return -ENOMEM;
+	registry->nr_tests++;
+	return 0;
+}
+
+static int row_add(struct registry *registry, const struct case_desc *desc, unsigned int row, unsigned int modes,
+		   struct err *err)
+{
+	unsigned int mode;
+	int r;
+
+	if (modes == NO_GUEST)
+		return test_add(registry, desc, row, NO_GUEST);
+	for (mode = 1; mode < 1u << NR_MODES; mode <<= 1) {
+		if (!(modes & mode))
+			continue;
+		if (!guest_image_find(desc->file, mode))
+			return err_set(err, ENOENT, "%s: no guest image for mode %s", source_path(desc->file),
+				       mode_name(mode));
+		r = test_add(registry, desc, row, mode);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int case_add(struct registry *registry, const struct case_desc *desc, struct err *err)
+{
+	unsigned int row;
+
+	if (!is_id_of_file(desc))
+		return err_set(err, EINVAL, "%s: the case's id '%s' is not the file's name", source_path(desc->file),
+			       desc->id);
+	if (!desc->says)
+		return err_set(err, EINVAL, "%s: the case says nothing (.says)", source_path(desc->file));
+	if (!desc->rows)
+		return row_add(registry, desc, 0, desc->modes, err);
+	for (row = 0; row < desc->nr_rows; row++) {
+		const struct row_head *head = (const struct row_head *)
+			((const char *)desc->rows + row * desc->row_bytes);
+		int r;
+
+		if (!head->label)
+			return err_set(err, EINVAL, "%s: row %u has no label", source_path(desc->file), row);
+		r = row_add(registry, desc, row, head->modes ? head->modes & desc->modes : desc->modes, err);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int compare_names(const void *one, const void *other)
+{
+	const struct test_entry *a = one, *b = other;
+
+	return strcmp(a->name, b->name);
+}
+
+int registry_open(struct registry *registry, struct err *err)
+{
+	const struct case_desc *const *at;
+	size_t i;
+	int r;
+
+	*registry = (struct registry){ 0 };
+	for (at = __start_vmassay_cases; at < __stop_vmassay_cases; at++) {
+		r = case_add(registry, *at, err);
+		if (r)
+			goto err_close;
+	}
+	if (!registry->nr_tests) {
+		r = err_set(err, ENOENT, "this program holds no case");
+		goto err_close;
+	}
+	qsort(registry->tests, registry->nr_tests, sizeof(registry->tests[0]), compare_names);
+	for (i = 1; i < registry->nr_tests; i++) {
+		if (strcmp(registry->tests[i - 1].name, registry->tests[i].name))
+			continue;
+		r = err_set(err, EEXIST, "two tests have the name %s", registry->tests[i].name);
+		goto err_close;
+	}
+	return 0;
+
+err_close:
+	registry_close(registry);
+	return r;
+}
+
+void registry_close(struct registry *registry)
+{
+	size_t i;
+
+	for (i = 0; i < registry->nr_tests; i++) {
+		free(registry->tests[i].name);
+		free(registry->tests[i].area);
+	}
+	free(registry->tests);
+	*registry = (struct registry){ 0 };
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tests this program holds: cases x rows x modes, with their names, and the guest images that belong to them.
+ */
+#ifndef VMASSAY_REGISTRY_H
+#define VMASSAY_REGISTRY_H
+
+#include "case.h"
+
+struct err;
+
+struct test_entry {
+	char *name;		/* area.case[.row][.mode] */
+	char *area;
+	const char *file;	/* cases/area/case.c */
+	const struct case_desc *desc;
+	unsigned int row;
+	unsigned int mode;	/* one bit or NO_GUEST */
+};
+
+struct registry {
+	struct test_entry *tests;	/* sorted by name */
+	size_t nr_tests;
+};
+
+/*
+ * Reads the cases linked into the program. Refuses an empty table, a name used twice, an id that is not its file's
+ * name, and a mode without a guest image.
+ */
+int registry_open(struct registry *registry, struct err *err);
+void registry_close(struct registry *registry);
+
+/* The needs of the case and of the row, and what the mode implies, as one string in @buf. */
+void test_entry_needs(const struct test_entry *entry, char *buf, size_t len_bytes);
+
+/* The row's known divergence, else the case's; NULL when there is none. */
+const struct known *test_entry_known(const struct test_entry *entry);
+
+const struct row_head *test_entry_row(const struct test_entry *entry);
+
+/* What mkguest registers for each width of a case. */
+struct guest_image {
+	const char *file;
+	uint64_t width;
+	const void *start;
+	uint64_t len_bytes;
+};
+
+const struct guest_image *guest_image_find(const char *file, unsigned int mode);
+
+/* "../cases/x.c" -> "cases/x.c": a compiler names a file relative to its build folder. */
+const char *source_path(const char *file);
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/runner.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "err.h"
+#include "runner/job.h"
+#include "runner/needs.h"
+
+struct run {
+	const struct plan *plan;
+	const struct run_options *options;
+	struct sink *const *sinks;
+	struct summary summary;
+	struct utsname uts;
+	struct sys sys;			/* for needs, and what it learns about CPUID */
+	const struct test_entry *canary;
+	char blocked[600];		/* not empty: nothing can run, and why */
+	size_t next;			/* of plan->items */
+	struct job *jobs;
+	unsigned int nr_jobs;		/* running */
+	bool is_stopping;
+};
+
+/* --- sinks --- */
+
+void sinks_run_begin(struct sink *const *sinks, const struct run_info *info)
+{
+	for (; *sinks; sinks++)
+		(*sinks)->ops->run_begin(*sinks, info);
+}
+
+void sinks_test_begin(struct sink *const *sinks, const char *test, const char *target, unsigned int round)
+{
+	for (; *sinks; sinks++)
+		(*sinks)->ops->test_begin(*sinks, test, target, round);
+}
+
+void sinks_test_end(struct sink *const *sinks, const struct result *result)
+{
+	for (; *sinks; sinks++)
+		(*sinks)->ops->test_end(*sinks, result);
+}
+
+void sinks_run_end(struct sink *const *sinks, const struct summary *summary)
+{
+	for (; *sinks; sinks++)
+		(*sinks)->ops->run_end(*sinks, summary);
+}
+
+/* --- one result --- */
+
+static void report(struct run *run, const struct test_entry *entry, struct result *result)
+{
+	apply_known(result, test_entry_known(entry), run->uts.release);
+	run->summary.count[result->verdict]++;
+	if (run->options->fail_fast && result->verdict >= VERDICT_ERROR)
+		run->is_stopping = true;
+	sinks_test_end(run->sinks, result);
+	result_free(result);
+}
+
+/* A result for a test that is not started. */
+static void report_without_run(struct run *run, const struct plan_item *item, enum verdict verdict,
+			       const char *reason)
+{
+	struct result *result = result_new(item->entry->name, run->options->target, item->entry->file);
+
+	result->round = item->round;
+	result_worsen(result, verdict, reason);
+	sinks_test_begin(run->sinks, item->entry->name, run->options->target, item->round);
+	report(run, item->entry, result);
+}
+
+/* --- starting --- */
+
+static uint64_t timeout_us(const struct run *run, const struct test_entry *entry)
+{
+	unsigned int timeout_ms = run->options->timeout_ms ? run->options->timeout_ms : RUN_TIMEOUT_MS;
+
+	if (entry->desc->timeout_ms > timeout_ms)
+		timeout_ms = entry->desc->timeout_ms;
+	return timeout_ms * 1000ull;
+}
+
+static int start(struct run *run, struct job *job, const struct test_entry *entry, unsigned int round,
+		 struct err *err)
+{
+	struct test_setup setup = {
+		.entry = entry,
+		.target = run->options->target,
+		.backend = run->options->backend,
+		.cpuid = run->sys.cpuid,
+		.seed = test_seed(run->options->seed, entry->name, round),
+		.round = round,
+	};
+
+	return job_start(job, &setup, timeout_us(run, entry), err);
+}
+
+/* Starts the next test of the plan, or reports it at once when it cannot run. */
+static void start_next(struct run *run)
+{
+	const struct plan_item *item = &run->plan->items[run->next++];
+	char needs[512], missing[256];
+	struct err err;
+
+	if (item->entry == run->canary && item->round == 0)
+		return;		/* has been run and reported */
+	if (run->blocked[0]) {
+		report_without_run(run, item, VERDICT_ERROR, run->blocked);
+		return;
+	}
+	test_entry_needs(item->entry, needs, sizeof(needs));
+	if (needs_parse(needs, &err)) {
+		report_without_run(run, item, VERDICT_ERROR, err.text);
+		return;
+	}
+	if (!needs_met(needs, &run->sys, missing, sizeof(missing))) {
+		report_without_run(run, item, VERDICT_SKIP, missing);
+		return;
+	}
+	sinks_test_begin(run->sinks, item->entry->name, run->options->target, item->round);
+	if (start(run, &run->jobs[run->nr_jobs], item->entry, item->round, &err)) {
+		struct result *result = result_new(item->entry->name, run->options->target, item->entry->file);
+
+		result_worsen(result, VERDICT_ERROR, err.text);
+		report(run, item->entry, result);
+		return;
+	}
+	run->nr_jobs++;
+}
+
+/* --- waiting --- */
+
+static int poll_timeout_ms(const struct run *run)
+{
+	uint64_t now = clock_us(), due = UINT64_MAX;
+	unsigned int i;
+
+	for (i = 0; i < run->nr_jobs; i++)
+		if (run->jobs[i].kick_us < due)
+			due = run->jobs[i].kick_us;
+	if (due == UINT64_MAX)
+		return 1000;
+	return due <= now ? 0 : (due - now) / 1000 + 1;
+}
+
+static void collect(struct run *run, unsigned int index)
+{
+	struct job job = run->jobs[index];
+
+	run->jobs[index] = run->jobs[--run->nr_jobs];
+	report(run, job.setup.entry, job_collect(&job));
+}
+
+/* A killed process that is stuck in the kernel keeps its pipe open: it is collected without EOF. */
+static bool is_beyond_hope(const struct job *job)
+{
+	return job->kick_us == UINT64_MAX && job->nr_kicks > 1;
+}
+
+static void wait_for_jobs(struct run *run, struct pollfd *fds)
+{
+	unsigned int i;
+
+	for (i = 0; i < run->nr_jobs; i++)
+		fds[i] = (struct pollfd){ .fd = run->jobs[i].result_fd, .events = POLLIN };
+	poll(fds, run->nr_jobs, poll_timeout_ms(run));
+	/* Downwards: collect() moves the last job into the place of the one that ended. */
+	for (i = run->nr_jobs; i-- > 0;) {
+		if (fds[i].revents && job_read(&run->jobs[i]))
+			collect(run, i);
+		else if (is_beyond_hope(&run->jobs[i]))
+			collect(run, i);
+		else if (clock_us() >= run->jobs[i].kick_us)
+			job_hurry(&run->jobs[i]);
+	}
+}
+
+static bool is_interrupted(const struct run *run)
+{
+	return run->options->is_interrupted && *run->options->is_interrupted;
+}
+
+static int run_items(struct run *run)
+{
+	unsigned int nr_jobs = run->options->nr_jobs ? run->options->nr_jobs : 1;
+	struct pollfd *fds = calloc(nr_jobs, sizeof(*fds));
+
+	run->jobs = calloc(nr_jobs, sizeof(*run->jobs));
+	if (!fds || !run->jobs) {
+		free(fds);
+		free(run->jobs);
+		return -ENOMEM;
+	}
+	while (!is_interrupted(run)) {
+		while (run->nr_jobs < nr_jobs && run->next < run->plan->nr_items && !run->is_stopping)
+			start_next(run);
+		if (!run->nr_jobs)
+			break;
+		wait_for_jobs(run, fds);
+	}
+	while (run->nr_jobs)
+		job_abandon(&run->jobs[--run->nr_jobs]);
+	free(fds);
+	free(run->jobs);
+	return 0;
+}
+
+/* --- the canary --- */
+
+static const struct test_entry *canary_find(const struct registry *registry)
+{
+	size_t i;
+
+	for (i = 0; i < registry->nr_tests; i++)
+		if (registry->tests[i].desc->is_canary)
+			return &registry->tests[i];
+	return NULL;
+}
+
+static bool is_planned(const struct plan *plan, const struct test_entry *entry)
+{
+	size_t i;
+
+	for (i = 0; i < plan->nr_items; i++)
+		if (plan->items[i].entry == entry && plan->items[i].round == 0)
+			return true;
+	return false;
+}
+
+static const char *why(const struct result *result)
+{
+	size_t i;
+
+	for (i = 0; i < result->nr_notes; i++)
+		if (result->notes[i].text &&
+		    (result->notes[i].kind == NOTE_REASON || result->notes[i].kind == NOTE_CHECK))
+			return result->notes[i].text;
+	return verdict_name(result->verdict);
+}
+
+static void run_canary(struct run *run)
+{
+	struct job job;
+	struct result *result;
+	struct err err;
+	bool planned = is_planned(run->plan, run->canary);
+
+	if (planned)
+		sinks_test_begin(run->sinks, run->canary->name, run->options->target, 0);
+	if (start(run, &job, run->canary, 0, &err)) {
+		result = result_new(run->canary->name, run->options->target, run->canary->file);
+		result_worsen(result, VERDICT_ERROR, err.text);
+	} else {
+		struct pollfd fd = { .fd = job.result_fd, .events = POLLIN };
+		struct run one = { .jobs = &job, .nr_jobs = 1 };
+
+		while (!is_interrupted(run)) {
+			if (poll(&fd, 1, poll_timeout_ms(&one)) > 0 && job_read(&job))
+				break;
+			if (is_beyond_hope(&job))
+				break;
+			if (clock_us() >= job.kick_us)
+				job_hurry(&job);
+		}
+		if (is_interrupted(run)) {
+			job_abandon(&job);
+			return;
+		}
+		result = job_collect(&job);
+	}
+	if (result->verdict != VERDICT_PASS) {
+		snprintf(run->blocked, sizeof(run->blocked), "the environment is broken: canary %s: %s",
+			 verdict_name(result->verdict), why(result));
+		result->verdict = VERDICT_ERROR;
+	}
+	if (planned)
+		report(run, run->canary, result);
+	else
+		result_free(result);
+}
+
+/* --- the run --- */
+
+/* The runner's own calls answer needs; where they cannot even be made, the canary will say why. */
+static void needs_call_failed(void *context, const char *what, long error)
+{
+	(void)context;
+	fprintf(stderr, "vmassay: %s: %s\n", what, strerror(-error));
+	exit(99);
+}
+
+int run_plan(const struct plan *plan, const struct registry *registry, const struct run_options *options,
+	     struct sink *const *sinks, struct summary *ret_summary, struct err *err)
+{
+	struct run run = { .plan = plan, .options = options, .sinks = sinks };
+	struct run_info info = { .target = options->target, .nr_planned = plan->nr_items, .seed = options->seed };
+	uint64_t start_us = clock_us();
+	int r;
+
+	uname(&run.uts);
+	info.facts = facts_read(options->backend, options->target);
+	sinks_run_begin(sinks, &info);
+	json_object_put(info.facts);
+	run.canary = canary_find(registry);
+	r = sys_open(&run.sys, options->backend, NULL, err);
+	if (r) {
+		snprintf(run.blocked, sizeof(run.blocked), "the environment is broken: %s", err->text);
+		run.canary = NULL;
+	} else {
+		run.sys.must_failed = needs_call_failed;
+		run.sys.cpuid = sys_supported_cpuid(&run.sys);
+	}
+	if (run.canary)
+		run_canary(&run);
+	r = run_items(&run);
+	sys_close(&run.sys);
+	run.summary.duration_us = clock_us() - start_us;
+	sinks_run_end(sinks, &run.summary);
+	*ret_summary = run.summary;
+	return r;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs a plan: one process for each test, several at once, results to the sinks.
+ */
+#ifndef VMASSAY_RUNNER_H
+#define VMASSAY_RUNNER_H
+
+#include <signal.h>
+
+#include "backend/backend.h"
+#include "reports/sink.h"
+#include "runner/plan.h"
+
+struct run_options {
+	const char *target;
+	const struct backend *backend;
+	unsigned int nr_jobs;		/* 0: 1 */
+	unsigned int timeout_ms;	/* of a test; 0: RUN_TIMEOUT_MS; a case's own is kept when longer */
+	uint64_t seed;
+	bool fail_fast;			/* start nothing after the first FAIL or ERROR */
+	const volatile sig_atomic_t *is_interrupted;	/* stop soon and report what there is; may be NULL */
+};
+
+#define RUN_TIMEOUT_MS 10000
+
+/* The sinks of a run; NULL-terminated, at most this many. */
+#define RUN_MAX_SINKS 5
+
+/*
+ * The canary first: when it fails, every test of the plan is an ERROR that says so. *@ret_summary counts what was
+ * reported. 0, or -errno when the run could not begin at all.
+ */
+int run_plan(const struct plan *plan, const struct registry *registry, const struct run_options *options,
+	     struct sink *const *sinks, struct summary *ret_summary, struct err *err);
+
+/* Sink calls for a list of them; also used for results that come from a lab. */
+void sinks_run_begin(struct sink *const *sinks, const struct run_info *info);
+void sinks_test_begin(struct sink *const *sinks, const char *test, const char *target, unsigned int round);
+void sinks_test_end(struct sink *const *sinks, const struct result *result);
+void sinks_run_end(struct sink *const *sinks, const struct summary *summary);
+
+/* FAIL becomes KNOWN where a finding says so, and a PASS there a FAIL. @kernel is a release as uname has it. */
+void apply_known(struct result *result, const struct known *known, const char *kernel);
+
+/* The host's and the target's facts, an object that the caller puts: cpu, microcode, kernel, kvm, parameters, caps. */
+struct json_object *facts_read(const struct backend *backend, const char *target);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One test in its own process: set-up, HOST(), and the record it leaves. The child's side of job.h.
+ */
+#ifndef VMASSAY_TEST_H
+#define VMASSAY_TEST_H
+
+#include "case.h"
+#include "reports/result.h"
+#include "runner/registry.h"
+
+struct test_setup {
+	const struct test_entry *entry;
+	const char *target;
+	const struct backend *backend;
+	struct kvm_cpuid2 *cpuid;	/* what the target supports, asked once by the runner; borrowed; may be NULL */
+	uint64_t seed;
+	unsigned int round;
+	struct vm_marker *marker;	/* shared with the runner */
+	int result_fd;			/* each state of the result is one JSON line; the last one counts */
+};
+
+/* Runs the test and ends the process: 0 when the result is complete. */
+void test_process(const struct test_setup *setup) __attribute__((noreturn));
+
+/*
+ * The same without a process of its own, for the harness's unit tests: runs HOST() and fills the result, which is the
+ * caller's. What ends a test early jumps back here.
+ */
+struct result *test_run_here(const struct test_setup *setup);
+
+/* The signal with which the runner tells a test that its time is over. */
+#define TEST_KICK_SIGNAL SIGUSR1
+
+/* Used by expect.c and dump.c. */
+void test_stop(struct test *t) __attribute__((noreturn));
+void test_note_reason(struct test *t, enum verdict verdict, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void test_dump(struct test *t, struct vcpu *vcpu);
+/* Imports what guests reported since the last time. */
+void test_take_reports(struct test *t);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where results go: a terminal, TAP, JUnit XML, JSON lines. Any number of sinks hear the same calls in the same order:
+ *
+ *	run_begin, { test_begin, test_end }..., run_end
+ *
+ * test_begin and test_end of different tests interleave when several run at once. A sink that cannot write remembers
+ * the first error and reports it in its close function; it never stops the run.
+ */
+#ifndef VMASSAY_SINK_H
+#define VMASSAY_SINK_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "reports/result.h"
+
+struct err;
+
+struct run_info {
+	const char *target;
+	unsigned int nr_planned;	/* tests, repetitions counted */
+	uint64_t seed;
+	struct json_object *facts;	/* host facts, an object; borrowed, may be NULL */
+};
+
+struct sink;
+
+struct sink_ops {
+	void (*run_begin)(struct sink *sink, const struct run_info *info);
+	void (*test_begin)(struct sink *sink, const char *test, const char *target, unsigned int round);
+	void (*test_end)(struct sink *sink, const struct result *result);
+	void (*run_end)(struct sink *sink, const struct summary *summary);
+	/* Flushes and frees; returns 0 or -errno of the first failed write with one line in @err. */
+	int (*close)(struct sink *sink, struct err *err);
+};
+
+struct sink {
+	const struct sink_ops *ops;
+};
+
+/* Constructors return 0 or -errno; *@ret is untouched on failure; @err names the file. */
+
+/* For people. On a terminal one line shows what runs now; otherwise plain lines. @verbose also lists passes. */
+int sink_console_open(FILE *out, bool is_terminal, bool verbose, struct sink **ret, struct err *err);
+
+/* TAP version 14 on @out, which the sink does not close. */
+int sink_tap_open(FILE *out, struct sink **ret, struct err *err);
+
+/*
+ * JUnit XML: "PATH.tmp" is opened at once (a bad path is refused before the run), written at the end
+ * of the run and renamed, so that a reader never sees half a file.
+ */
+int sink_junit_open(const char *path, struct sink **ret, struct err *err);
+
+/*
+ * Append-only JSON lines, each written with one write(2) as it happens: {"type":"run",...}, {"type":"start",...},
+ * {"type":"result",...}, {"type":"end",...}. Schema: reports/schema.md.
+ */
+int sink_jsonl_open(const char *path, struct sink **ret, struct err *err);
+
+/* The same to a file descriptor that stays the caller's (a lab's serial port). */
+int sink_jsonl_open_fd(int fd, struct sink **ret, struct err *err);
+
+#endif
