@@ -178,9 +178,11 @@ struct check_at {
 
 /* Each returns true when the check held. */
 bool test_check_exit(struct test *t, struct check_at at, const struct exit_record *want);
-bool test_check_pio_in(struct test *t, struct check_at at, const struct exit_record *want, const void *reply,
+bool test_check_pio(struct test *t, struct check_at at, const struct exit_io *want);
+bool test_check_pio_in(struct test *t, struct check_at at, const struct exit_io *want, const void *reply,
 		       uint64_t value);
-bool test_check_mmio_read(struct test *t, struct check_at at, const struct exit_record *want, uint64_t value);
+bool test_check_mmio(struct test *t, struct check_at at, const struct exit_mmio *want);
+bool test_check_mmio_read(struct test *t, struct check_at at, const struct exit_mmio *want, uint64_t value);
 bool test_check_done(struct test *t, struct check_at at);
 bool test_check_sync(struct test *t, struct check_at at, uint32_t stage);
 bool test_check_all_done(struct test *t, struct check_at at);
@@ -199,14 +201,12 @@ bool test_check_true(struct test *t, struct check_at at, const char *text, bool 
 #define expect_exit(t_, ...) test_check_exit(t_, AT_EXPECT, EXIT_RECORD(__VA_ARGS__))
 #define require_exit(t_, ...) test_check_exit(t_, AT_REQUIRE, EXIT_RECORD(__VA_ARGS__))
 
-#define EXIT_PIO(direction_, ...)							\
-	EXIT_RECORD(.reason = KVM_EXIT_IO, .io = { .direction = direction_, __VA_ARGS__ })
-#define EXIT_MMIO(is_write_, ...)							\
-	EXIT_RECORD(.reason = KVM_EXIT_MMIO, .mmio = { .is_write = is_write_, __VA_ARGS__ })
+#define EXIT_PIO(direction_, ...) (&(struct exit_io){ .direction = direction_, __VA_ARGS__ })
+#define EXIT_MMIO(is_write_, ...) (&(struct exit_mmio){ .is_write = is_write_, __VA_ARGS__ })
 
 /* OUT: .port, .size, .count, and .data (up to 8 bytes) or .bytes and .nr_bytes. */
-#define expect_pio_out(t_, ...) test_check_exit(t_, AT_EXPECT, EXIT_PIO(KVM_EXIT_IO_OUT, __VA_ARGS__))
-#define require_pio_out(t_, ...) test_check_exit(t_, AT_REQUIRE, EXIT_PIO(KVM_EXIT_IO_OUT, __VA_ARGS__))
+#define expect_pio_out(t_, ...) test_check_pio(t_, AT_EXPECT, EXIT_PIO(KVM_EXIT_IO_OUT, __VA_ARGS__))
+#define require_pio_out(t_, ...) test_check_pio(t_, AT_REQUIRE, EXIT_PIO(KVM_EXIT_IO_OUT, __VA_ARGS__))
 /* IN: @value_ is what the port answers; the _bytes form answers size * count bytes. */
 #define expect_pio_in(t_, value_, ...)							\
 	test_check_pio_in(t_, AT_EXPECT, EXIT_PIO(KVM_EXIT_IO_IN, __VA_ARGS__), NULL, value_)
@@ -215,8 +215,8 @@ bool test_check_true(struct test *t, struct check_at at, const char *text, bool 
 #define expect_pio_in_bytes(t_, bytes_, ...)						\
 	test_check_pio_in(t_, AT_EXPECT, EXIT_PIO(KVM_EXIT_IO_IN, __VA_ARGS__), bytes_, 0)
 /* MMIO: .phys_addr, .len, .data. */
-#define expect_mmio_write(t_, ...) test_check_exit(t_, AT_EXPECT, EXIT_MMIO(1, __VA_ARGS__))
-#define require_mmio_write(t_, ...) test_check_exit(t_, AT_REQUIRE, EXIT_MMIO(1, __VA_ARGS__))
+#define expect_mmio_write(t_, ...) test_check_mmio(t_, AT_EXPECT, EXIT_MMIO(1, __VA_ARGS__))
+#define require_mmio_write(t_, ...) test_check_mmio(t_, AT_REQUIRE, EXIT_MMIO(1, __VA_ARGS__))
 #define expect_mmio_read(t_, value_, ...) test_check_mmio_read(t_, AT_EXPECT, EXIT_MMIO(0, __VA_ARGS__), value_)
 #define require_mmio_read(t_, value_, ...) test_check_mmio_read(t_, AT_REQUIRE, EXIT_MMIO(0, __VA_ARGS__), value_)
 #define expect_hlt(t_) expect_exit(t_, .reason = KVM_EXIT_HLT)

@@ -284,16 +284,17 @@ out_registry:
 }
 
 /* A command other than run: its words go inside as they are, its lines come back. */
-static int run_command(struct args *args, int argc, char **argv)
+static int run_command(struct args *args)
 {
 	struct lab_run run = { .args = args };
 	struct lab_outcome outcome = { 0 };
 	struct words words = { 0 };
+	const char *const *word;
 	struct err err;
-	int i, r;
+	int r;
 
-	for (i = 0; i < argc; i++)
-		word_add(&words, "%s", argv[i]);
+	for (word = args->selection.globs; *word; word++)
+		word_add(&words, "%s", *word);
 	r = lab_boot(&args->lab, (const char *const *)words.words, on_line, &run, &outcome, &err);
 	words_free(&words);
 	if (r)
@@ -336,6 +337,6 @@ int cmd_lab(int argc, char **argv)
 		args.run.timeout_ms = LAB_TIMEOUT_MS;
 	interrupts_catch();
 	if (args.selection.globs[0] && !strcmp(args.selection.globs[0], "bench"))
-		return run_command(&args, argc - 1, argv + 1);
+		return run_command(&args);
 	return run_tests(&args);
 }

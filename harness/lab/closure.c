@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE 1	/* dl_iterate_phdr */
-
 #include "lab/closure.h"
 
 #include <errno.h>

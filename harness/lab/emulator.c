@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE 1	/* pipe2, sigdescr_np */
-
 #include "lab/emulator.h"
 
 #include <errno.h>

@@ -39,14 +39,16 @@ bool lab_is_inside(void)
 	return getpid() == 1 && !access(LAB_ARGS, F_OK);
 }
 
-/* What a kernel lacks (tracing, say) is missed by the cases that need it, not here. */
+/*
+ * What a kernel lacks (tracing, say) is missed by the cases that need it, not here. Note, nothing
+ * goes on /tmp: the root is a tmpfs already, and the program itself may have been built there.
+ */
 static void mount_all(void)
 {
 	static const struct mount mounts[] = {
 		{ "proc", "/proc" },
 		{ "sysfs", "/sys" },
 		{ "devtmpfs", "/dev" },
-		{ "tmpfs", "/tmp" },
 		{ "debugfs", "/sys/kernel/debug" },
 		{ "tracefs", "/sys/kernel/tracing" },
 	};

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE 1	/* memfd_create */
-
 #include "lab/initramfs.h"
 
 #include <errno.h>

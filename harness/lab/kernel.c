@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE 1	/* strverscmp */
-
 #include "lab/kernel.h"
 
 #include <dirent.h>

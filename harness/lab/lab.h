@@ -25,15 +25,15 @@ struct lab_options {
 	unsigned int memory_mib;	/* 0: the lab's own */
 	const char *append;		/* more kernel command line, or NULL */
 	const char *const *params;	/* "module.name=value", NULL-terminated; or NULL */
-	const char *console;		/* file that keeps the kernel's console; NULL: none kept */
-	unsigned int timeout_s;		/* the emulator is ended when it says nothing for this long; 0: default */
+	const char *console;		/* file the kernel's console is appended to; NULL: none kept */
+	unsigned int timeout_s;		/* the emulator is ended when no results come for this long; 0: default */
 };
 
 /* A boot's outcome beside the lines it sent. */
 struct lab_outcome {
 	bool is_complete;	/* the command inside ended and said so */
-	int exit_code;		/* its exit code; meaningful only if complete */
-	double boot_s;		/* emulator start to the first line */
+	int exit_code;		/* its exit code, 128 + N after signal N; meaningful only if complete */
+	double boot_s;		/* emulator start to the first line; 0: there was none */
 	double total_s;
 	char last_words[1024];	/* when not complete: how the emulator ended and its last lines of stderr and console */
 };

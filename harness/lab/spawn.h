@@ -11,9 +11,9 @@ int spawn_locate(char *path, size_t size_bytes, const char *program);
 
 /*
  * Runs @path with stdin from /dev/null, stdout and stderr to @output_fd, and the @nr_inherited
- * descriptors @inherited open under their numbers, all of them above 2 or
- * negative for none; nothing else is open in it. It gets SIGKILL when the calling thread ends. Returns its process id or -errno; a path
- * that cannot be executed shows as a line on @output_fd and exit code 127.
+ * descriptors @inherited open under their numbers, each above 2, or negative for none; nothing
+ * else is open in it. It gets SIGKILL when the calling thread ends. Returns its process id or
+ * -errno; a path that cannot be executed shows as a line on @output_fd and exit code 127.
  */
 pid_t spawn_program(const char *path, char *const *argv, int output_fd, const int *inherited,
 		    size_t nr_inherited);

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE 1	/* vasprintf */
-
 #include "lab/strlist.h"
 
 #include <errno.h>

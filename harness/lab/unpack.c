@@ -3,8 +3,6 @@
  * libdwfl knows the bzImage header and the kernel's compression formats: it opens a bzImage as the
  * ELF file it holds.
  */
-#define _GNU_SOURCE 1	/* memfd_create */
-
 #include "lab/unpack.h"
 
 #include <elfutils/libdwfl.h>

@@ -104,6 +104,7 @@ void test_dump(struct test *t, struct vcpu *vcpu)
 	if (t->has_dump)
 		return;
 	t->has_dump = true;
+	exit_decode(&t->exit, vcpu->run);
 	exit_format(buf, sizeof(buf), &t->exit);
 	text_add(&text, "vCPU %u, mode %s, last exit: %s\n", vcpu->id, mode_name(t->mode), buf);
 	if (!vcpu_ioctl_try(vcpu, KVM_GET_REGS, &regs) && !vcpu_ioctl_try(vcpu, KVM_GET_SREGS, &sregs)) {

@@ -114,6 +114,44 @@ struct exit_record {
 /* Decodes what KVM_RUN left in @run. @run is borrowed only by io.bytes. */
 void exit_decode(struct exit_record *record, const struct kvm_run *run);
 
+/* A constant length is one load; a variable one is a call. */
+static inline uint64_t exit_load(const void *from, uint32_t len_bytes)
+{
+	uint64_t value = 0;
+
+	switch (len_bytes) {
+	case 1: __builtin_memcpy(&value, from, 1); break;
+	case 2: __builtin_memcpy(&value, from, 2); break;
+	case 4: __builtin_memcpy(&value, from, 4); break;
+	case 8: __builtin_memcpy(&value, from, 8); break;
+	default: __builtin_memcpy(&value, from, len_bytes < 8 ? len_bytes : 8); break;
+	}
+	return value;
+}
+
+/*
+ * True when what KVM_RUN left in @run is just @want, without decoding it: for the loops where exits are counted. False
+ * decides nothing (a long OUT is never decided here).
+ */
+static inline bool exit_is_io(const struct kvm_run *run, const struct exit_io *want)
+{
+	if (run->exit_reason != KVM_EXIT_IO || run->io.direction != want->direction || run->io.port != want->port ||
+	    run->io.size != want->size || run->io.count != want->count || want->nr_bytes || want->bytes)
+		return false;
+	if (run->io.direction == KVM_EXIT_IO_IN)
+		return !want->data;
+	return run->io.count == 1 && run->io.size <= 8 &&
+	       exit_load((const uint8_t *)run + run->io.data_offset, run->io.size) == want->data;
+}
+
+static inline bool exit_is_mmio(const struct kvm_run *run, const struct exit_mmio *want)
+{
+	if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.phys_addr != want->phys_addr ||
+	    run->mmio.len != want->len || run->mmio.is_write != want->is_write || want->len > 8)
+		return false;
+	return (want->is_write ? exit_load(run->mmio.data, want->len) : 0) == want->data;
+}
+
 /* "IO", "MMIO", ...; "77" for a reason that the UAPI header does not name (a static buffer per thread). */
 const char *exit_reason_name(uint32_t reason);
 

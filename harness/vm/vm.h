@@ -58,7 +58,8 @@ struct vcpu {
 	int fd;
 	uint32_t id;
 	struct kvm_run *run;	/* sys.run_bytes long */
-	int tid;		/* of the thread inside KVM_RUN, 0: none */
+	void *report;		/* the guest's report page of this vCPU, for the layers above; NULL: none */
+	int tid;		/* of the thread that runs it, when that is not the process's first; else 0 */
 };
 
 struct vm {
