@@ -35,6 +35,10 @@ static int bundle_write(int fd, struct err *err)
 
 	if (r)
 		return r;
+	if (!closure.interpreter) {
+		closure_free(&closure);
+		return err_set(err, ENOEXEC, "bundle: this program is static, it needs no bundle");
+	}
 	r = archive_open(&archive, ARCHIVE_USTAR, fd, "vmassay-" VMASSAY_VERSION, err);
 	if (!r)
 		r = closure_pack(&closure, archive, err);

@@ -3,12 +3,15 @@
  * "vmassay lab NAME": plans outside, runs inside, reports outside. What the plan holds and the lab did not report is
  * tried again in a fresh boot; the test that was running when a boot died is an ERROR with the emulator's last words.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "err.h"
@@ -283,9 +286,22 @@ out_registry:
 	return code;
 }
 
-/* A command other than run: its words go inside as they are, its lines come back. */
-static int run_command(struct args *args)
+static void words_for_guest(struct words *words, const struct args *args, const char *guest)
 {
+	word_add(words, "run");
+	word_add(words, "--guest=%s", guest);
+	word_add(words, "--max-exits=%u", args->max_exits);
+	word_add(words, "--timeout=%g", args->run.timeout_ms / 1000.0);
+	if (args->mode)
+		word_add(words, "--mode=%s", args->mode);
+	if (args->entry)
+		word_add(words, "--entry=%s", args->entry);
+}
+
+/* Something other than tests: its words go inside, its lines come back. @guest: a user's ELF, an absolute path. */
+static int run_command(struct args *args, const char *guest)
+{
+	const char *const files[] = { guest, NULL };
 	struct lab_run run = { .args = args };
 	struct lab_outcome outcome = { 0 };
 	struct words words = { 0 };
@@ -293,8 +309,11 @@ static int run_command(struct args *args)
 	struct err err;
 	int r;
 
+	if (guest)
+		words_for_guest(&words, args, guest);
 	for (word = args->selection.globs; *word; word++)
 		word_add(&words, "%s", *word);
+	args->lab.files = files;
 	r = lab_boot(&args->lab, (const char *const *)words.words, on_line, &run, &outcome, &err);
 	words_free(&words);
 	if (r)
@@ -306,37 +325,59 @@ static int run_command(struct args *args)
 	return outcome.exit_code;
 }
 
+/* Starts the console's file afresh; boots append to it. */
+static int console_begin(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return usage_error("%s: %s", path, strerror(errno));
+	close(fd);
+	return 0;
+}
+
+static int run_guest(struct args *args)
+{
+	char path[PATH_MAX];
+
+	if (!realpath(args->guest, path))
+		return usage_error("%s: %s", args->guest, strerror(errno));
+	return run_command(args, path);
+}
+
 int cmd_lab(int argc, char **argv)
 {
 	static char console[128], target[64];
 	struct args args;
-	const char *name;
+	struct err err;
 	int r;
 
-	if (argc >= 2 && !strcmp(argv[1], "--help"))
+	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
 		return args_parse(&args, argc, argv, ARGS_LAB) > 0;
 	if (argc < 2 || argv[1][0] == '-')
 		return usage_error("lab: which one? (vmassay lab svm [OPTION]... [GLOB]...)");
-	name = argv[1];
+	snprintf(target, sizeof(target), "lab-%s", argv[1]);
 	argv[1] = argv[0];
-	/* "lab svm run GLOB" and "lab svm GLOB" say the same. */
-	if (argc > 2 && !strcmp(argv[2], "run")) {
-		argv[2] = argv[0];
-		argv++, argc--;
-	}
 	r = args_parse(&args, argc - 1, argv + 1, ARGS_LAB);
 	if (r)
 		return r < 0 ? 0 : r;
-	snprintf(target, sizeof(target), "lab-%s", name);
-	snprintf(console, sizeof(console), "vmassay-%s.console", target);
-	args.lab.name = name;
+	/* "lab svm run GLOB" and "lab svm GLOB" say the same. */
+	if (args.selection.globs[0] && !strcmp(args.selection.globs[0], "run"))
+		args.selection.globs++;
+	args.lab.name = target + strlen("lab-");
 	args.run.target = args.selection.target = target;
+	snprintf(console, sizeof(console), "vmassay-%s.console", target);
 	if (!args.lab.console)
 		args.lab.console = console;
 	if (!args.run.timeout_ms)
 		args.run.timeout_ms = LAB_TIMEOUT_MS;
+	r = lab_check(args.lab.name, &err) ? usage_error("%s", err.text) : console_begin(args.lab.console);
+	if (r)
+		return r;
 	interrupts_catch();
+	if (args.guest)
+		return run_guest(&args);
 	if (args.selection.globs[0] && !strcmp(args.selection.globs[0], "bench"))
-		return run_command(&args);
+		return run_command(&args, NULL);
 	return run_tests(&args);
 }

@@ -88,7 +88,7 @@ static int add_args(struct archive *archive, const char *const *argv, struct err
 
 int initramfs_create(int *ret_fd, const struct closure *closure, const struct strlist *modules,
 		     const struct strlist *module_lines, const char *const *argv,
-		     struct err *err)
+		     const char *const *files, struct err *err)
 {
 	int fd = memfd_create("initramfs", MFD_CLOEXEC);
 	struct archive *archive;
@@ -109,6 +109,8 @@ int initramfs_create(int *ret_fd, const struct closure *closure, const struct st
 		status = add_module_lines(archive, module_lines, err);
 	if (!status)
 		status = add_args(archive, argv, err);
+	for (; !status && files && *files; files++)
+		status = archive_add_file(archive, *files, *files, err);
 	if (!status)
 		status = archive_finish(archive, err);
 	archive_free(archive);

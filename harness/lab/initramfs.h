@@ -9,11 +9,11 @@ struct strlist;
 
 /*
  * Writes it into a memfd, close-on-exec. @modules are files on this machine; @module_lines are one
- * for each, as modules_apply_params() makes them; @argv is NULL-terminated. @ret_fd is untouched on
+ * for each, as modules_apply_params() makes them; @argv and @files (may be NULL) are NULL-terminated. @ret_fd is untouched on
  * failure.
  */
 int initramfs_create(int *ret_fd, const struct closure *closure, const struct strlist *modules,
 		     const struct strlist *module_lines, const char *const *argv,
-		     struct err *err);
+		     const char *const *files, struct err *err);
 
 #endif

@@ -102,6 +102,13 @@ static int find_lab(const struct lab **ret, const char *name, struct err *err)
 	return err_set(err, EINVAL, "unknown lab '%s' (known: svm)", name ? name : "");
 }
 
+int lab_check(const char *name, struct err *err)
+{
+	const struct lab *lab;
+
+	return find_lab(&lab, name, err);
+}
+
 static int find_kernel_and_modules(struct boot *boot, struct err *err)
 {
 	const struct lab_options *options = boot->options;
@@ -183,7 +190,7 @@ static int prepare(struct boot *boot, const char *const *argv, struct err *err)
 		status = make_command_line(boot, err);
 	if (!status)
 		status = initramfs_create(&boot->initramfs_fd, &boot->closure, &boot->modules,
-					  &boot->module_lines, argv, err);
+					  &boot->module_lines, argv, boot->options->files, err);
 	if (!status)
 		status = open_console(boot, err);
 	if (!status)

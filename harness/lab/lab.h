@@ -14,7 +14,6 @@
 #include <stddef.h>
 
 struct err;
-struct lab_media;
 
 struct lab_options {
 	const char *name;		/* "svm" */
@@ -25,6 +24,7 @@ struct lab_options {
 	unsigned int memory_mib;	/* 0: the lab's own */
 	const char *append;		/* more kernel command line, or NULL */
 	const char *const *params;	/* "module.name=value", NULL-terminated; or NULL */
+	const char *const *files;	/* absolute paths that the command inside finds too; NULL-terminated, or NULL */
 	const char *console;		/* file the kernel's console is appended to; NULL: none kept */
 	unsigned int timeout_s;		/* the emulator is ended when no results come for this long; 0: default */
 };
@@ -37,6 +37,9 @@ struct lab_outcome {
 	double total_s;
 	char last_words[1024];	/* when not complete: how the emulator ended and its last lines of stderr and console */
 };
+
+/* 0, or -EINVAL with the labs there are in @err. */
+int lab_check(const char *name, struct err *err);
 
 /*
  * Boots once, runs @argv (NULL-terminated, argv[0] is the subcommand) inside, and calls @on_line for each complete line
