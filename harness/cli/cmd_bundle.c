@@ -14,16 +14,12 @@
 #include "lab/archive.h"
 #include "lab/closure.h"
 
+/* Nothing of the machine's own libraries is used, not even its dynamic loader. */
 static void write_script(char *script, size_t len, const struct closure *closure)
 {
-	size_t used = snprintf(script, len, "#!/bin/sh\nhere=$(cd \"$(dirname \"$0\")\" && pwd)\nexec \"$here%s\" "
-			       "--argv0 vmassay --library-path \"", closure->interpreter);
-	size_t i;
-
-	for (i = 0; i < closure->folders.nr && used < len; i++)
-		used += snprintf(script + used, len - used, "%s$here%s", i ? ":" : "", closure->folders.strings[i]);
-	if (used < len)
-		snprintf(script + used, len - used, "\" \"$here%s\" \"$@\"\n", closure->program);
+	snprintf(script, len, "#!/bin/sh\nhere=$(cd \"$(dirname \"$0\")\" && pwd)\n"
+		 "exec \"$here/lib/%s\" --argv0 \"$0\" --library-path \"$here/lib\" \"$here/bin/vmassay\" \"$@\"\n",
+		 strrchr(closure->interpreter, '/') + 1);
 }
 
 static int bundle_write(int fd, struct err *err)
@@ -41,7 +37,7 @@ static int bundle_write(int fd, struct err *err)
 	}
 	r = archive_open(&archive, ARCHIVE_USTAR, fd, "vmassay-" VMASSAY_VERSION, err);
 	if (!r)
-		r = closure_pack(&closure, archive, err);
+		r = closure_pack_flat(&closure, archive, err);
 	write_script(script, sizeof(script), &closure);
 	if (!r)
 		r = archive_add_bytes(archive, "vmassay", 0755, script, strlen(script), err);

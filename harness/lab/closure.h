@@ -14,7 +14,10 @@ struct err;
 
 struct closure {
 	char *program;		/* absolute path of this program */
+	char *program_file;	/* what to read it from: it may have been rebuilt or deleted since */
 	char *interpreter;	/* PT_INTERP; NULL in a static program */
+	/* What to read that from: the one that is loaded, which in a bundle stands elsewhere. */
+	char *interpreter_file;
 	struct strlist objects;	/* absolute paths as loaded, in load order, interpreter included */
 	/*
 	 * The objects' folders, each once, for LD_LIBRARY_PATH or the interpreter's
@@ -31,6 +34,12 @@ int closure_find(struct closure *ret, struct err *err);
  * rebuilt or deleted since it was started is still packed as it was started.
  */
 int closure_pack(const struct closure *closure, struct archive *archive, struct err *err);
+
+/*
+ * The same, flat: the program as "bin/vmassay", interpreter and objects in "lib" by their last
+ * names. Below the archive's root it needs nothing of the machine but its kernel.
+ */
+int closure_pack_flat(const struct closure *closure, struct archive *archive, struct err *err);
 
 /* Accepts a struct that is all zero. */
 void closure_free(struct closure *closure);
