@@ -292,7 +292,6 @@ static void run_guarded(struct test *t)
 		return;
 	set_up(t);
 	t->desc->host(t);
-	test_take_reports(t);
 }
 
 static void count_checks(struct test *t)
@@ -329,6 +328,7 @@ struct result *test_run_here(const struct test_setup *setup)
 	sys.must_failed = must_failed;
 	sys.context = &t;
 	run_guarded(&t);
+	test_take_reports(&t);
 	count_checks(&t);
 	tear_down(&t);
 	if (setup->cpuid)
