@@ -22,8 +22,9 @@
 
 /* --- notes --- */
 
-static void check_failed(struct test *t, struct check_at at, const char *text, const char *want, const char *got,
-			 const char *fields)
+/* @vcpu is whose state is shown. */
+static void check_failed_on(struct test *t, struct vcpu *vcpu, struct check_at at, const char *text, const char *want,
+			    const char *got, const char *fields)
 {
 	struct note note = {
 		.kind = NOTE_CHECK,
@@ -38,10 +39,16 @@ static void check_failed(struct test *t, struct check_at at, const char *text, c
 	result_add_note(t->result, &note);
 	result_worsen(t->result, VERDICT_FAIL, NULL);
 	t->publish(t);
-	if (t->vcpu && t->has_run)
-		test_dump(t, t->vcpu);
+	if (vcpu && t->has_run)
+		test_dump(t, vcpu);
 	if (at.kind == CHECK_REQUIRE)
 		test_stop(t);
+}
+
+static void check_failed(struct test *t, struct check_at at, const char *text, const char *want, const char *got,
+			 const char *fields)
+{
+	check_failed_on(t, t->vcpu, at, text, want, got, fields);
 }
 
 static const char *errno_text(long result, char *buf, size_t len)
@@ -407,7 +414,7 @@ static bool check_one_done(struct test *t, struct check_at at, const struct runn
 		errno_text(self->error, got, sizeof(got));
 	else
 		exit_format(got, sizeof(got), &t->exit);
-	check_failed(t, at, "an exit that nobody expected", text, got, "reason");
+	check_failed_on(t, self->vcpu, at, "an exit that nobody expected", text, got, "reason");
 	return false;
 }
 
