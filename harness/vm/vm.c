@@ -44,7 +44,7 @@ int sys_open(struct sys *sys, const struct backend *backend, struct vm_marker *m
 		sys->run_bytes = run_bytes;
 		return 0;
 	}
-	backend->close(backend, fd);
+	sys_close(sys);
 	return err_set(err, EPROTO, "/dev/kvm: API version %ld and a vCPU mapping of %ld bytes, want %d and >= %zu",
 		       version, run_bytes, KVM_API_VERSION, sizeof(struct kvm_run));
 }
