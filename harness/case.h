@@ -138,6 +138,7 @@ struct test {
 	bool has_dump;
 	bool is_over;		/* no further exit can come: done, died, or lost */
 	volatile bool is_timed_out;
+	volatile bool was_running;	/* inside KVM_RUN when its time was over */
 	void (*publish)(struct test *t);
 };
 

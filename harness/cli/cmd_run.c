@@ -62,8 +62,10 @@ static int run_tests(struct args *args)
 	args->run.is_interrupted = &cli_is_interrupted;
 	r = run_plan(&plan, &registry, &args->run, sinks, &summary, &err);
 	code = outputs_close(sinks);
-	if (r)
+	if (r) {
+		usage_error("%s", err.text);
 		code = 99;
+	}
 	if (!code)
 		code = cli_is_interrupted ? EXIT_INTERRUPTED :
 		       plan.nr_items ? summary_exit_code(&summary) : 0;

@@ -173,7 +173,10 @@ static void guest_died(struct test *t, struct vcpu *vcpu, const struct abi_page 
 static void timed_out(struct test *t, struct vcpu *vcpu)
 {
 	t->is_over = true;
-	test_note_reason(t, VERDICT_FAIL, "hang: vCPU %u did not leave KVM_RUN in time", vcpu->id);
+	if (t->was_running)
+		test_note_reason(t, VERDICT_FAIL, "hang: vCPU %u did not leave KVM_RUN in time", vcpu->id);
+	else
+		test_note_reason(t, VERDICT_ERROR, "out of time outside KVM_RUN");
 	test_dump(t, vcpu);
 	test_stop(t);
 }

@@ -70,6 +70,8 @@ int job_start(struct job *job, const struct test_setup *setup, uint64_t timeout_
 	}
 	job->start_us = clock_us();
 	job->kick_us = job->start_us + timeout_us;
+	/* What this process has not written yet, the child would write again. */
+	fflush(NULL);
 	job->pid = fork();
 	if (job->pid < 0) {
 		error = errno;
@@ -81,6 +83,7 @@ int job_start(struct job *job, const struct test_setup *setup, uint64_t timeout_
 	}
 	setpgid(job->pid, job->pid);
 	close(pipe_fds[1]);
+	job->pid_fd = pidfd_open(job->pid, 0);
 	job->result_fd = pipe_fds[0];
 	fcntl(job->result_fd, F_SETFL, O_NONBLOCK);
 	return 0;
@@ -99,10 +102,17 @@ err_unmap:
 
 static void line_take(struct job *job, const char *line)
 {
-	struct json_object *object = json_tokener_parse(line);
-	struct result *result = object ? result_from_json(object) : NULL;
+	struct json_object *object;
+	struct result *result;
 
+	if (!strcmp(line, TEST_LINE_END)) {
+		job->is_complete = job->result && !job->is_lost;
+		return;
+	}
+	object = json_tokener_parse(line);
+	result = object ? result_from_json(object) : NULL;
 	json_object_put(object);
+	job->is_lost = !result;
 	if (!result)
 		return;
 	result_free(job->result);
@@ -122,7 +132,8 @@ static void lines_take(struct job *job)
 	memmove(job->line, start, job->len_line);
 }
 
-bool job_read(struct job *job)
+/* True at EOF, or when nothing more can be read. */
+static bool pipe_read(struct job *job)
 {
 	char buf[16384];
 
@@ -148,6 +159,24 @@ bool job_read(struct job *job)
 	}
 }
 
+void job_poll_fds(const struct job *job, struct pollfd *fds)
+{
+	fds[0] = (struct pollfd){ .fd = job->result_fd, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = job->pid_fd, .events = POLLIN };
+}
+
+/*
+ * EOF alone does not do: what the test has forked and left behind keeps the pipe open. Note the order, all that an
+ * ended process wrote is in the pipe.
+ */
+bool job_read(struct job *job)
+{
+	struct pollfd end = { .fd = job->pid_fd, .events = POLLIN };
+	bool has_ended = poll(&end, 1, 0) > 0;
+
+	return pipe_read(job) || has_ended;
+}
+
 /* --- lateness --- */
 
 void job_hurry(struct job *job)
@@ -167,14 +196,15 @@ void job_hurry(struct job *job)
 /* True when the process is gone; a process that hangs in the kernel is left behind after REAP_MS. */
 static bool reap(struct job *job, int *status)
 {
-	struct pollfd end = { .fd = pidfd_open(job->pid, 0), .events = POLLIN };
+	struct pollfd end = { .fd = job->pid_fd, .events = POLLIN };
+	uint64_t give_up_us = clock_us() + REAP_MS * 1000;
 
-	if (end.fd >= 0) {
-		while (poll(&end, 1, REAP_MS) < 0 && errno == EINTR)
-			;
-		close(end.fd);
-	}
-	return waitpid(job->pid, status, WNOHANG) == job->pid;
+	do {
+		if (waitpid(job->pid, status, WNOHANG) == job->pid)
+			return true;
+		poll(&end, 1, 10);
+	} while (clock_us() < give_up_us);
+	return false;
 }
 
 static struct result *result_for(struct job *job)
@@ -226,6 +256,8 @@ static void output_take(struct job *job)
 
 static void job_free(struct job *job)
 {
+	if (job->pid_fd >= 0)
+		close(job->pid_fd);
 	close(job->result_fd);
 	close(job->output_fd);
 	munmap(job->marker, sizeof(*job->marker));
@@ -234,14 +266,14 @@ static void job_free(struct job *job)
 
 struct result *job_collect(struct job *job)
 {
-	uint64_t in_request = job->marker->request;
+	uint64_t in_request = job->marker->nr_running ? KVM_RUN : job->marker->request;
 	int status = 0;
 	bool is_reaped = reap(job, &status);
 	struct result *result;
 
 	/* Whatever the test has started goes with it. */
 	kill(-job->pid, SIGKILL);
-	if (!is_reaped || !WIFEXITED(status) || WEXITSTATUS(status) || !job->result)
+	if (!is_reaped || !WIFEXITED(status) || WEXITSTATUS(status) || !job->is_complete)
 		judge_death(job, is_reaped, status, in_request);
 	output_take(job);
 	result = result_for(job);

@@ -18,7 +18,8 @@
 struct job {
 	struct test_setup setup;
 	pid_t pid;
-	int result_fd;		/* the child's JSON lines; EOF when it has gone */
+	int pid_fd;		/* readable when it has ended; -1 on a kernel without pidfd_open() */
+	int result_fd;		/* the child's JSON lines; EOF when it and all it forked have gone */
 	int output_fd;		/* memfd with its stdout and stderr */
 	struct vm_marker *marker;
 	uint64_t start_us;
@@ -26,13 +27,20 @@ struct job {
 	unsigned int nr_kicks;
 	char *line;		/* what has been read and not yet ended by a newline */
 	size_t len_line;
-	struct result *result;	/* the last complete one */
+	struct result *result;	/* the last state that came */
+	bool is_lost;		/* a later state could not be read */
+	bool is_complete;	/* TEST_LINE_END came */
 };
 
 /* Forks. 0 or -errno; on failure nothing is left. @setup is copied. */
 int job_start(struct job *job, const struct test_setup *setup, uint64_t timeout_us, struct err *err);
 
-/* Reads what is there; true at EOF: the job can be collected. */
+/* What to poll for; job_read() is due when any of them has something. */
+#define JOB_NR_FDS 2
+struct pollfd;
+void job_poll_fds(const struct job *job, struct pollfd *fds);
+
+/* Reads what is there; true when the process has ended: the job can be collected. */
 bool job_read(struct job *job);
 
 /* Kicks or kills the job when it is late; call whenever job->kick_us has passed. */

@@ -12,6 +12,7 @@
 #include "err.h"
 #include "runner/job.h"
 #include "runner/needs.h"
+#include "vm/x86/mode.h"
 
 struct run {
 	const struct plan *plan;
@@ -130,6 +131,7 @@ static void start_next(struct run *run)
 	if (start(run, &run->jobs[run->nr_jobs], item->entry, item->round, &err)) {
 		struct result *result = result_new(item->entry->name, run->options->target, item->entry->file);
 
+		result->round = item->round;
 		result_worsen(result, VERDICT_ERROR, err.text);
 		report(run, item->entry, result);
 		return;
@@ -166,16 +168,21 @@ static bool is_beyond_hope(const struct job *job)
 	return job->kick_us == UINT64_MAX && job->nr_kicks > 1;
 }
 
+static bool has_news(const struct pollfd *fds)
+{
+	return fds[0].revents || fds[1].revents;
+}
+
 static void wait_for_jobs(struct run *run, struct pollfd *fds)
 {
 	unsigned int i;
 
 	for (i = 0; i < run->nr_jobs; i++)
-		fds[i] = (struct pollfd){ .fd = run->jobs[i].result_fd, .events = POLLIN };
-	poll(fds, run->nr_jobs, poll_timeout_ms(run));
+		job_poll_fds(&run->jobs[i], fds + i * JOB_NR_FDS);
+	poll(fds, run->nr_jobs * JOB_NR_FDS, poll_timeout_ms(run));
 	/* Downwards: collect() moves the last job into the place of the one that ended. */
 	for (i = run->nr_jobs; i-- > 0;) {
-		if (fds[i].revents && job_read(&run->jobs[i]))
+		if (has_news(fds + i * JOB_NR_FDS) && job_read(&run->jobs[i]))
 			collect(run, i);
 		else if (is_beyond_hope(&run->jobs[i]))
 			collect(run, i);
@@ -192,7 +199,7 @@ static bool is_interrupted(const struct run *run)
 static int run_items(struct run *run)
 {
 	unsigned int nr_jobs = run->options->nr_jobs ? run->options->nr_jobs : 1;
-	struct pollfd *fds = calloc(nr_jobs, sizeof(*fds));
+	struct pollfd *fds = calloc(nr_jobs * JOB_NR_FDS, sizeof(*fds));
 
 	run->jobs = calloc(nr_jobs, sizeof(*run->jobs));
 	if (!fds || !run->jobs) {
@@ -260,11 +267,12 @@ static void run_canary(struct run *run)
 		result = result_new(run->canary->name, run->options->target, run->canary->file);
 		result_worsen(result, VERDICT_ERROR, err.text);
 	} else {
-		struct pollfd fd = { .fd = job.result_fd, .events = POLLIN };
+		struct pollfd fds[JOB_NR_FDS];
 		struct run one = { .jobs = &job, .nr_jobs = 1 };
 
+		job_poll_fds(&job, fds);
 		while (!is_interrupted(run)) {
-			if (poll(&fd, 1, poll_timeout_ms(&one)) > 0 && job_read(&job))
+			if (poll(fds, JOB_NR_FDS, poll_timeout_ms(&one)) > 0 && job_read(&job))
 				break;
 			if (is_beyond_hope(&job))
 				break;
@@ -290,12 +298,18 @@ static void run_canary(struct run *run)
 
 /* --- the run --- */
 
-/* The runner's own calls answer needs; where they cannot even be made, the canary will say why. */
-static void needs_call_failed(void *context, const char *what, long error)
+/* What needs are answered from. Where not even that can be had, no test is started: all of them say why. */
+static void open_system(struct run *run)
 {
-	(void)context;
-	fprintf(stderr, "vmassay: %s: %s\n", what, strerror(-error));
-	exit(99);
+	struct err err;
+	int r = sys_open(&run->sys, run->options->backend, NULL, &err);
+
+	if (!r) {
+		r = sys_supported_cpuid_try(&run->sys, &run->sys.cpuid);
+		err_set(&err, -r, "KVM_GET_SUPPORTED_CPUID: %s", strerror(-r));
+	}
+	if (r)
+		snprintf(run->blocked, sizeof(run->blocked), "the environment is broken: %s", err.text);
 }
 
 int run_plan(const struct plan *plan, const struct registry *registry, const struct run_options *options,
@@ -310,18 +324,14 @@ int run_plan(const struct plan *plan, const struct registry *registry, const str
 	info.facts = facts_read(options->backend, options->target);
 	sinks_run_begin(sinks, &info);
 	json_object_put(info.facts);
-	run.canary = canary_find(registry);
-	r = sys_open(&run.sys, options->backend, NULL, err);
-	if (r) {
-		snprintf(run.blocked, sizeof(run.blocked), "the environment is broken: %s", err->text);
-		run.canary = NULL;
-	} else {
-		run.sys.must_failed = needs_call_failed;
-		run.sys.cpuid = sys_supported_cpuid(&run.sys);
-	}
+	open_system(&run);
+	if (!run.blocked[0])
+		run.canary = canary_find(registry);
 	if (run.canary)
 		run_canary(&run);
 	r = run_items(&run);
+	if (r)
+		err_set(err, -r, "cannot run tests: %s", strerror(-r));
 	sys_close(&run.sys);
 	run.summary.duration_us = clock_us() - start_us;
 	sinks_run_end(sinks, &run.summary);

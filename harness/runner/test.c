@@ -118,6 +118,8 @@ static void on_kick(int signal)
 
 	if (!t)
 		return;
+	if (!t->is_timed_out)
+		t->was_running = t->sys->marker->nr_running;
 	for (v = 0; v < t->nr_vms; v++) {
 		for (c = 0; c < t->vms[v]->nr_vcpus; c++) {
 			struct vcpu *vcpu = t->vms[v]->vcpus[c];
@@ -318,7 +320,6 @@ struct result *test_run_here(const struct test_setup *setup)
 	result_fd = setup->result_fd;
 	t.result = result_new(entry->name, setup->target, entry->file);
 	t.result->round = setup->round;
-	current = &t;
 	kick_listen();
 	if (sys_open(&sys, setup->backend, setup->marker, &err)) {
 		result_worsen(t.result, VERDICT_ERROR, err.text);
@@ -327,6 +328,7 @@ struct result *test_run_here(const struct test_setup *setup)
 	sys.cpuid = setup->cpuid;
 	sys.must_failed = must_failed;
 	sys.context = &t;
+	current = &t;
 	run_guarded(&t);
 	test_take_reports(&t);
 	count_checks(&t);
@@ -343,6 +345,7 @@ void test_process(const struct test_setup *setup)
 	struct test t = { .result = test_run_here(setup) };
 
 	result_publish(&t);
+	write_all(result_fd, TEST_LINE_END "\n", sizeof(TEST_LINE_END));
 	fflush(NULL);
 	_exit(0);
 }

@@ -17,8 +17,11 @@ struct test_setup {
 	uint64_t seed;
 	unsigned int round;
 	struct vm_marker *marker;	/* shared with the runner */
-	int result_fd;			/* each state of the result is one JSON line; the last one counts */
+	int result_fd;			/* each state of the result is one JSON line; TEST_LINE_END follows the last */
 };
+
+/* Without it behind them, the states are those of a test that did not come to its end. */
+#define TEST_LINE_END "end"
 
 /* Runs the test and ends the process: 0 when the result is complete. */
 void test_process(const struct test_setup *setup) __attribute__((noreturn));

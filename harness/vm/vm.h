@@ -28,7 +28,8 @@ struct err;
  * KVM, one that does so elsewhere accuses the test. Lives in memory shared with the watcher.
  */
 struct vm_marker {
-	volatile uint64_t request;	/* 0: not inside KVM */
+	volatile uint64_t request;	/* other than KVM_RUN; 0: none */
+	volatile uint32_t nr_running;	/* threads inside KVM_RUN */
 };
 
 /* /dev/kvm. */
@@ -147,9 +148,9 @@ static inline int vcpu_run_try(struct vcpu *vcpu)
 	const struct sys *sys = vcpu->vm->sys;
 	long r;
 
-	sys->marker->request = KVM_RUN;
+	__atomic_add_fetch(&sys->marker->nr_running, 1, __ATOMIC_SEQ_CST);
 	r = sys->backend->ioctl(sys->backend, vcpu->fd, KVM_RUN, 0);
-	sys->marker->request = 0;
+	__atomic_sub_fetch(&sys->marker->nr_running, 1, __ATOMIC_SEQ_CST);
 	return r;
 }
 

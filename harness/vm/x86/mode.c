@@ -228,15 +228,31 @@ void mode_enter(struct vcpu *vcpu, unsigned int mode, unsigned int index, uint64
 
 /* --- CPUID --- */
 
-struct kvm_cpuid2 *sys_supported_cpuid(struct sys *sys)
+int sys_supported_cpuid_try(struct sys *sys, struct kvm_cpuid2 **ret_cpuid)
 {
 	unsigned int nr = 256;
 	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + nr * sizeof(cpuid->entries[0]));
+	int r;
 
 	if (!cpuid)
-		sys->must_failed(sys->context, "memory for CPUID", -ENOMEM);
+		return -ENOMEM;
 	cpuid->nent = nr;
-	sys_ioctl(sys, KVM_GET_SUPPORTED_CPUID, cpuid);
+	r = sys_ioctl_try(sys, KVM_GET_SUPPORTED_CPUID, cpuid);
+	if (r) {
+		free(cpuid);
+		return r;
+	}
+	*ret_cpuid = cpuid;
+	return 0;
+}
+
+struct kvm_cpuid2 *sys_supported_cpuid(struct sys *sys)
+{
+	struct kvm_cpuid2 *cpuid = NULL;
+	int r = sys_supported_cpuid_try(sys, &cpuid);
+
+	if (r)
+		sys->must_failed(sys->context, "KVM_GET_SUPPORTED_CPUID", r);
 	return cpuid;
 }
 

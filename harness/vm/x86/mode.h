@@ -34,6 +34,7 @@ void mode_enter(struct vcpu *vcpu, unsigned int mode, unsigned int index, uint64
 void vcpu_set_supported_cpuid(struct vcpu *vcpu);
 
 /* KVM_GET_SUPPORTED_CPUID; the caller frees it. */
+int sys_supported_cpuid_try(struct sys *sys, struct kvm_cpuid2 **ret_cpuid);
 struct kvm_cpuid2 *sys_supported_cpuid(struct sys *sys);
 
 /* True when the table has the leaf; registers are copied to *@ret_entry (may be NULL). */
