@@ -101,13 +101,25 @@ static const char *bool_word(const char *value)
 	return !strcmp(value, "N") || !strcmp(value, "n") ? "0" : value;
 }
 
+struct param_word {
+	char module[64], name[64], value[64];
+};
+
+static bool param_parse(const char *spec, struct param_word *param)
+{
+	int end = 0;
+
+	return sscanf(spec, "%63[^.].%63[^=]=%63s%n", param->module, param->name, param->value, &end) == 3 &&
+	       !spec[end];
+}
+
 static bool param_met(const char *spec)
 {
-	char module[64], name[64], want[64], got[64];
+	struct param_word param;
+	char got[64];
 
-	if (sscanf(spec, "%63[^.].%63[^=]=%63s", module, name, want) != 3)
-		return false;
-	return param_read(module, name, got, sizeof(got)) && !strcmp(bool_word(want), bool_word(got));
+	return param_parse(spec, &param) && param_read(param.module, param.name, got, sizeof(got)) &&
+	       !strcmp(bool_word(param.value), bool_word(got));
 }
 
 static bool vendor_met(const char *vendor)
@@ -130,11 +142,19 @@ struct cap_word {
 	long value;
 };
 
+/* True when @text is a number and nothing else. */
+static bool number_parse(const char *text, long *ret)
+{
+	char *stop;
+
+	*ret = strtol(text, &stop, 0);
+	return *text >= '0' && *text <= '9' && !*stop;
+}
+
 static bool cap_parse(const char *word, struct cap_word *cap)
 {
 	size_t len = strcspn(word, ">&");
 	const char *rest = word + len;
-	char *stop;
 
 	cap->number = cap_from_name(word, len);
 	cap->op = *rest;
@@ -143,9 +163,9 @@ static bool cap_parse(const char *word, struct cap_word *cap)
 		return false;
 	if (!*rest)
 		return true;
-	rest += *rest == '>' ? 2 : 1;
-	cap->value = strtol(rest, &stop, 0);
-	return *rest && !*stop && (cap->op == '&' || rest[-1] == '=');
+	if (!strncmp(rest, ">=", 2))
+		return number_parse(rest + 2, &cap->value);
+	return *rest == '&' && number_parse(rest + 1, &cap->value) && cap->value;
 }
 
 static bool cap_met(const struct cap_word *cap, struct sys *sys)
@@ -168,7 +188,9 @@ enum word_state { WORD_MET, WORD_MISSING, WORD_MALFORMED };
 static enum word_state word_check(const char *word, struct sys *sys)
 {
 	struct cap_word cap;
+	struct param_word param;
 	const struct cpuid_feature *feature;
+	long nr_cpus;
 	bool met;
 
 	if (!strncmp(word, "KVM_CAP_", 8)) {
@@ -184,10 +206,10 @@ static enum word_state word_check(const char *word, struct sys *sys)
 		met = sys && vendor_met(word + 7);
 	} else if (!strcmp(word, "nested")) {
 		met = sys && nested_met();
-	} else if (!strncmp(word, "param:", 6) && strchr(word, '.') && strchr(word, '=')) {
+	} else if (!strncmp(word, "param:", 6) && param_parse(word + 6, &param)) {
 		met = sys && param_met(word + 6);
-	} else if (!strncmp(word, "smp:", 4) && atoi(word + 4) > 0) {
-		met = sys && sysconf(_SC_NPROCESSORS_ONLN) >= atoi(word + 4);
+	} else if (!strncmp(word, "smp:", 4) && number_parse(word + 4, &nr_cpus) && nr_cpus > 0) {
+		met = sys && sysconf(_SC_NPROCESSORS_ONLN) >= nr_cpus;
 	} else if (!strcmp(word, "root")) {
 		met = sys && geteuid() == 0;
 	} else {
