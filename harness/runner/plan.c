@@ -60,7 +60,8 @@ static bool is_selected(const struct test_entry *entry, const struct selection *
 	return false;
 }
 
-static int check_globs(const struct registry *registry, const struct selection *selection, struct err *err)
+/* Before it is sharded: a part of a selection may be empty, all of it may not. */
+static int check_selection(const struct registry *registry, const struct selection *selection, struct err *err)
 {
 	const char *const *glob;
 	size_t i;
@@ -72,7 +73,11 @@ static int check_globs(const struct registry *registry, const struct selection *
 		if (i == registry->nr_tests)
 			return err_set(err, ENOENT, "no test matches '%s'", *glob);
 	}
-	return 0;
+	for (i = 0; i < registry->nr_tests; i++)
+		if (is_selected(&registry->tests[i], selection))
+			return 0;
+	return err_set(err, ENOENT, "no test is in suite '%s'%s", selection->suite,
+		       selection->globs && selection->globs[0] ? " and matches the names given" : "");
 }
 
 static bool is_in_shard(const struct test_entry *entry, const struct selection *selection)
@@ -140,13 +145,10 @@ static int plan_selected(struct plan *plan, const struct registry *registry, con
 			 struct err *err)
 {
 	unsigned int round, nr_rounds = selection->repeat ? selection->repeat : 1;
-	int r = check_globs(registry, selection, err);
+	int r = check_selection(registry, selection, err);
 
 	for (round = 0; round < nr_rounds && !r; round++)
 		r = add_round(plan, registry, selection, round);
-	if (!r && !plan->nr_items && !selection->nr_shards)
-		r = err_set(err, ENOENT, "no test is in suite '%s'%s", selection->suite,
-			    selection->globs && selection->globs[0] ? " and matches the names given" : "");
 	return r;
 }
 
