@@ -132,24 +132,60 @@ static int row_add(struct registry *registry, const struct case_desc *desc, unsi
 	return 0;
 }
 
-static int case_add(struct registry *registry, const struct case_desc *desc, struct err *err)
+/* A range without ".." would stand for every kernel. */
+static bool is_range(const struct known *known)
 {
-	unsigned int row;
+	return !known->kernels || strstr(known->kernels, "..");
+}
 
+static int check_desc(const struct case_desc *desc, struct err *err)
+{
 	if (!is_id_of_file(desc))
 		return err_set(err, EINVAL, "%s: the case's id '%s' is not the file's name", source_path(desc->file),
 			       desc->id);
 	if (!desc->says)
 		return err_set(err, EINVAL, "%s: the case says nothing (.says)", source_path(desc->file));
+	if (desc->rows && !desc->nr_rows)
+		return err_set(err, EINVAL, "%s: a table without rows", source_path(desc->file));
+	if (desc->modes != NO_GUEST && desc->nr_vcpus > ABI_MAX_VCPUS)
+		return err_set(err, EINVAL, "%s: a guest has at most %d vCPUs", source_path(desc->file),
+			       ABI_MAX_VCPUS);
+	if (!is_range(&desc->known))
+		return err_set(err, EINVAL, "%s: '%s' is no range of kernels (\"5.10..6.6\")", source_path(desc->file),
+			       desc->known.kernels);
+	return 0;
+}
+
+static int check_row(const struct case_desc *desc, unsigned int row, const struct row_head *head, struct err *err)
+{
+	if (!head->label)
+		return err_set(err, EINVAL, "%s: row %u has no label", source_path(desc->file), row);
+	/* Note, no mode at all would make it a test without a guest. */
+	if (head->modes && !(head->modes & desc->modes))
+		return err_set(err, EINVAL, "%s: row %s has none of the case's modes", source_path(desc->file),
+			       head->label);
+	if (!is_range(&head->known))
+		return err_set(err, EINVAL, "%s: row %s: '%s' is no range of kernels (\"5.10..6.6\")",
+			       source_path(desc->file), head->label, head->known.kernels);
+	return 0;
+}
+
+static int case_add(struct registry *registry, const struct case_desc *desc, struct err *err)
+{
+	unsigned int row;
+	int r = check_desc(desc, err);
+
+	if (r)
+		return r;
 	if (!desc->rows)
 		return row_add(registry, desc, 0, desc->modes, err);
 	for (row = 0; row < desc->nr_rows; row++) {
 		const struct row_head *head = (const struct row_head *)
 			((const char *)desc->rows + row * desc->row_bytes);
-		int r;
 
-		if (!head->label)
-			return err_set(err, EINVAL, "%s: row %u has no label", source_path(desc->file), row);
+		r = check_row(desc, row, head, err);
+		if (r)
+			return r;
 		r = row_add(registry, desc, row, head->modes ? head->modes & desc->modes : desc->modes, err);
 		if (r)
 			return r;
@@ -164,15 +200,15 @@ static int compare_names(const void *one, const void *other)
 	return strcmp(a->name, b->name);
 }
 
-int registry_open(struct registry *registry, struct err *err)
+int registry_open_cases(struct registry *registry, const struct case_desc *const *cases, size_t nr_cases,
+			struct err *err)
 {
-	const struct case_desc *const *at;
 	size_t i;
 	int r;
 
 	*registry = (struct registry){ 0 };
-	for (at = __start_vmassay_cases; at < __stop_vmassay_cases; at++) {
-		r = case_add(registry, *at, err);
+	for (i = 0; i < nr_cases; i++) {
+		r = case_add(registry, cases[i], err);
 		if (r)
 			goto err_close;
 	}
@@ -192,6 +228,11 @@ int registry_open(struct registry *registry, struct err *err)
 err_close:
 	registry_close(registry);
 	return r;
+}
+
+int registry_open(struct registry *registry, struct err *err)
+{
+	return registry_open_cases(registry, __start_vmassay_cases, __stop_vmassay_cases - __start_vmassay_cases, err);
 }
 
 void registry_close(struct registry *registry)

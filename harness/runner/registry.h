@@ -25,9 +25,13 @@ struct registry {
 
 /*
  * Reads the cases linked into the program. Refuses an empty table, a name used twice, an id that is not its file's
- * name, and a mode without a guest image.
+ * name, a mode without a guest image, a row without a label or without a mode, and a kernel range that is none.
  */
 int registry_open(struct registry *registry, struct err *err);
+
+/* The same for a table of the caller's, which the registry borrows. */
+int registry_open_cases(struct registry *registry, const struct case_desc *const *cases, size_t nr_cases,
+			struct err *err);
 void registry_close(struct registry *registry);
 
 /* The needs of the case and of the row, and what the mode implies, as one string in @buf. */
