@@ -22,6 +22,8 @@
 
 #include <linux/errno.h>
 #include <linux/kvm.h>
+#include <asm/svm.h>
+#include <asm/vmx.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -115,6 +117,7 @@ struct row_head {
 #define TEST_MAX_VMS 8
 
 struct guest_elf;
+struct hw_log;
 struct result;
 
 struct test {
@@ -134,6 +137,7 @@ struct test {
 	uint32_t nr_records_taken[ABI_MAX_VCPUS];
 	uint64_t nr_guest_checks[ABI_MAX_VCPUS];
 	struct result *result;
+	struct hw_log *hw_log;		/* NULL: not recorded */
 	bool has_run;
 	bool has_dump;
 	bool is_over;		/* no further exit can come: done, died, or lost */
@@ -162,6 +166,10 @@ uint64_t test_scratch_gpa(const struct test *t);
 uint64_t test_mmio_gpa(const struct test *t);
 
 /* --- checks --- */
+
+/* Which extensions the hardware's exits are of; the numbers are those of KVM's tracepoints. */
+#define KVM_ISA_VMX 1
+#define KVM_ISA_SVM 2
 
 enum check_kind {
 	CHECK_EXPECT,	/* goes on */
@@ -195,6 +203,8 @@ bool test_check_bytes(struct test *t, struct check_at at, const char *text, cons
 bool test_check_regs(struct test *t, struct check_at at, const struct kvm_regs *want, const struct kvm_regs *got);
 bool test_check_sregs(struct test *t, struct check_at at, const struct kvm_sregs *want,
 		      const struct kvm_sregs *got);
+/* Two strings; shown whole. */
+bool test_check_text(struct test *t, struct check_at at, const char *text, const char *want, const char *got);
 bool test_check_true(struct test *t, struct check_at at, const char *text, bool holds);
 
 /* Any exit: expect_exit(t, .reason = KVM_EXIT_HLT). */
@@ -248,6 +258,23 @@ bool test_check_true(struct test *t, struct check_at at, const char *text, bool 
 /* All fields; the ones that differ are named. */
 #define expect_regs(t_, want_, got_) test_check_regs(t_, AT_EXPECT, want_, got_)
 #define expect_sregs(t_, want_, got_) test_check_sregs(t_, AT_EXPECT, want_, got_)
+
+/* --- hardware exits --- */
+
+bool test_check_hw_exits(struct test *t, struct check_at at, uint32_t isa, const uint64_t *want, size_t nr);
+bool test_check_refused(struct test *t, struct check_at at, const char *want);
+
+/*
+ * The hardware exits of the vCPUs that this thread ran, since the last such call: just these reasons in this order
+ * (SVM_EXIT_* of asm/svm.h, EXIT_REASON_* of asm/vmx.h). What comes from outside of the guest (interrupts, NMI, SMI) is
+ * left out, and so are nested page faults unless the list names one. On the other vendor's CPU nothing is checked;
+ * where tracing is not possible the report says that it was not observed.
+ */
+#define HW_LIST(...) (const uint64_t[]){ __VA_ARGS__ }, sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t)
+#define expect_svm_exits(t_, ...) test_check_hw_exits(t_, AT_EXPECT, KVM_ISA_SVM, HW_LIST(__VA_ARGS__))
+#define expect_vmx_exits(t_, ...) test_check_hw_exits(t_, AT_EXPECT, KVM_ISA_VMX, HW_LIST(__VA_ARGS__))
+/* KVM refused the last nested entry because of the check whose text this is; NULL: it refused none. */
+#define expect_refused(t_, check_) test_check_refused(t_, AT_EXPECT, check_)
 
 /* A message in the report; shown when the test does not pass. */
 void test_say(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -9,9 +9,10 @@
 #include <string.h>
 
 #include "elf/guest_elf.h"
+#include "runner/hw_exits.h"
 #include "runner/test.h"
 
-#define DUMP_BYTES 8192
+#define DUMP_BYTES 16384
 #define CODE_BYTES 32
 #define NR_INSTRUCTIONS 5
 
@@ -99,7 +100,7 @@ void test_dump(struct test *t, struct vcpu *vcpu)
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	struct kvm_vcpu_events events;
-	char buf[2048];
+	char buf[2048], hw[8192];
 
 	if (t->has_dump)
 		return;
@@ -120,6 +121,8 @@ void test_dump(struct test *t, struct vcpu *vcpu)
 		events_format(buf, sizeof(buf), &events);
 		text_add(&text, "%s", buf);
 	}
+	hw_log_format(t, hw, sizeof(hw));
+	text_add(&text, "%s", hw);
 	result_add_note(t->result, &(struct note){ .kind = NOTE_DUMP, .text = text.buf });
 	t->publish(t);
 }

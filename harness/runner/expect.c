@@ -475,6 +475,15 @@ bool test_check_result(struct test *t, struct check_at at, const char *text, lon
 	return false;
 }
 
+bool test_check_text(struct test *t, struct check_at at, const char *text, const char *want, const char *got)
+{
+	t->result->nr_checks++;
+	if (!strcmp(want, got))
+		return true;
+	check_failed(t, at, text, want, got, NULL);
+	return false;
+}
+
 bool test_check_true(struct test *t, struct check_at at, const char *text, bool holds)
 {
 	t->result->nr_checks++;

@@ -16,6 +16,7 @@
 
 #include "elf/guest_elf.h"
 #include "err.h"
+#include "runner/hw_exits.h"
 
 /* A process runs one test at a time; the signal handler and must_failed() have no other way to it. */
 static struct test *current;
@@ -285,6 +286,7 @@ static void tear_down(struct test *t)
 	for (i = 0; i < t->nr_vms; i++)
 		vm_destroy(t->vms[i]);
 	t->nr_vms = 0;
+	hw_log_close(t);
 	guest_elf_close(t->elf);
 }
 
@@ -329,6 +331,8 @@ struct result *test_run_here(const struct test_setup *setup)
 	sys.must_failed = must_failed;
 	sys.context = &t;
 	current = &t;
+	if (setup->is_traced)
+		hw_log_open(&t);
 	run_guarded(&t);
 	test_take_reports(&t);
 	count_checks(&t);

@@ -16,6 +16,7 @@ struct test_setup {
 	struct kvm_cpuid2 *cpuid;	/* what the target supports, asked once by the runner; borrowed; may be NULL */
 	uint64_t seed;
 	unsigned int round;
+	bool is_traced;			/* record the hardware's exits */
 	struct vm_marker *marker;	/* shared with the runner */
 	int result_fd;			/* each state of the result is one JSON line; TEST_LINE_END follows the last */
 };
