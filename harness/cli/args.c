@@ -214,11 +214,35 @@ static uint64_t seed_draw(void)
 	return seed;
 }
 
+/* What getopt calls the option, which may be its letter. */
+static const char *option_name(int option)
+{
+	size_t i;
+
+	for (i = 0; i < NR_ROWS; i++)
+		if (rows[i].value == option || (rows[i].letter && rows[i].letter == option))
+			return rows[i].name;
+	return NULL;
+}
+
+/*
+ * getopt has moved the names given to the front and back: only a whole word that it has just left is at optind - 1,
+ * and a letter may be inside one that it has not.
+ */
+static int unknown_option(char **argv)
+{
+	char letter[] = { '-', optopt, '\0' };
+	bool is_letter = optopt && !option_name(optopt);
+
+	return usage_error("%s: unknown option '%s' (see vmassay %s --help)", argv[0],
+			   is_letter ? letter : argv[optind - 1], argv[0]);
+}
+
 int args_parse(struct args *args, int argc, char **argv, enum args_for what)
 {
 	struct option longs[NR_ROWS + 1];
 	char shorts[3 * NR_ROWS + 2];
-	int option, at;
+	int option;
 
 	*args = (struct args){ .results_fd = -1, .max_exits = 1000, .nr_boots = 5 };
 	args->run.seed = seed_draw();
@@ -227,7 +251,6 @@ int args_parse(struct args *args, int argc, char **argv, enum args_for what)
 	optind = 0;
 	opterr = 0;
 	for (;;) {
-		at = optind ? optind : 1;
 		option = getopt_long(argc, argv, shorts, longs, NULL);
 		if (option == -1)
 			break;
@@ -236,12 +259,11 @@ int args_parse(struct args *args, int argc, char **argv, enum args_for what)
 			return -1;
 		}
 		if (option == '?')
-			return usage_error("%s: unknown option '%s' (see vmassay %s --help)", argv[0],
-					   optind > at || argv[at][0] == '-' ? argv[at] : argv[optind - 1], argv[0]);
+			return unknown_option(argv);
 		if (option == ':')
-			return usage_error("%s: option '%s' needs a value", argv[0], argv[optind - 1]);
+			return usage_error("%s: option '--%s' needs a value", argv[0], option_name(optopt));
 		if (!option_take(args, option, optarg))
-			return usage_error("%s: option '%s' does not take '%s'", argv[0], argv[at], optarg);
+			return usage_error("%s: option '--%s' does not take '%s'", argv[0], option_name(option), optarg);
 	}
 	args->selection.globs = (const char *const *)argv + optind;
 	args->selection.seed = args->run.seed;

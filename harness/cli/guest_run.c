@@ -190,7 +190,10 @@ out_elf:
 	guest_elf_close(elf);
 out_image:
 	munmap((void *)image, len);
-	if (r < 0)
+	if (r >= 0)
+		return r;
+	/* A lab's stderr is its console, which the person who asked may not see. */
+	if (args->results_fd >= 0)
 		cli_print("%s", err.text);
-	return r < 0 ? EXIT_USAGE : r;
+	return usage_error("%s", err.text);
 }
