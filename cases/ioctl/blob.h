@@ -71,6 +71,7 @@ struct blob {
 		uint64_t flags;								\
 		uint64_t undefined;	/* flags that the manual leaves open */		\
 		bool ds_ram, es_ram;							\
+		bool rip_relative;	/* steps' offsets count from the HLT, too */	\
 	}
 
 /* What every row of such a table begins with. */
@@ -175,6 +176,8 @@ static inline void blob_step(struct test *t, const struct blob_row *row, const s
 	struct check_at at = blob_at(t, row);
 	uint64_t gpa = test_mmio_gpa(t) + step->at;
 
+	if (row->rip_relative)
+		gpa += guest_symbol(t, row->blob.end) - 1;
 	switch (step->kind) {
 	case STEP_OUT:
 		test_check_exit(t, at, EXIT_PIO(KVM_EXIT_IO_OUT, .port = step->at, .size = step->size, .count = 1,
