@@ -45,7 +45,7 @@ struct blob_reg {
 struct blob_step {
 	uint8_t kind;
 	uint8_t size;		/* bytes */
-	uint32_t at;		/* the port, or the offset from the start of MMIO */
+	int64_t at;		/* the port, or the offset from the start of MMIO */
 	uint64_t data;		/* what is written, or the answer */
 };
 
