@@ -255,6 +255,13 @@ static void tss_set_stacks(void)
 	*(ulong_t *)(tss + 4) = (ulong_t)exception_stacks[vcpu] + STACK_BYTES;
 #ifdef __x86_64__
 	*(ulong_t *)(tss + 36) = (ulong_t)df_stacks[vcpu] + STACK_BYTES;
+#else
+	/*
+	 * QEMU 7.2 aborts on the way from CPL 3 to CPL 0 when TR holds a busy 32-bit TSS that VMRUN has loaded, and
+	 * not when LTR has: it keeps the type as it was before.
+	 */
+	*(uint8_t *)(GDT_GPA + SEL_TSS + 16 * vcpu + 5) &= ~2;
+	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS + 16 * vcpu));
 #endif
 #endif
 }
