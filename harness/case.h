@@ -281,7 +281,7 @@ bool test_check_refused(struct test *t, struct check_at at, const char *want);
 #define expect_svm_exits(t_, ...) test_check_hw_exits(t_, AT_EXPECT, KVM_ISA_SVM, HW_LIST(__VA_ARGS__))
 #define expect_vmx_exits(t_, ...) test_check_hw_exits(t_, AT_EXPECT, KVM_ISA_VMX, HW_LIST(__VA_ARGS__))
 /* KVM refused the last nested entry because of the check whose text this is; NULL: it refused none. */
-#define expect_refused(t_, check_) test_check_refused(t_, AT_EXPECT, check_)
+#define expect_entry_refused(t_, check_) test_check_refused(t_, AT_EXPECT, check_)
 
 /* A message in the report; shown when the test does not pass. */
 void test_say(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));

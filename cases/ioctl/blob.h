@@ -180,7 +180,7 @@ static inline void blob_step(struct test *t, const struct blob_row *row, const s
 		gpa += guest_symbol(t, row->blob.end) - 1;
 	switch (step->kind) {
 	case STEP_OUT:
-		test_check_exit(t, at, EXIT_PIO(KVM_EXIT_IO_OUT, .port = step->at, .size = step->size, .count = 1,
+		test_check_pio(t, at, EXIT_PIO(KVM_EXIT_IO_OUT, .port = step->at, .size = step->size, .count = 1,
 						.data = step->data));
 		break;
 	case STEP_IN:
@@ -188,7 +188,7 @@ static inline void blob_step(struct test *t, const struct blob_row *row, const s
 				  NULL, step->data);
 		break;
 	case STEP_WRITE:
-		test_check_exit(t, at, EXIT_MMIO(1, .phys_addr = gpa, .len = step->size, .data = step->data));
+		test_check_mmio(t, at, EXIT_MMIO(1, .phys_addr = gpa, .len = step->size, .data = step->data));
 		break;
 	case STEP_READ:
 		test_check_mmio_read(t, at, EXIT_MMIO(0, .phys_addr = gpa, .len = step->size), step->data);

@@ -28,7 +28,7 @@ static void check_failed_on(struct test *t, struct vcpu *vcpu, struct check_at a
 {
 	struct note note = {
 		.kind = NOTE_CHECK,
-		.file = (char *)source_path(at.file),
+		.file = (char *)at.file,
 		.line = at.line,
 		.text = (char *)text,
 		.want = (char *)want,
@@ -104,7 +104,7 @@ static void record_take(struct test *t, struct vm *vm, const struct abi_record *
 	struct note note = {
 		.kind = record->kind == ABI_RECORD_MESSAGE ? NOTE_MESSAGE : NOTE_CHECK,
 		.line = record->line,
-		.file = (char *)source_path(guest_string(vm, record->file, file, sizeof(file))),
+		.file = (char *)guest_string(vm, record->file, file, sizeof(file)),
 		.text = (char *)guest_string(vm, record->text, text, sizeof(text)),
 	};
 
@@ -127,9 +127,17 @@ static void record_take(struct test *t, struct vm *vm, const struct abi_record *
 		result_worsen(t->result, VERDICT_FAIL, NULL);
 }
 
+/* The vCPU's report page; NULL when it has none. A case may make a guest's vCPU by itself. */
+static struct abi_page *report_of(const struct test *t, struct vcpu *vcpu)
+{
+	if (!vcpu->report && t->mode != NO_GUEST && vcpu->id < ABI_MAX_VCPUS)
+		vcpu->report = vm_hva_try(vcpu->vm, ABI_GPA + vcpu->id * ABI_PAGE_BYTES, sizeof(struct abi_page));
+	return vcpu->report;
+}
+
 static void page_take(struct test *t, struct vcpu *vcpu)
 {
-	const struct abi_page *page = vcpu->report;
+	const struct abi_page *page = report_of(t, vcpu);
 	uint32_t nr, i, *nr_taken = &t->nr_records_taken[vcpu->id];
 
 	if (!page)
@@ -184,7 +192,7 @@ static void timed_out(struct test *t, struct vcpu *vcpu)
 /* True when the vCPU left with an exit and its guest is alive. Note, t->exit is still that of an earlier run. */
 static bool run_to_exit(struct test *t, struct vcpu *vcpu, struct check_at at)
 {
-	const struct abi_page *page = vcpu->report;
+	const struct abi_page *page = report_of(t, vcpu);
 	char text[64];
 	int r;
 
@@ -234,9 +242,10 @@ static bool is_runtime_exit(const struct test *t, uint16_t port)
  */
 static bool is_missing(struct test *t, struct check_at at, const struct exit_record *want)
 {
-	const struct abi_page *page = t->vcpu->report;
+	const struct abi_page *page = report_of(t, t->vcpu);
 	char want_text[TEXT_BYTES], got_text[64];
 
+	exit_decode(&t->exit, t->vcpu->run);
 	if (!page || (page->state != ABI_STATE_DONE && page->state != ABI_STATE_SYNC))
 		return false;
 	if (!is_runtime_exit(t, page->state == ABI_STATE_DONE ? DONE_PORT : SYNC_PORT))
@@ -281,7 +290,7 @@ static bool check_pio_whole(struct test *t, struct check_at at, const struct exi
 
 bool test_check_pio(struct test *t, struct check_at at, const struct exit_io *want)
 {
-	const struct abi_page *page = t->vcpu->report;
+	const struct abi_page *page = report_of(t, t->vcpu);
 
 	if (!run_expecting(t, at))
 		return false;
@@ -301,7 +310,7 @@ static bool check_mmio_whole(struct test *t, struct check_at at, const struct ex
 
 bool test_check_mmio(struct test *t, struct check_at at, const struct exit_mmio *want)
 {
-	const struct abi_page *page = t->vcpu->report;
+	const struct abi_page *page = report_of(t, t->vcpu);
 
 	if (!run_expecting(t, at))
 		return false;
@@ -343,7 +352,7 @@ static bool check_state(struct test *t, struct check_at at, enum abi_state state
 		.io = { .direction = KVM_EXIT_IO_OUT, .port = port, .size = 1, .count = 1 },
 	};
 	static const char *const state_names[] = { "reset", "running", "at a stage", "done", "dead" };
-	const struct abi_page *page = t->vcpu->report;
+	const struct abi_page *page = report_of(t, t->vcpu);
 	char got[TEXT_BYTES];
 
 	if (!run_expecting(t, at))
@@ -410,7 +419,7 @@ static void *thread_run(void *argument)
 
 static bool check_one_done(struct test *t, struct check_at at, const struct runner_thread *self)
 {
-	const struct abi_page *page = self->vcpu->report;
+	const struct abi_page *page = report_of(t, self->vcpu);
 	char got[TEXT_BYTES], text[64];
 
 	t->result->nr_checks++;

@@ -13,15 +13,6 @@ extern const struct case_desc *const __stop_vmassay_cases[] __attribute__((weak)
 extern const struct guest_image __start_vmassay_guests[] __attribute__((weak));
 extern const struct guest_image __stop_vmassay_guests[] __attribute__((weak));
 
-/* A compiler names every file with the same way from its build folder to the source tree: that of this file. */
-const char *source_path(const char *file)
-{
-	static const char here[] = __FILE__;
-	size_t len = sizeof(here) - sizeof("harness/runner/registry.c");
-
-	return strncmp(file, here, len) ? file : file + len;
-}
-
 static unsigned int mode_width(unsigned int mode)
 {
 	if (mode == REAL16)
@@ -34,7 +25,7 @@ const struct guest_image *guest_image_find(const char *file, unsigned int mode)
 	const struct guest_image *image;
 
 	for (image = __start_vmassay_guests; image < __stop_vmassay_guests; image++)
-		if (image->width == mode_width(mode) && !strcmp(image->file, source_path(file)))
+		if (image->width == mode_width(mode) && !strcmp(image->file, file))
 			return image;
 	return NULL;
 }
@@ -101,7 +92,7 @@ static int test_add(struct registry *registry, const struct case_desc *desc, uns
 	registry->tests = grown;
 	entry = &grown[registry->nr_tests];
 	*entry = (struct test_entry){
-		.area = area_of(desc->file), .file = source_path(desc->file), .desc = desc, .row = row, .mode = mode,
+		.area = area_of(desc->file), .file = desc->file, .desc = desc, .row = row, .mode = mode,
 	};
 	head = test_entry_row(entry);
 	if (asprintf(&entry->name, "%s.%s%s%s%s%s", entry->area, desc->id, head ? "." : "", head ? head->label : "",
@@ -123,7 +114,7 @@ static int row_add(struct registry *registry, const struct case_desc *desc, unsi
 		if (!(modes & mode))
 			continue;
 		if (!guest_image_find(desc->file, mode))
-			return err_set(err, ENOENT, "%s: no guest image for mode %s", source_path(desc->file),
+			return err_set(err, ENOENT, "%s: no guest image for mode %s", desc->file,
 				       mode_name(mode));
 		r = test_add(registry, desc, row, mode);
 		if (r)
@@ -141,17 +132,17 @@ static bool is_range(const struct known *known)
 static int check_desc(const struct case_desc *desc, struct err *err)
 {
 	if (!is_id_of_file(desc))
-		return err_set(err, EINVAL, "%s: the case's id '%s' is not the file's name", source_path(desc->file),
+		return err_set(err, EINVAL, "%s: the case's id '%s' is not the file's name", desc->file,
 			       desc->id);
 	if (!desc->says)
-		return err_set(err, EINVAL, "%s: the case says nothing (.says)", source_path(desc->file));
+		return err_set(err, EINVAL, "%s: the case says nothing (.says)", desc->file);
 	if (desc->rows && !desc->nr_rows)
-		return err_set(err, EINVAL, "%s: a table without rows", source_path(desc->file));
+		return err_set(err, EINVAL, "%s: a table without rows", desc->file);
 	if (desc->modes != NO_GUEST && desc->nr_vcpus > ABI_MAX_VCPUS)
-		return err_set(err, EINVAL, "%s: a guest has at most %d vCPUs", source_path(desc->file),
+		return err_set(err, EINVAL, "%s: a guest has at most %d vCPUs", desc->file,
 			       ABI_MAX_VCPUS);
 	if (!is_range(&desc->known))
-		return err_set(err, EINVAL, "%s: '%s' is no range of kernels (\"5.10..6.6\")", source_path(desc->file),
+		return err_set(err, EINVAL, "%s: '%s' is no range of kernels (\"5.10..6.6\")", desc->file,
 			       desc->known.kernels);
 	return 0;
 }
@@ -159,14 +150,14 @@ static int check_desc(const struct case_desc *desc, struct err *err)
 static int check_row(const struct case_desc *desc, unsigned int row, const struct row_head *head, struct err *err)
 {
 	if (!head->label)
-		return err_set(err, EINVAL, "%s: row %u has no label", source_path(desc->file), row);
+		return err_set(err, EINVAL, "%s: row %u has no label", desc->file, row);
 	/* Note, no mode at all would make it a test without a guest. */
 	if (head->modes && !(head->modes & desc->modes))
-		return err_set(err, EINVAL, "%s: row %s has none of the case's modes", source_path(desc->file),
+		return err_set(err, EINVAL, "%s: row %s has none of the case's modes", desc->file,
 			       head->label);
 	if (!is_range(&head->known))
 		return err_set(err, EINVAL, "%s: row %s: '%s' is no range of kernels (\"5.10..6.6\")",
-			       source_path(desc->file), head->label, head->known.kernels);
+			       desc->file, head->label, head->known.kernels);
 	return 0;
 }
 

@@ -52,7 +52,4 @@ struct guest_image {
 
 const struct guest_image *guest_image_find(const char *file, unsigned int mode);
 
-/* "../cases/x.c" -> "cases/x.c": the file's path in the source tree, whatever the build folder. */
-const char *source_path(const char *file);
-
 #endif

@@ -203,7 +203,6 @@ struct vcpu *guest_vcpu(struct test *t, struct vm *vm, unsigned int index)
 {
 	struct vcpu *vcpu = vcpu_create(vm, index);
 
-	vcpu->report = vm_hva_try(vm, ABI_GPA + index * ABI_PAGE_BYTES, sizeof(struct abi_page));
 	vcpu_set_supported_cpuid(vcpu);
 	mode_enter(vcpu, t->mode, index, guest_elf_entry(t->elf));
 	return vcpu;

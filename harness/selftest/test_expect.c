@@ -556,7 +556,7 @@ static void test_guest_check(void **state)
 {
 	static const struct fake_step steps[] = {
 		STEP_LEAVES(DONE_PORT, ABI_STATE_DONE, .nr_checks = 3, .record = {
-			ABI_RECORD_CHECK, 12, "../cases/mmu/x.c", "page->magic", 0x7661, 0x7662 }), { 0 },
+			ABI_RECORD_CHECK, 12, "cases/mmu/x.c", "page->magic", 0x7661, 0x7662 }), { 0 },
 	};
 	struct result *result = play(host_done, steps);
 	const struct note *note = note_find(result, NOTE_CHECK, 0);
