@@ -87,8 +87,9 @@ static void add_code(struct text *text, struct vcpu *vcpu, const struct kvm_sreg
 						instruction.operand_count_visible, line, sizeof(line), rip + at,
 						ZYAN_NULL);
 		text_add(text, "%s %llx: ", i ? "      " : "code: ", (unsigned long long)(rip + at));
-		for (b = 0; b < 10; b++)
-			text_add(text, b < instruction.length ? "%02x " : "   ", code[at + b]);
+		for (b = 0; b < 10 && b < instruction.length; b++)
+			text_add(text, "%02x ", code[at + b]);
+		text_add(text, "%*s", 3 * (10 - (int)b), "");
 		text_add(text, " %s\n", line);
 		at += instruction.length;
 	}
@@ -106,7 +107,11 @@ void test_dump(struct test *t, struct vcpu *vcpu)
 		return;
 	t->has_dump = true;
 	exit_decode(&t->exit, vcpu->run);
-	exit_format(buf, sizeof(buf), &t->exit);
+	/* A KVM_RUN that failed leaves UNKNOWN, unless it names an exit too: KVM_EXIT_MEMORY_FAULT with EFAULT. */
+	if (t->exit.reason == KVM_EXIT_UNKNOWN && !t->exit.unknown.hardware_exit_reason)
+		snprintf(buf, sizeof(buf), "none");
+	else
+		exit_format(buf, sizeof(buf), &t->exit);
 	text_add(&text, "vCPU %u, mode %s, last exit: %s\n", vcpu->id, mode_name(t->mode), buf);
 	if (!vcpu_ioctl_try(vcpu, KVM_GET_REGS, &regs) && !vcpu_ioctl_try(vcpu, KVM_GET_SREGS, &sregs)) {
 		if (t->elf && !guest_elf_line(t->elf, sregs.cs.base + regs.rip, buf, sizeof(buf)))
