@@ -7,7 +7,7 @@
 # No KVM and no emulator is touched: every case here ends before.
 set -eu
 
-vmassay=$1
+vmassay=$(realpath "$1")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 failed=0

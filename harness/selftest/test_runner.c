@@ -395,12 +395,11 @@ static void host_wrong_then_killed(struct test *t)
 /* More than the runner takes. */
 static void host_talks(struct test *t)
 {
-	static const char word[] = "0123456789012345678901234567890123456789012345678901234567890123456789";
 	unsigned int i;
 
 	expect_true(t, true);
-	for (i = 0; i < 20000; i++)
-		test_say(t, "%s", word);
+	for (i = 0; i < 3000; i++)
+		test_say(t, "%500u", i);
 }
 
 static void host_must(struct test *t)
