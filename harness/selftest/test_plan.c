@@ -167,6 +167,29 @@ static void test_shuffle(void **state)
 		assert_non_null(strstr(one, names[i]));
 }
 
+/* Any test may come first, and any last. */
+static void test_shuffles_all(void **state)
+{
+	bool was_first[NR_TESTS] = { false }, was_last[NR_TESTS] = { false };
+	unsigned int seed, i, nr_first = 0, nr_last = 0;
+
+	(void)state;
+	for (seed = 0; seed < 1000; seed++) {
+		struct plan plan;
+
+		assert_int_equal(plan_open(&plan, &registry, SELECT(.shuffle = true, .seed = seed), &err), 0);
+		was_first[plan.items[0].entry - entries] = true;
+		was_last[plan.items[NR_TESTS - 1].entry - entries] = true;
+		plan_close(&plan);
+	}
+	for (i = 0; i < NR_TESTS; i++) {
+		nr_first += was_first[i];
+		nr_last += was_last[i];
+	}
+	assert_int_equal(nr_first, NR_TESTS);
+	assert_int_equal(nr_last, NR_TESTS);
+}
+
 static void test_seeds(void **state)
 {
 	(void)state;
@@ -181,6 +204,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_globs), cmocka_unit_test(test_as_given), cmocka_unit_test(test_repeat),
 		cmocka_unit_test(test_shards), cmocka_unit_test(test_shards_are_stable), cmocka_unit_test(test_shuffle),
+		cmocka_unit_test(test_shuffles_all),
 		cmocka_unit_test(test_seeds),
 	};
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,21 +54,35 @@ struct recorder {
 	volatile sig_atomic_t is_interrupted;
 	unsigned int interrupt_after;	/* this many results; 0: never */
 	unsigned int nr_results;
+	bool starves;		/* no descriptor is left for a test */
+	struct rlimit limit;
 };
 
 static struct event *event_add(struct sink *sink, char kind)
 {
-	struct recorder *recorder = (struct recorder *)sink;
+	struct recorder *self = (struct recorder *)sink;
 
-	assert_true(recorder->nr_events < MAX_EVENTS);
-	recorder->events[recorder->nr_events] = (struct event){ .kind = kind };
-	return &recorder->events[recorder->nr_events++];
+	assert_true(self->nr_events < MAX_EVENTS);
+	self->events[self->nr_events] = (struct event){ .kind = kind };
+	return &self->events[self->nr_events++];
 }
 
 static void on_run_begin(struct sink *sink, const struct run_info *info)
 {
 	event_add(sink, 'r');
 	((struct recorder *)sink)->nr_planned = info->nr_planned;
+}
+
+static void starve(struct recorder *self)
+{
+	struct rlimit none;
+
+	if (!self->starves)
+		return;
+	getrlimit(RLIMIT_NOFILE, &self->limit);
+	none = self->limit;
+	none.rlim_cur = 3;
+	setrlimit(RLIMIT_NOFILE, &none);
 }
 
 static void on_test_begin(struct sink *sink, const char *test, const char *target, unsigned int round)
@@ -77,16 +92,19 @@ static void on_test_begin(struct sink *sink, const char *test, const char *targe
 	assert_string_equal(target, "fake");
 	snprintf(event->test, sizeof(event->test), "%s", test);
 	event->round = round;
+	starve((struct recorder *)sink);
 }
 
 /* A result outlives the call: copied through the format it travels in. */
 static void on_test_end(struct sink *sink, const struct result *result)
 {
-	struct recorder *recorder = (struct recorder *)sink;
+	struct recorder *self = (struct recorder *)sink;
 	struct event *event = event_add(sink, 't');
 	struct result *copy = result_new(result->test, result->target, result->file);
 	size_t i;
 
+	if (self->starves)
+		setrlimit(RLIMIT_NOFILE, &self->limit);
 	copy->verdict = result->verdict;
 	copy->round = result->round;
 	copy->nr_checks = result->nr_checks;
@@ -95,8 +113,8 @@ static void on_test_end(struct sink *sink, const struct result *result)
 	snprintf(event->test, sizeof(event->test), "%s", result->test);
 	event->round = result->round;
 	event->result = copy;
-	if (++recorder->nr_results == recorder->interrupt_after)
-		recorder->is_interrupted = 1;
+	if (++self->nr_results == self->interrupt_after)
+		self->is_interrupted = 1;
 }
 
 static void on_run_end(struct sink *sink, const struct summary *summary)
@@ -402,6 +420,19 @@ static void host_talks(struct test *t)
 		test_say(t, "%500u", i);
 }
 
+/* The last state is lost, and the one before it was a good one. */
+static void host_talks_later(struct test *t)
+{
+	static const struct fake_step steps[] = {
+		STEP_LEAVES(DONE_PORT, ABI_STATE_DONE, .record = {
+			ABI_RECORD_MESSAGE, 7, "cases/mmu/x.c", "hello", 0, 0 }), { 0 },
+	};
+
+	script(t, steps);
+	expect_done(t);
+	host_talks(t);
+}
+
 static void host_must(struct test *t)
 {
 	fake_of(t->sys->backend)->fail_request = KVM_CREATE_VM;
@@ -450,6 +481,8 @@ static const struct ending {
 	{ "segv_inside", host_segv_inside, VERDICT_FAIL,
 	  "the test's process died by signal 11 (Segmentation fault) inside KVM_RUN" },
 	{ "talks", host_talks, VERDICT_ERROR, "the test's process ended without a result outside KVM" },
+	{ "talks_later", host_talks_later, VERDICT_ERROR,
+	  "the test's process ended without a result outside KVM" },
 	{ "wrong", host_wrong, VERDICT_FAIL, NULL },
 	{ "wrong_then_killed", host_wrong_then_killed, VERDICT_FAIL,
 	  "the test's process died by signal 9 (Killed) outside KVM" },
@@ -788,6 +821,25 @@ static void test_repeat(void **state)
 	}
 }
 
+/* A test that cannot be started is told from the others, in its round. */
+static void test_no_descriptor(void **state)
+{
+	unsigned int round;
+
+	(void)state;
+	case_add("a", host_started);
+	selection.repeat = 2;
+	recorder.starves = true;
+	run_all();
+	assert_int_equal(shared->nr_started, 0);
+	assert_int_equal(recorder.nr_results, 2);
+	for (round = 0; round < 2; round++) {
+		assert_int_equal(event_find('t', "a", round)->result->verdict, VERDICT_ERROR);
+		assert_string_equal(result_reason(event_find('t', "a", round)->result),
+				    "cannot start a test process: Too many open files");
+	}
+}
+
 static void host_start_seed(struct test *t)
 {
 	shared->pids[shared->nr_started++] = (pid_t)t->seed;
@@ -1039,7 +1091,7 @@ int main(void)
 		RUNS(test_endings), RUNS(test_endings_at_once), RUNS(test_hangs), RUNS(test_own_timeout),
 		RUNS(test_needs), RUNS(test_skip_all), RUNS(test_known), RUNS(test_kernel_ranges), RUNS(test_no_kvm),
 		RUNS(test_wrong_kvm), RUNS(test_no_cpuid), RUNS(test_canary_fails), RUNS(test_canary_hangs),
-		RUNS(test_canary_good), RUNS(test_jobs), RUNS(test_fail_fast), RUNS(test_repeat), RUNS(test_seeds),
+		RUNS(test_canary_good), RUNS(test_jobs), RUNS(test_fail_fast), RUNS(test_repeat), RUNS(test_no_descriptor), RUNS(test_seeds),
 		RUNS(test_shuffle), RUNS(test_interrupted), RUNS(test_interrupted_in_test),
 		RUNS(test_interrupted_in_canary), RUNS(test_no_process_is_left), RUNS(test_no_process_is_left_by_death),
 		RUNS(test_no_process_is_left_by_hang), RUNS(test_no_process_is_left_by_interrupt),
