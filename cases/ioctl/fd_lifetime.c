@@ -3,7 +3,7 @@
  * A VM lives as long as a descriptor or a mapping of it or of one of its vCPUs does, in whatever order they go.
  *
  * Can break: a reference that a vCPU does not take on its VM, or a mapping on its page: a guest that runs in freed memory.
- * Source: KVM API, 2: "a VM is destroyed only when the last reference to it, through any descriptor, is gone"; close(2).
+ * Source: KVM API, 2 (file descriptors: when a VM and its resources are freed; the process that made it).
  */
 #include "case.h"
 

@@ -8,7 +8,7 @@
  * Can break: the window reported inside the shadow of STI or MOV SS, or with IF = 0; an interrupt lost or given twice;
  * HLT not ended; the vector's limit.
  * Source: KVM API, 4.16 (KVM_INTERRUPT), 5 (request_interrupt_window, ready_for_interrupt_injection, if_flag);
- * APM vol. 2, 8.1.3, 8.2.1, 15.20 (interrupt shadows), APM vol. 3, STI, MOV SS, HLT.
+ * APM vol. 2, 15.21.5 (interrupt shadows), APM vol. 3, STI, MOV SS, HLT.
  */
 #include "case.h"
 

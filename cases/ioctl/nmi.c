@@ -4,7 +4,7 @@
  * handled are one more, not two; HLT ends.
  *
  * Can break: the mask that IRET lifts, a second pending NMI lost or a third one kept, IF looked at.
- * Source: KVM API, 4.64 (KVM_NMI); APM vol. 2, 8.2.3 (#NMI), 8.5; SDM vol. 3A, 6.7.1 (handling multiple NMIs).
+ * Source: KVM API, 4.64 (KVM_NMI); APM vol. 2, 8.2.3 (#NMI); SDM vol. 3A, 6.7.1 (handling multiple NMIs).
  */
 #include "case.h"
 

@@ -5,7 +5,7 @@
  *
  * Can break: a size that is not compared, the size told on E2BIG, a format or flag let through, a header that points
  * outside its file.
- * Source: KVM API, 4.10 (KVM_RUN), 4.21 (KVM_SET_SIGNAL_MASK), 4.104, 4.105 (KVM_X86_SETUP_MCE, KVM_X86_SET_MCE),
+ * Source: KVM API, 4.10 (KVM_RUN), 4.21 (KVM_SET_SIGNAL_MASK), 4.105, 4.106 (KVM_X86_SETUP_MCE, KVM_X86_SET_MCE),
  * 4.114, 4.115 (KVM_GET_NESTED_STATE, KVM_SET_NESTED_STATE), 4.133 (KVM_GET_STATS_FD), KVM_VCPU_TSC_CTRL.
  */
 #include "case.h"

@@ -4,7 +4,7 @@
  *
  * Can break: a field left out, a flag that is not looked at, exceptions that are none (NMI, vector 32), pending and
  * injected exchanged with KVM_CAP_EXCEPTION_PAYLOAD.
- * Source: KVM API, 4.31 and 4.32 (KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS), 7.x KVM_CAP_EXCEPTION_PAYLOAD,
+ * Source: KVM API, 4.31 and 4.32 (KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS), KVM_CAP_EXCEPTION_PAYLOAD,
  * KVM_CAP_X86_TRIPLE_FAULT_EVENT.
  */
 #include "case.h"

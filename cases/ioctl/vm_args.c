@@ -4,7 +4,7 @@
  * frequency, the dirty log, coalesced MMIO.
  *
  * Can break: a limit or a flag that is no longer looked at, a refusal that has its effect.
- * Source: KVM API, 4.37 (KVM_ENABLE_CAP), 4.36 (KVM_SET_TSS_ADDR), 4.41 (KVM_SET_IDENTITY_MAP_ADDR), 4.8
+ * Source: KVM API, 4.37 (KVM_ENABLE_CAP), 4.36 (KVM_SET_TSS_ADDR), 4.40 (KVM_SET_IDENTITY_MAP_ADDR), 4.8
  * (KVM_GET_DIRTY_LOG), 4.29, 4.30 (KVM_GET_CLOCK, KVM_SET_CLOCK), 4.55, 4.56 (KVM_SET_TSC_KHZ, KVM_GET_TSC_KHZ), 4.116
  * (KVM_REGISTER_COALESCED_MMIO), KVM_CLEAR_DIRTY_LOG, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2.
  */

@@ -5,7 +5,7 @@
  * KVM's errnos are: ENOTTY from a VM; EINVAL from a vCPU and from /dev/kvm, which is what x86 has always given.
  *
  * Can break: a request number handled by the wrong level, a request that falls through to a neighbour.
- * Source: KVM API, 2 (file descriptors: "a system ioctl is not valid on a VM", and so on); ioctl(2).
+ * Source: KVM API, 1 (which level each ioctl belongs to); ioctl(2).
  */
 #include "case.h"
 
