@@ -7,8 +7,6 @@
  * 0xffff0000, RDX = CPUID Fn0000_0001_EAX). A triple fault that user space has pending through KVM_SET_VCPU_EVENTS
  * exits before the guest runs and changes nothing.
  *
- * Not in real mode: QEMU 7.2 delivers the fault again and again there when the IDT's limit has no room for it.
- *
  * Can break: the exit missing, so that the guest spins in faults; VMCB bits of the dead guest surviving; the pending
  * triple fault lost, or taken twice.
  * Source: APM vol. 2, 8.2.9 (#DF), 15.14.3 (shutdown intercept), 14.1.3 (INIT); KVM API, KVM_EXIT_SHUTDOWN,
@@ -24,25 +22,34 @@ BLOB(div, "xor %ecx, %ecx\n\tdiv %ecx")
 BLOB(out, "out %al, $0x80")
 
 static void fault_dies(struct test *t);
+static void fault_exits(struct test *t);
 static void pending_exits(struct test *t);
+
+#define NOT_REAL .modes = PROT32 | LONG64
 
 static const struct row {
 	struct blob_row blob;
 	void (*host)(struct test *t);
 	bool is_init;		/* what the vCPU is after the exit is looked at */
 } rows[] = {
-	{ .blob = { .label = "ud2", BLOB_OF(ud2) }, .host = fault_dies },
-	{ .blob = { .label = "int3", BLOB_OF(int3) }, .host = fault_dies },
-	{ .blob = { .label = "int_80", BLOB_OF(int_80) }, .host = fault_dies },
-	{ .blob = { .label = "injected_gp", BLOB_OF(bad_rdmsr) }, .host = fault_dies },
-	{ .blob = { .label = "div", BLOB_OF(div) }, .host = fault_dies },
-	{ .blob = { .label = "ud2_is_init", .needs = "vendor:amd", BLOB_OF(ud2) }, .host = fault_dies, .is_init = true },
+	{ .blob = { .label = "ud2", NOT_REAL, BLOB_OF(ud2) }, .host = fault_dies },
+	{ .blob = { .label = "int3", NOT_REAL, BLOB_OF(int3) }, .host = fault_dies },
+	{ .blob = { .label = "int_80", NOT_REAL, BLOB_OF(int_80) }, .host = fault_dies },
+	{ .blob = { .label = "injected_gp", NOT_REAL, BLOB_OF(bad_rdmsr) }, .host = fault_dies },
+	{ .blob = { .label = "div", NOT_REAL, BLOB_OF(div) }, .host = fault_dies },
+	{ .blob = { .label = "ud2_is_init", NOT_REAL, .needs = "vendor:amd", BLOB_OF(ud2) },
+	  .host = fault_dies, .is_init = true },
+	{ .blob = { .label = "ud2_exit_16", .modes = REAL16, BLOB_OF(ud2) }, .host = fault_exits },
+	{ .blob = { .label = "int_80_exit_16", .modes = REAL16, BLOB_OF(int_80) }, .host = fault_exits },
+	{ .blob = { .label = "injected_gp_exit_16", .modes = REAL16, BLOB_OF(bad_rdmsr) }, .host = fault_exits },
+	{ .blob = { .label = "ud2_again_16", .modes = REAL16,
+		    .known = { .finding = "0104-hang-after-shutdown-without-paging" }, BLOB_OF(ud2) }, .host = fault_dies },
 	{ .blob = { .label = "pending", .needs = "KVM_CAP_X86_TRIPLE_FAULT_EVENT", BLOB_OF(out),
 		    .steps = { OUT(0x80, 1, 0xa8) } }, .host = pending_exits },
 };
 
 CASE(shutdown, .says = "a triple fault is KVM_EXIT_SHUTDOWN, and the vCPU runs again once its state is set",
-     .modes = PROT32 | LONG64, .rows = ROWS(rows))
+     .modes = REAL16 | PROT32 | LONG64, .timeout_ms = 6000, .rows = ROWS(rows))
 
 GUEST(shutdown)
 {
@@ -75,6 +82,15 @@ static void expect_init_state(struct test *t)
 	expect_eq(t, 0, sregs.cr0 & (X86_CR0_PE | X86_CR0_PG | X86_CR0_WP));
 	expect_eq(t, X86_CR0_ET, sregs.cr0 & X86_CR0_ET);
 	expect_eq(t, 0, sregs.cr2 | sregs.cr3 | sregs.cr4 | sregs.cr8 | sregs.efer);
+}
+
+static void fault_exits(struct test *t)
+{
+	struct kvm_regs start;
+
+	blob_enter(t, &ROW(t, rows)->blob, &start);
+	idt_limit_clear(t);
+	expect_shutdown(t);
 }
 
 static void fault_dies(struct test *t)
