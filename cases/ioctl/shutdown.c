@@ -49,7 +49,7 @@ static const struct row {
 };
 
 CASE(shutdown, .says = "a triple fault is KVM_EXIT_SHUTDOWN, and the vCPU runs again once its state is set",
-     .modes = REAL16 | PROT32 | LONG64, .timeout_ms = 6000, .rows = ROWS(rows))
+     .modes = REAL16 | PROT32 | LONG64, .rows = ROWS(rows))
 
 GUEST(shutdown)
 {
