@@ -111,4 +111,27 @@ void page_map(ulong_t address, uint64_t gpa, uint64_t flags)
 	invlpg(address);
 }
 
+#else
+
+/* So that a case of all modes links; a real-mode guest has no tables. */
+void *pte_find(ulong_t address, unsigned int level)
+{
+	(void)address;
+	(void)level;
+	__builtin_trap();
+}
+
+uint64_t pte_read(const void *pte)
+{
+	(void)pte;
+	__builtin_trap();
+}
+
+void pte_write(void *pte, uint64_t value)
+{
+	(void)pte;
+	(void)value;
+	__builtin_trap();
+}
+
 #endif
