@@ -175,6 +175,7 @@ static inline void code_write(struct walk_test *w, uint8_t *page, enum walk_acce
 	memcpy(at, "\xcd\x80", 2);
 }
 
+/* Takes U from all of the guest's own memory. */
 static inline void make_supervisor(void)
 {
 	uint64_t step = guest_mode() == PAGE32 ? 4ul << 20 : 2ul << 20, at;
