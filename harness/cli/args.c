@@ -33,7 +33,7 @@ static const struct option_row rows[] = {
 	{ "shard", OPT_SHARD, 0, "K/N", ANY, "the K-th of N parts of the selection, stable by test name" },
 	{ "target", OPT_TARGET, 0, "NAME", ANY & ~ARGS_LAB, "what answers the system calls: kvm" },
 	{ "jobs", 'j', 'j', "N", RUNS, "tests at once (default 1)" },
-	{ "timeout", OPT_TIMEOUT, 't', "SECONDS", RUNS, "for one test (default 10; in a lab 20)" },
+	{ "timeout", OPT_TIMEOUT, 't', "SECONDS", RUNS, "for one test (default 10; in a lab 20 or, under Bochs, 60)" },
 	{ "seed", OPT_SEED, 0, "N", RUNS, "replay a run's randomness" },
 	{ "repeat", OPT_REPEAT, 0, "N", RUNS, "run the selection N times" },
 	{ "shuffle", OPT_SHUFFLE, 0, NULL, RUNS, "in an order drawn from the seed" },

@@ -17,8 +17,6 @@
 #include "err.h"
 #include "runner/job.h"
 
-#define LAB_TIMEOUT_MS 20000
-
 enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
 
 struct lab_run {
@@ -348,6 +346,7 @@ static int run_guest(struct args *args)
 int cmd_lab(int argc, char **argv)
 {
 	static char console[128], target[64];
+	struct lab_defaults defaults;
 	struct args args;
 	struct err err;
 	int r;
@@ -355,7 +354,7 @@ int cmd_lab(int argc, char **argv)
 	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
 		return args_parse(&args, argc, argv, ARGS_LAB) > 0;
 	if (argc < 2 || argv[1][0] == '-')
-		return usage_error("lab: which one? (vmassay lab svm [OPTION]... [GLOB]...)");
+		return usage_error("lab: which one? (vmassay lab svm|vmx|svm-bochs [OPTION]... [GLOB]...)");
 	snprintf(target, sizeof(target), "lab-%s", argv[1]);
 	argv[1] = argv[0];
 	r = args_parse(&args, argc - 1, argv + 1, ARGS_LAB);
@@ -369,11 +368,12 @@ int cmd_lab(int argc, char **argv)
 	snprintf(console, sizeof(console), "vmassay-%s.console", target);
 	if (!args.lab.console)
 		args.lab.console = console;
-	if (!args.run.timeout_ms)
-		args.run.timeout_ms = LAB_TIMEOUT_MS;
-	r = lab_check(args.lab.name, &err) ? usage_error("%s", err.text) : console_begin(args.lab.console);
+	r = lab_check(args.lab.name, &defaults, &err) ? usage_error("%s", err.text) :
+	    console_begin(args.lab.console);
 	if (r)
 		return r;
+	if (!args.run.timeout_ms)
+		args.run.timeout_ms = defaults.test_timeout_ms;
 	interrupts_catch();
 	if (args.guest)
 		return run_guest(&args);

@@ -182,27 +182,41 @@ static void describe_end(const struct run *run, int wait_status, char *words, si
 static int start(struct run *run, const struct emulator *emulator, struct emulator_plan *plan,
 		 struct err *err)
 {
-	int inherited[] = {
-		plan->kernel_fd, plan->initramfs_fd, plan->console_fd, plan->results_fd,
-	};
+	int inherited[4 + NR_EMULATOR_MEDIA];
 	struct strlist argv = { 0 };
 	char path[PATH_MAX];
+	int status;
 
 	if (spawn_locate(path, sizeof(path), emulator->program))
-		return err_set(err, ENOENT, "%s: not found (Debian package %s)",
+		return err_set(err, ENOENT, "%s: not found (Debian %s)",
 			       emulator->program, emulator->package);
+	status = emulator->make_media ? emulator->make_media(plan, err) : 0;
+	if (status)
+		return status;
+	memcpy(inherited, (int[]){ plan->kernel_fd, plan->initramfs_fd, plan->console_fd,
+				   plan->results_fd }, 4 * sizeof(*inherited));
+	memcpy(inherited + 4, plan->media_fds, sizeof(plan->media_fds));
 	strlist_add(&argv, emulator->program);
 	if (emulator->add_arguments(&argv, plan)) {
 		strlist_free(&argv);
 		return err_set(err, ENOMEM, "out of memory");
 	}
 	run->pid = spawn_program(path, argv.strings, run->write_fds[DIAGNOSTICS], inherited,
-				 sizeof(inherited) / sizeof(*inherited));
+				 sizeof(inherited) / sizeof(*inherited), !emulator->listens);
 	strlist_free(&argv);
 	if (run->pid < 0)
 		return err_set(err, -run->pid, "cannot start %s: %s", path,
 			       strerror(-run->pid));
 	return 0;
+}
+
+static void close_media(struct emulator_plan *plan)
+{
+	for (int i = 0; i < NR_EMULATOR_MEDIA; i++) {
+		if (plan->media_fds[i] >= 0)
+			close(plan->media_fds[i]);
+		plan->media_fds[i] = -1;
+	}
 }
 
 static int wait_for_end(pid_t pid)
@@ -229,10 +243,13 @@ int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
 		err_set(err, -status, "cannot make a pipe: %s", strerror(-status));
 		goto err_close;
 	}
+	for (int i = 0; i < NR_EMULATOR_MEDIA; i++)
+		plan->media_fds[i] = -1;
 	plan->console_fd = run.write_fds[CONSOLE];
 	plan->results_fd = run.write_fds[RESULTS];
 	status = start(&run, emulator, plan, err);
 	close_ends(run.write_fds);
+	close_media(plan);
 	if (status)
 		goto err_close;
 	run.deadline_ms = now_ms() + watch->timeout_s * INT64_C(1000);

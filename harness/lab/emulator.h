@@ -14,6 +14,14 @@
 
 struct err;
 
+/* What an emulator makes of a plan, to boot from; each a descriptor like those of the plan. */
+enum emulator_medium {
+	EMULATOR_DISK,
+	EMULATOR_CONFIGURATION,
+	EMULATOR_SCRIPT,
+	NR_EMULATOR_MEDIA,
+};
+
 /*
  * What is to be booted. The descriptors are open in the child under the same numbers, for it to
  * open as /proc/self/fd/N.
@@ -28,19 +36,26 @@ struct emulator_plan {
 	int initramfs_fd;
 	int console_fd;		/* first serial port: the write end of a pipe */
 	int results_fd;		/* second serial port, likewise */
+	int media_fds[NR_EMULATOR_MEDIA];	/* -1: none */
 };
 
 struct emulator {
 	const char *program;
-	const char *package;	/* Debian's, for the message that it is missing */
+	const char *package;	/* Debian's: "package x", "packages x y" */
 
-	bool boots_elf;		/* boots a vmlinux by its PVH entry, not only a bzImage */
+	bool listens;		/* opens a port that nobody asked for */
+	bool boots_elf;		/* boots a vmlinux, not only a bzImage */
+	bool needs_pvh;		/* and that only by its PVH entry */
+
+	/* Adds to the plan's media what it wants; the caller closes them. NULL: nothing. */
+	int (*make_media)(struct emulator_plan *plan, struct err *err);
 
 	/* Adds the command line after the program's name. Returns 0 or -ENOMEM. */
 	int (*add_arguments)(struct strlist *argv, const struct emulator_plan *plan);
 };
 
 extern const struct emulator emulator_qemu;
+extern const struct emulator emulator_bochs;
 
 struct emulator_watch {
 	unsigned int timeout_s;	/* without results for this long the emulator is ended */
@@ -52,7 +67,7 @@ struct emulator_watch {
 };
 
 /*
- * Runs @emulator on @plan, whose console and results are set here, until it has ended. Returns 0
+ * Runs @emulator on @plan, whose console, results and media are set here, until it has ended. Returns 0
  * when it was started, with how it ended and its last lines in @last_words; -errno otherwise.
  */
 int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,

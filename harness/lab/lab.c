@@ -30,6 +30,7 @@ struct lab {
 	unsigned int nr_cpus;
 	unsigned int memory_mib;
 	unsigned int timeout_s;
+	unsigned int test_timeout_ms;
 	const char *command_line;
 };
 
@@ -46,6 +47,18 @@ static const char svm_command_line[] =
 	"console=ttyS0 quiet panic=-1 nokaslr tsc=reliable no_timer_check mitigations=off "
 	"cryptomgr.notests";
 
+static const char *const vmx_params[] = {
+	"kvm_intel.nested=1", "kvm.force_emulation_prefix=1", NULL,
+};
+
+/*
+ * As above, but the TSC counts instructions, so that neither does the kernel believe in it nor has
+ * it to be measured: loops_per_jiffy is given.
+ */
+static const char bochs_command_line[] =
+	"console=ttyS0 quiet panic=-1 nokaslr tsc=unstable lpj=1000000 no_timer_check "
+	"mitigations=off cryptomgr.notests";
+
 static const struct lab lab_table[] = {
 	{
 		.name = "svm",
@@ -56,7 +69,32 @@ static const struct lab lab_table[] = {
 		.nr_cpus = 1,
 		.memory_mib = 1024,
 		.timeout_s = 120,
+		.test_timeout_ms = 20000,
 		.command_line = svm_command_line,
+	},
+	{
+		.name = "vmx",
+		.emulator = &emulator_bochs,
+		.module = "kvm-intel",
+		.params = vmx_params,
+		.cpu = "corei7_haswell_4770",
+		.nr_cpus = 1,
+		.memory_mib = 1024,
+		.timeout_s = 600,
+		.test_timeout_ms = 60000,
+		.command_line = bochs_command_line,
+	},
+	{
+		.name = "svm-bochs",
+		.emulator = &emulator_bochs,
+		.module = "kvm-amd",
+		.params = svm_params,
+		.cpu = "trinity_apu",
+		.nr_cpus = 1,
+		.memory_mib = 1024,
+		.timeout_s = 600,
+		.test_timeout_ms = 60000,
+		.command_line = bochs_command_line,
 	},
 };
 
@@ -91,6 +129,22 @@ static double now_s(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
+static int refuse_lab(const char *name, struct err *err)
+{
+	struct strlist names = { 0 };
+	char *joined;
+	int status;
+
+	for (size_t i = 0; i < sizeof(lab_table) / sizeof(*lab_table); i++)
+		strlist_add(&names, lab_table[i].name);
+	joined = strlist_join(&names, " ");
+	status = err_set(err, EINVAL, "unknown lab '%s' (known: %s)", name ? name : "",
+			 joined ? joined : "");
+	free(joined);
+	strlist_free(&names);
+	return status;
+}
+
 static int find_lab(const struct lab **ret, const char *name, struct err *err)
 {
 	for (size_t i = 0; i < sizeof(lab_table) / sizeof(*lab_table); i++) {
@@ -99,14 +153,17 @@ static int find_lab(const struct lab **ret, const char *name, struct err *err)
 			return 0;
 		}
 	}
-	return err_set(err, EINVAL, "unknown lab '%s' (known: svm)", name ? name : "");
+	return refuse_lab(name, err);
 }
 
-int lab_check(const char *name, struct err *err)
+int lab_check(const char *name, struct lab_defaults *ret, struct err *err)
 {
 	const struct lab *lab;
+	int status = find_lab(&lab, name, err);
 
-	return find_lab(&lab, name, err);
+	if (!status)
+		*ret = (struct lab_defaults){ .test_timeout_ms = lab->test_timeout_ms };
+	return status;
 }
 
 static int find_kernel_and_modules(struct boot *boot, struct err *err)
@@ -159,7 +216,7 @@ static void unpack(struct boot *boot)
 {
 	if (!boot->lab->emulator->boots_elf)
 		return;
-	boot->kernel_fd = unpack_kernel(boot->kernel.image);
+	boot->kernel_fd = unpack_kernel(boot->kernel.image, boot->lab->emulator->needs_pvh);
 	snprintf(boot->kernel_path, sizeof(boot->kernel_path), "/proc/self/fd/%d",
 		 boot->kernel_fd);
 }

@@ -38,8 +38,12 @@ struct lab_outcome {
 	char last_words[1024];	/* when not complete: how the emulator ended and its last lines of stderr and console */
 };
 
-/* 0, or -EINVAL with the labs there are in @err. */
-int lab_check(const char *name, struct err *err);
+struct lab_defaults {
+	unsigned int test_timeout_ms;	/* what a test may take: emulators differ by a factor of ten */
+};
+
+/* 0, or -EINVAL with the labs there are in @err; @ret is untouched then. */
+int lab_check(const char *name, struct lab_defaults *ret, struct err *err);
 
 /*
  * Boots once, runs @argv (NULL-terminated, argv[0] is the subcommand) inside, and calls @on_line for each complete line

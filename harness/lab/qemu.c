@@ -36,7 +36,8 @@ static int add_arguments(struct strlist *argv, const struct emulator_plan *plan)
 
 const struct emulator emulator_qemu = {
 	.program = "qemu-system-x86_64",
-	.package = "qemu-system-x86",
+	.package = "package qemu-system-x86",
 	.boots_elf = true,
+	.needs_pvh = true,
 	.add_arguments = add_arguments,
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,8 +56,15 @@ become_program(const char *path, char *const *argv, int output_fd, const int *in
 	_exit(127);
 }
 
+/* Who may not make a network namespace may do so in a user namespace, on most machines. */
+static void leave_network(void)
+{
+	if (unshare(CLONE_NEWNET))
+		unshare(CLONE_NEWUSER | CLONE_NEWNET);
+}
+
 pid_t spawn_program(const char *path, char *const *argv, int output_fd, const int *inherited,
-		    size_t nr_inherited)
+		    size_t nr_inherited, bool has_network)
 {
 	pid_t parent = getpid();
 	pid_t pid = fork();
@@ -65,6 +73,9 @@ pid_t spawn_program(const char *path, char *const *argv, int output_fd, const in
 		return -errno;
 	if (pid)
 		return pid;
+	/* Before the signal is asked for: a change of credentials would forget it. */
+	if (!has_network)
+		leave_network();
 	/* A parent that died before the prctl() will send no signal. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
 		_exit(127);

@@ -3,6 +3,7 @@
 #ifndef VMASSAY_LAB_SPAWN_H
 #define VMASSAY_LAB_SPAWN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -12,10 +13,11 @@ int spawn_locate(char *path, size_t size_bytes, const char *program);
 /*
  * Runs @path with stdin from /dev/null, stdout and stderr to @output_fd, and the @nr_inherited
  * descriptors @inherited open under their numbers, each above 2, or negative for none; nothing
- * else is open in it. It gets SIGKILL when the calling thread ends. Returns its process id or
+ * else is open in it. Without @has_network it has none, where the kernel lets us take it away: no
+ * port that it listens on is reached by others or taken by its like. It gets SIGKILL when the calling thread ends. Returns its process id or
  * -errno; a path that cannot be executed shows as a line on @output_fd and exit code 127.
  */
 pid_t spawn_program(const char *path, char *const *argv, int output_fd, const int *inherited,
-		    size_t nr_inherited);
+		    size_t nr_inherited, bool has_network);
 
 #endif

@@ -101,7 +101,7 @@ static bool is_telling(const char *line)
 {
 	static const char *const signs[] = {
 		"BUG: ", "Kernel panic", "Oops: ", "general protection", "RIP: 0010:",
-		"WARNING: CPU", "Sanitizer: ", "runtime error: ",
+		"WARNING: CPU", "Sanitizer: ", "runtime error: ", ">>PANIC<< ",
 	};
 
 	for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++) {

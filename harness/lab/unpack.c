@@ -70,7 +70,7 @@ static int copy_to_memfd(const char *bytes, size_t len_bytes)
 	return fd;
 }
 
-int unpack_kernel(const char *image)
+int unpack_kernel(const char *image, bool needs_pvh)
 {
 	static const Dwfl_Callbacks callbacks = {
 		.find_elf = dwfl_build_id_find_elf,
@@ -86,7 +86,7 @@ int unpack_kernel(const char *image)
 	Elf *elf;
 
 	elf = module ? dwfl_module_getelf(module, &bias) : NULL;
-	if (elf && has_pvh_entry(elf)) {
+	if (elf && (!needs_pvh || has_pvh_entry(elf))) {
 		bytes = elf_rawfile(elf, &len);
 		if (bytes)
 			fd = copy_to_memfd(bytes, len);

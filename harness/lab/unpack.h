@@ -6,10 +6,12 @@
 #ifndef VMASSAY_LAB_UNPACK_H
 #define VMASSAY_LAB_UNPACK_H
 
+#include <stdbool.h>
+
 /*
  * Returns a memfd, close-on-exec, with the ELF kernel inside the bzImage @image, or -errno: one
- * that cannot be unpacked, or has no PVH entry to be booted by, is to be booted as it is.
+ * that cannot be unpacked, or lacks the PVH entry that @needs_pvh wants, is to be booted as it is.
  */
-int unpack_kernel(const char *image);
+int unpack_kernel(const char *image, bool needs_pvh);
 
 #endif

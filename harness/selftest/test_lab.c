@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <asm/bootparam.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,6 +24,8 @@
 
 #include "err.h"
 #include "lab/archive.h"
+#include "lab/bochs.h"
+#include "lab/boot_disk.h"
 #include "lab/closure.h"
 #include "lab/emulator.h"
 #include "lab/kernel.h"
@@ -398,6 +402,150 @@ static void tail_keeps_the_end(void **state)
 	assert_int_equal(tail.len_bytes, sizeof(tail.bytes));
 }
 
+static void bochs_is_configured(void **state)
+{
+	const struct emulator_plan plan = {
+		.cpu = "trinity_apu", .nr_cpus = 2, .memory_mib = 512, .console_fd = 8,
+		.results_fd = 9, .media_fds = { [EMULATOR_DISK] = 7 },
+	};
+	static const char *const want[] = {
+		"\ncpu: model=trinity_apu, count=2, ips=",
+		"\nmemory: guest=512, host=512\n",
+		"\nata0-master: type=disk, mode=flat, path=\"/proc/self/fd/7\"\n",
+		"\ncom1: enabled=1, mode=file, dev=/proc/self/fd/8\n",
+		"\ncom2: enabled=1, mode=file, dev=/proc/self/fd/9\n",
+		"\npanic: action=fatal\n",
+	};
+	char *got = bochs_configuration(&plan);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
+		if (!strstr(got, want[i]))
+			fail_msg("no '%s' in %s", want[i], got);
+	}
+	free(got);
+}
+
+/* A kernel of one segment, whose contents are the word "kernel". */
+static void write_elf_kernel(const char *path)
+{
+	struct {
+		Elf64_Ehdr header;
+		Elf64_Phdr segment;
+		char text[8];
+	} image = {
+		.header = {
+			.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64 },
+			.e_entry = 0x1000010, .e_phoff = sizeof(Elf64_Ehdr), .e_phnum = 1,
+		},
+		.segment = {
+			.p_type = PT_LOAD, .p_paddr = 0x1000000, .p_filesz = 6,
+			.p_offset = sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr),
+		},
+		.text = "kernel",
+	};
+
+	write_file(path, &image, sizeof(image));
+}
+
+/* Only what bears on its own unpacking. */
+static void write_bzimage(const char *path)
+{
+	char image[3 * BOOT_DISK_SECTOR_BYTES + 6] = "";
+	struct setup_header header = {
+		.setup_sects = 2, .header = 0x53726448, .version = 0x20f,
+		.pref_address = 0x1000000,
+	};
+
+	memcpy(image + 0x1f1, &header, sizeof(header));
+	memcpy(image + 3 * BOOT_DISK_SECTOR_BYTES, "packed", 6);
+	write_file(path, image, sizeof(image));
+}
+
+/* Does what the boot sector does: copies the piece that is for @address. */
+static void read_piece(int fd, const struct boot_disk_table *table, uint32_t address, void *bytes,
+		       size_t len_bytes)
+{
+	const struct boot_disk_piece *piece = table->pieces;
+
+	while (piece->nr_sectors && piece->address != address)
+		piece++;
+	assert_int_equal(piece->address, address);
+	assert_true(len_bytes <= piece->nr_sectors * BOOT_DISK_SECTOR_BYTES);
+	assert_int_equal(pread(fd, bytes, len_bytes, (off_t)piece->sector * BOOT_DISK_SECTOR_BYTES),
+			 len_bytes);
+}
+
+static void assert_boots(const char *kernel, const char *want_kernel, uint32_t want_entry)
+{
+	const struct boot_disk_plan plan = {
+		.kernel = kernel, .initramfs_fd = open("initramfs", O_RDONLY | O_CLOEXEC),
+		.command_line = "quiet splash", .memory_mib = 512,
+	};
+	unsigned char sector[BOOT_DISK_SECTOR_BYTES];
+	struct boot_disk_table table;
+	struct boot_params params;
+	struct err err = { "" };
+	char text[16];
+	int fd;
+
+	if (boot_disk_create(&fd, &plan, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(pread(fd, sector, sizeof(sector), 0), sizeof(sector));
+	assert_int_equal(sector[510] | sector[511] << 8, 0xaa55);
+	assert_int_equal(pread(fd, &table, sizeof(table), sizeof(sector)), sizeof(table));
+	assert_int_equal(table.entry, want_entry);
+	read_piece(fd, &table, 0x1000000, text, 6);
+	assert_memory_equal(text, want_kernel, 6);
+	read_piece(fd, &table, table.boot_params, &params, sizeof(params));
+	read_piece(fd, &table, params.hdr.cmd_line_ptr, text, sizeof("quiet splash"));
+	assert_string_equal(text, "quiet splash");
+	assert_int_equal(params.hdr.ramdisk_size, sizeof("initramfs") - 1);
+	read_piece(fd, &table, params.hdr.ramdisk_image, text, params.hdr.ramdisk_size);
+	assert_memory_equal(text, "initramfs", params.hdr.ramdisk_size);
+	assert_int_equal(params.e820_entries, 2);
+	assert_int_equal(params.e820_table[1].addr + params.e820_table[1].size,
+			 (512 << 20) - (64 << 10));
+	close(plan.initramfs_fd);
+	close(fd);
+}
+
+static void boot_disk_has_its_pieces(void **state)
+{
+	(void)state;
+	write_text("initramfs", "initramfs");
+	write_elf_kernel("elf-kernel");
+	assert_boots("elf-kernel", "kernel", 0x1000010);
+	write_bzimage("bzimage");
+	assert_boots("bzimage", "packed", 0x1000000);
+}
+
+static void boot_disk_is_refused(void **state)
+{
+	struct boot_disk_plan plan = { .command_line = "", .memory_mib = 128 };
+	struct err err = { "" };
+	int fd = -1;
+
+	(void)state;
+	write_text("initramfs", "");
+	assert_true(shell("truncate -s 100M initramfs"));
+	write_elf_kernel("elf-kernel");
+	write_text("text", "not a kernel");
+	plan.initramfs_fd = open("initramfs", O_RDONLY | O_CLOEXEC);
+	plan.kernel = "text";
+	assert_int_equal(boot_disk_create(&fd, &plan, &err), -ENOEXEC);
+	assert_string_equal(err.text, "text: not a bzImage or 64-bit ELF kernel");
+	plan.kernel = "elf-kernel";
+	assert_int_equal(boot_disk_create(&fd, &plan, &err), -E2BIG);
+	assert_string_equal(err.text, "kernel and initramfs do not fit into 128 MiB; give --mem");
+	plan.kernel = "absent";
+	assert_int_equal(boot_disk_create(&fd, &plan, &err), -ENOENT);
+	assert_string_equal(err.text,
+			    "cannot make a boot disk of absent: No such file or directory");
+	assert_int_equal(fd, -1);
+	close(plan.initramfs_fd);
+}
+
 /* An emulator of which only the ends of its serial ports are used: a shell. */
 static const char *script;
 
@@ -412,7 +560,7 @@ static int add_script(struct strlist *argv, const struct emulator_plan *plan)
 
 static const struct emulator emulator_shell = {
 	.program = "bash",	/* dash knows no descriptors above 9 */
-	.package = "bash",
+	.package = "package bash",
 	.add_arguments = add_script,
 };
 
@@ -481,15 +629,18 @@ static void lab_says_what_is_missing(void **state)
 	(void)state;
 	assert_false(lab_is_inside());
 	assert_int_equal(lab_boot(&options, argv, no_line_here, NULL, &outcome, &err), -EINVAL);
-	assert_string_equal(err.text, "unknown lab 'mips' (known: svm)");
-	options = (struct lab_options){ .name = "svm", .kernel = "own-built-in" };
+	assert_string_equal(err.text, "unknown lab 'mips' (known: svm vmx svm-bochs)");
 	make_kernels();
 	setenv("PATH", "/nowhere", 1);
+	options = (struct lab_options){ .name = "svm", .kernel = "own-built-in" };
 	assert_int_equal(lab_boot(&options, argv, no_line_here, NULL, &outcome, &err), -ENOENT);
-	setenv("PATH", path, 1);
-	free(path);
 	assert_string_equal(err.text,
 			    "qemu-system-x86_64: not found (Debian package qemu-system-x86)");
+	options.name = "vmx";
+	assert_int_equal(lab_boot(&options, argv, no_line_here, NULL, &outcome, &err), -ENOENT);
+	assert_string_equal(err.text, "bochs: not found (Debian packages bochs bochsbios)");
+	setenv("PATH", path, 1);
+	free(path);
 }
 
 int main(void)
@@ -508,6 +659,9 @@ int main(void)
 		cmocka_unit_test(params_go_where_they_belong),
 		cmocka_unit_test(bad_params_are_named),
 		cmocka_unit_test(tail_keeps_the_end),
+		cmocka_unit_test(bochs_is_configured),
+		cmocka_unit_test(boot_disk_has_its_pieces),
+		cmocka_unit_test(boot_disk_is_refused),
 		cmocka_unit_test(emulator_end_is_told),
 		cmocka_unit_test(silence_ends_emulator),
 		cmocka_unit_test(lab_says_what_is_missing),
