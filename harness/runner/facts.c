@@ -12,6 +12,7 @@
 #include "runner/runner.h"
 #include "vm/caps.h"
 #include "vm/vm.h"
+#include "vm/x86/vendor.h"
 
 static void add_string(struct json_object *object, const char *key, const char *value)
 {
@@ -83,13 +84,6 @@ static void add_caps(struct json_object *facts, const struct backend *backend)
 	sys_close(&sys);
 }
 
-static const char *kvm_module(void)
-{
-	if (!access("/sys/module/kvm_amd", F_OK))
-		return "kvm_amd";
-	return !access("/sys/module/kvm_intel", F_OK) ? "kvm_intel" : "unknown";
-}
-
 struct json_object *facts_read(const struct backend *backend, const char *target)
 {
 	struct json_object *facts = json_object_new_object(), *parameters = json_object_new_object();
@@ -107,11 +101,10 @@ struct json_object *facts_read(const struct backend *backend, const char *target
 	add_string(facts, "kernel", uts.release);
 	add_string(facts, "kernel_version", uts.version);
 	add_string(facts, "machine", uts.machine);
-	add_string(facts, "kvm", kvm_module());
+	add_string(facts, "kvm", vendor_module());
 	json_object_object_add(facts, "nr_cpus", json_object_new_int64(sysconf(_SC_NPROCESSORS_ONLN)));
 	add_parameters(parameters, "kvm");
-	add_parameters(parameters, "kvm_amd");
-	add_parameters(parameters, "kvm_intel");
+	add_parameters(parameters, vendor_module());
 	json_object_object_add(facts, "parameters", parameters);
 	add_caps(facts, backend);
 	return facts;

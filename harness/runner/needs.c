@@ -10,6 +10,7 @@
 #include "err.h"
 #include "vm/caps.h"
 #include "vm/x86/mode.h"
+#include "vm/x86/vendor.h"
 
 #define WORD_BYTES 128
 
@@ -118,15 +119,14 @@ static bool param_met(const char *spec)
 	struct param_word param;
 	char got[64];
 
-	return param_parse(spec, &param) && param_read(param.module, param.name, got, sizeof(got)) &&
+	return param_parse(spec, &param) && !vendor_is_idle(param.module) &&
+	       param_read(param.module, param.name, got, sizeof(got)) &&
 	       !strcmp(bool_word(param.value), bool_word(got));
 }
 
 static bool vendor_met(const char *vendor)
 {
-	if (!strcmp(vendor, "amd"))
-		return !access("/sys/module/kvm_amd", F_OK);
-	return !access("/sys/module/kvm_intel", F_OK);
+	return !strcmp(vendor_module(), strcmp(vendor, "amd") ? "kvm_intel" : "kvm_amd");
 }
 
 static bool nested_met(void)
