@@ -13,8 +13,8 @@
 #include "cli/bench_raw.h"
 #include "cli/cli.h"
 #include "err.h"
+#include "runner/hold.h"
 #include "runner/job.h"
-#include "runner/trace.h"
 
 #define NR_BATCHES 201
 #define BATCH_EXITS 100
@@ -23,7 +23,7 @@
 struct bench {
 	struct kvm_cpuid2 *cpuid;
 	const struct test_entry *hello;
-	struct trace *trace;	/* held, as the runner does; NULL: no tracing here */
+	struct hold hold;		/* as in a run */
 	double raw[NR_BATCHES], ours[NR_BATCHES];	/* microseconds for one */
 };
 
@@ -102,7 +102,7 @@ static int run_hello(struct bench *bench)
 {
 	struct test_setup setup = {
 		.entry = bench->hello, .target = "bench", .backend = backend_kvm(), .cpuid = bench->cpuid,
-		.is_traced = bench->trace,
+		.is_traced = bench->hold.trace,
 	};
 	struct result *result;
 	enum verdict verdict;
@@ -206,12 +206,11 @@ int cmd_bench(int argc, char **argv)
 	sys.must_failed = must_failed;
 	bench.cpuid = sys_supported_cpuid(&sys);
 	bench.hello = hello_find(&registry);
-	if (trace_open(&bench.trace, NULL))
-		bench.trace = NULL;
+	hold_open(&bench.hold, &sys);
 	r = bench.hello ? bench_all(&bench) : -ENOENT;
 	if (r)
 		cli_print("bench: %s", strerror(-r));
-	trace_close(bench.trace);
+	hold_close(&bench.hold);
 	free(bench.cpuid);
 	sys_close(&sys);
 	registry_close(&registry);

@@ -41,11 +41,12 @@ static const char *const svm_params[] = {
 /*
  * The kernel's command line. An emulated TSC is the host's, thus reliable, but a busy host makes
  * the kernel's watchdog and timer checks say otherwise, and KVM treats guests' TSCs differently
- * on an unstable one. No KASLR: addresses in an oops are those of System.map. The rest is speed.
+ * on an unstable one. No KASLR: addresses in an oops are those of System.map. The rest is speed: a
+ * VM waits for grace periods when it is made and when it ends.
  */
 static const char svm_command_line[] =
 	"console=ttyS0 quiet panic=-1 nokaslr tsc=reliable no_timer_check mitigations=off "
-	"cryptomgr.notests";
+	"cryptomgr.notests rcupdate.rcu_expedited=1";
 
 static const char *const vmx_params[] = {
 	"kvm_intel.nested=1", "kvm.force_emulation_prefix=1", NULL,
@@ -57,7 +58,7 @@ static const char *const vmx_params[] = {
  */
 static const char bochs_command_line[] =
 	"console=ttyS0 quiet panic=-1 nokaslr tsc=unstable lpj=1000000 no_timer_check "
-	"mitigations=off cryptomgr.notests";
+	"mitigations=off cryptomgr.notests rcupdate.rcu_expedited=1";
 
 static const struct lab lab_table[] = {
 	{

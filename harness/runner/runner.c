@@ -10,9 +10,9 @@
 #include <sys/utsname.h>
 
 #include "err.h"
+#include "runner/hold.h"
 #include "runner/job.h"
 #include "runner/needs.h"
-#include "runner/trace.h"
 #include "vm/x86/mode.h"
 
 struct run {
@@ -21,11 +21,7 @@ struct run {
 	struct sink *const *sinks;
 	struct summary summary;
 	struct utsname uts;
-	/*
-	 * Held as long as the run: a tracepoint's first listener costs the kernel some 80 ms, every other next to
-	 * nothing. NULL: no tracing here.
-	 */
-	struct trace *trace;
+	struct hold hold;
 	struct sys sys;			/* for needs, and what it learns about CPUID */
 	const struct test_entry *canary;
 	char blocked[600];		/* not empty: nothing can run, and why */
@@ -106,7 +102,7 @@ static int start(struct run *run, struct job *job, const struct test_entry *entr
 		.cpuid = run->sys.cpuid,
 		.seed = test_seed(run->options->seed, entry->name, round),
 		.round = round,
-		.is_traced = run->trace,
+		.is_traced = run->hold.trace,
 	};
 
 	return job_start(job, &setup, timeout_us(run, entry), err);
@@ -334,14 +330,14 @@ int run_plan(const struct plan *plan, const struct registry *registry, const str
 	open_system(&run);
 	if (!run.blocked[0])
 		run.canary = canary_find(registry);
-	if (trace_open(&run.trace, NULL))
-		run.trace = NULL;
+	if (!run.blocked[0])
+		hold_open(&run.hold, &run.sys);
 	if (run.canary)
 		run_canary(&run);
 	r = run_items(&run);
 	if (r)
 		err_set(err, -r, "cannot run tests: %s", strerror(-r));
-	trace_close(run.trace);
+	hold_close(&run.hold);
 	sys_close(&run.sys);
 	run.summary.duration_us = clock_us() - start_us;
 	sinks_run_end(sinks, &run.summary);
