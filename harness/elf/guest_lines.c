@@ -15,6 +15,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,8 @@ struct place {
 
 struct function_search {
 	uint64_t address;
-	const char *name;	/* NULL until found */
+	Dwarf_Die *unit;
+	struct place *place;	/* takes the function's name, and the line of a call inlined into it */
 };
 
 struct guest_lines *guest_lines_new(void)
@@ -84,9 +86,47 @@ static bool unit_find(Dwarf *dwarf, uint64_t address, Dwarf_Die *ret_unit)
 	return false;
 }
 
+/* The line of @call, an inlined subroutine, in the function that it was inlined into. */
+static void call_site(Dwarf_Die *unit, Dwarf_Die *call, struct place *place)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Word file, line;
+	Dwarf_Files *files;
+	size_t nr_files;
+
+	if (dwarf_formudata(dwarf_attr(call, DW_AT_call_file, &attribute), &file) ||
+	    dwarf_formudata(dwarf_attr(call, DW_AT_call_line, &attribute), &line) ||
+	    dwarf_getsrcfiles(unit, &files, &nr_files) || file >= nr_files || !line || line > INT_MAX)
+		return;
+	place->file = dwarf_filesrc(files, file, NULL, NULL);
+	place->line = line;
+}
+
+/* Looks for the outermost call below @parent that was inlined around the address. */
+static bool call_find(struct function_search *search, Dwarf_Die *parent)
+{
+	Dwarf_Die child;
+	int rc;
+
+	for (rc = dwarf_child(parent, &child); rc == 0; rc = dwarf_siblingof(&child, &child)) {
+		int tag = dwarf_tag(&child);
+
+		if (dwarf_haspc(&child, search->address) <= 0)
+			continue;
+		if (tag == DW_TAG_inlined_subroutine) {
+			call_site(search->unit, &child, search->place);
+			return true;
+		}
+		if (tag == DW_TAG_lexical_block && call_find(search, &child))
+			return true;
+	}
+	return false;
+}
+
 /*
- * The function itself, not what was inlined into it: that is what the symbol table says, too. (And
- * dwarf_getscopes() leaves an inlined call towards its definition, never meeting the function.)
+ * The function itself, not what was inlined into it: that is what the symbol table says, and its
+ * own line is what the reader wrote. (dwarf_getscopes() leaves an inlined call towards its
+ * definition, never meeting the function.)
  */
 static int function_visit(Dwarf_Die *function, void *context)
 {
@@ -94,7 +134,8 @@ static int function_visit(Dwarf_Die *function, void *context)
 
 	if (dwarf_haspc(function, search->address) <= 0)
 		return DWARF_CB_OK;
-	search->name = dwarf_diename(function);
+	search->place->function = dwarf_diename(function);
+	call_find(search, function);
 	return DWARF_CB_ABORT;
 }
 
@@ -112,14 +153,13 @@ static void line_find(Dwarf_Die *unit, uint64_t address, struct place *place)
 
 static void place_find(Dwarf *dwarf, uint64_t address, struct place *place)
 {
-	struct function_search search = { .address = address };
 	Dwarf_Die unit;
+	struct function_search search = { .address = address, .unit = &unit, .place = place };
 
 	if (!dwarf || !unit_find(dwarf, address, &unit))
 		return;
 	line_find(&unit, address, place);
 	dwarf_getfuncs(&unit, function_visit, &search, 0);
-	place->function = search.name;
 }
 
 /* True for what may name code: an absolute value (a size, a constant) is no place. */
