@@ -316,6 +316,8 @@ static int run_command(struct args *args, const char *guest)
 	words_free(&words);
 	if (r)
 		return usage_error("%s", err.text);
+	if (cli_is_interrupted)
+		return EXIT_INTERRUPTED;
 	if (!outcome.is_complete) {
 		fprintf(stderr, "vmassay: lab: %s\n", outcome.last_words);
 		return 99;
@@ -375,6 +377,7 @@ int cmd_lab(int argc, char **argv)
 	if (!args.run.timeout_ms)
 		args.run.timeout_ms = defaults.test_timeout_ms;
 	interrupts_catch();
+	args.lab.is_interrupted = &cli_is_interrupted;
 	if (args.guest)
 		return run_guest(&args);
 	if (args.selection.globs[0] && !strcmp(args.selection.globs[0], "bench"))

@@ -22,6 +22,9 @@ enum stream { RESULTS, CONSOLE, DIAGNOSTICS, NR_STREAMS };
 /* How long an emulator may take to end after the last line. */
 static const int64_t farewell_ms = 10000;
 
+/* How often is looked whether a signal has come; most end the wait themselves. */
+static const int64_t look_ms = 500;
+
 struct run {
 	const struct emulator_watch *watch;
 	pid_t pid;
@@ -125,6 +128,11 @@ static void take(struct run *run, enum stream stream)
 	}
 }
 
+static bool is_interrupted(const struct run *run)
+{
+	return run->watch->is_interrupted && *run->watch->is_interrupted;
+}
+
 /* Waits for the next piece of anything; the deadline ends the emulator, not the wait. */
 static void watch_once(struct run *run)
 {
@@ -135,8 +143,10 @@ static void watch_once(struct run *run)
 		polled[i] = (struct pollfd){ .fd = run->read_fds[i], .events = POLLIN };
 	if (left_ms < 0)
 		left_ms = 0;
-	if (left_ms > INT_MAX)
-		left_ms = INT_MAX;
+	if (left_ms > look_ms)
+		left_ms = look_ms;
+	if (!run->is_killed && is_interrupted(run))
+		end_emulator(run);
 	if (poll(polled, NR_STREAMS, run->is_killed ? -1 : (int)left_ms) < 0)
 		return;
 	for (int i = 0; i < NR_STREAMS; i++) {
@@ -162,7 +172,9 @@ static bool is_running(const struct run *run)
 
 static void describe_end(const struct run *run, int wait_status, char *words, size_t size_bytes)
 {
-	if (run->is_killed && run->is_over)
+	if (run->is_killed && is_interrupted(run))
+		snprintf(words, size_bytes, "interrupted");
+	else if (run->is_killed && run->is_over)
 		snprintf(words, size_bytes, "emulator did not end after the command and was ended");
 	else if (run->is_killed)
 		snprintf(words, size_bytes, "emulator sent no results for %u s and was ended",

@@ -7,6 +7,7 @@
 #ifndef VMASSAY_LAB_EMULATOR_H
 #define VMASSAY_LAB_EMULATOR_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -60,6 +61,7 @@ extern const struct emulator emulator_bochs;
 struct emulator_watch {
 	unsigned int timeout_s;	/* without results for this long the emulator is ended */
 	int console_fd;		/* open file that gets a copy of the console; -1: none */
+	const volatile sig_atomic_t *is_interrupted;	/* the emulator is ended when set; or NULL */
 
 	/* Returns true for the last line that is expected: the emulator is to end soon. */
 	bool (*on_line)(void *context, const char *line);

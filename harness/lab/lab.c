@@ -310,6 +310,7 @@ static int run(struct boot *boot, struct err *err)
 	struct emulator_watch watch = {
 		.timeout_s = options->timeout_s ? options->timeout_s : lab->timeout_s,
 		.console_fd = boot->console_fd,
+		.is_interrupted = options->is_interrupted,
 		.on_line = take_line,
 		.context = boot,
 	};

@@ -10,6 +10,7 @@
 #ifndef VMASSAY_LAB_H
 #define VMASSAY_LAB_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -27,6 +28,7 @@ struct lab_options {
 	const char *const *files;	/* absolute paths that the command inside finds too; NULL-terminated, or NULL */
 	const char *console;		/* file the kernel's console is appended to; NULL: none kept */
 	unsigned int timeout_s;		/* the emulator is ended when no results come for this long; 0: default */
+	const volatile sig_atomic_t *is_interrupted;	/* the emulator is ended when set; or NULL */
 };
 
 /* A boot's outcome beside the lines it sent. */

@@ -612,6 +612,27 @@ static void silence_ends_emulator(void **state)
 		   "emulator sent no results for 1 s and was ended; console: hung | hung | hung");
 }
 
+static void signal_ends_emulator(void **state)
+{
+	static volatile sig_atomic_t is_interrupted = 1;
+	struct emulator_plan plan = { .kernel_fd = -1, .initramfs_fd = -1 };
+	struct strlist lines = { 0 };
+	struct emulator_watch watch = {
+		.timeout_s = 60, .console_fd = -1, .is_interrupted = &is_interrupted,
+		.on_line = keep_line, .context = &lines,
+	};
+	struct err err = { "" };
+	char words[256];
+
+	(void)state;
+	if (!shell("command -v bash >/dev/null"))
+		skip();
+	script = "exec sleep 60";
+	if (emulator_run(&emulator_shell, &plan, &watch, words, sizeof(words), &err))
+		fail_msg("%s", err.text);
+	assert_string_equal(words, "interrupted");
+}
+
 static void no_line_here(void *context, const char *line)
 {
 	(void)context;
@@ -664,6 +685,7 @@ int main(void)
 		cmocka_unit_test(boot_disk_is_refused),
 		cmocka_unit_test(emulator_end_is_told),
 		cmocka_unit_test(silence_ends_emulator),
+		cmocka_unit_test(signal_ends_emulator),
 		cmocka_unit_test(lab_says_what_is_missing),
 	};
 
