@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "err.h"
 #include "reports/result.h"
 #include "runner/test.h"
 #include "runner/trace.h"
+#include "vm/x86/vendor.h"
 
 #define MAX_EXITS 4096
 #define NR_DUMPED 32
@@ -107,7 +107,7 @@ static void list_add(char *text, uint32_t isa, uint64_t reason)
 
 static bool runs_on(uint32_t isa)
 {
-	return !access(isa == KVM_ISA_SVM ? "/sys/module/kvm_amd" : "/sys/module/kvm_intel", F_OK);
+	return !strcmp(vendor_module(), isa == KVM_ISA_SVM ? "kvm_amd" : "kvm_intel");
 }
 
 /* False when nothing can be seen, and says so. */
