@@ -25,11 +25,12 @@ static const unsigned int ips = 50000000;
 /*
  * Note, of the display libraries only rfb works without a screen. A panic of Bochs ends it: it is
  * Bochs' word for what it cannot emulate, for a CPU's shutdown, and for power off.
+ * $BXSHARE is for Bochs, which knows where it was installed.
  */
 static const char common[] =
 	"display_library: rfb, options=\"timeout=0\"\n"
-	"romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot\n"
-	"vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest\n"
+	"romimage: file=$BXSHARE/BIOS-bochs-latest, options=fastboot\n"
+	"vgaromimage: file=$BXSHARE/VGABIOS-lgpl-latest\n"
 	"vga: extension=none, update_freq=1\n"
 	"clock: sync=none, time0=946684800\n"
 	"sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy\n"
