@@ -38,13 +38,17 @@ static bool is_in_range(const char *kernel, const char *range)
 	return (!*from || version_compare(kernel, from) >= 0) && (!*to || version_compare(kernel, to) <= 0);
 }
 
+bool known_applies(const struct known *known, const char *target, const char *kernel)
+{
+	return known && is_in_range(kernel, known->kernels) &&
+	       (!known->targets || !fnmatch(known->targets, target, 0));
+}
+
 void apply_known(struct result *result, const struct known *known, const char *kernel)
 {
 	char text[256];
 
-	if (!known || !is_in_range(kernel, known->kernels))
-		return;
-	if (known->targets && fnmatch(known->targets, result->target, 0))
+	if (!known_applies(known, result->target, kernel))
 		return;
 	if (result->verdict == VERDICT_FAIL) {
 		snprintf(text, sizeof(text), "known: reports/findings/%s.md", known->finding);

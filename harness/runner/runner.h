@@ -39,6 +39,9 @@ void sinks_test_begin(struct sink *const *sinks, const char *test, const char *t
 void sinks_test_end(struct sink *const *sinks, const struct result *result);
 void sinks_run_end(struct sink *const *sinks, const struct summary *summary);
 
+/* True when @known (may be NULL) speaks of this target and kernel. */
+bool known_applies(const struct known *known, const char *target, const char *kernel);
+
 /* FAIL becomes KNOWN where a finding says so, and a PASS there a FAIL. @kernel is a release as uname has it. */
 void apply_known(struct result *result, const struct known *known, const char *kernel);
 
