@@ -36,21 +36,27 @@ static unsigned int level_shift(const struct walk *walk, unsigned int level)
 	return 12 + (level - 1) * walk->index_bits;
 }
 
+/* Reading CR4 is an exit on most CPUs: a 64-bit guest's entries are known to be wide without it. */
+static bool is_wide_now(void)
+{
+#ifdef __x86_64__
+	return true;
+#else
+	return read_cr4() & X86_CR4_PAE;
+#endif
+}
+
 uint64_t pte_read(const void *pte)
 {
-	struct walk walk = walk_now();
-
-	return walk.entry_bytes == 4 ? *(const volatile uint32_t *)pte : *(const volatile uint64_t *)pte;
+	return is_wide_now() ? *(const volatile uint64_t *)pte : *(const volatile uint32_t *)pte;
 }
 
 void pte_write(void *pte, uint64_t value)
 {
-	struct walk walk = walk_now();
-
-	if (walk.entry_bytes == 4)
-		*(volatile uint32_t *)pte = value;
-	else
+	if (is_wide_now())
 		*(volatile uint64_t *)pte = value;
+	else
+		*(volatile uint32_t *)pte = value;
 }
 
 void *page_alloc(void)

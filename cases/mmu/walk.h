@@ -367,6 +367,24 @@ static inline void walk_report(const struct walk_test *w, const uint64_t *entrie
 }
 
 /* Writes @entries[leaf .. levels], makes the access, compares everything with the model. */
+/* As pte_read() and pte_write(), which have to ask CR4, an exit, for the entries' width. */
+static inline uint64_t entry_read(const struct walk_test *w, unsigned int level)
+{
+	const volatile void *entry = w->entries[level];
+
+	return w->is_wide ? *(const volatile uint64_t *)entry : *(const volatile uint32_t *)entry;
+}
+
+static inline void entry_write(const struct walk_test *w, unsigned int level, uint64_t value)
+{
+	volatile void *entry = w->entries[level];
+
+	if (w->is_wide)
+		*(volatile uint64_t *)entry = value;
+	else
+		*(volatile uint32_t *)entry = value;
+}
+
 static inline void walk_try(struct walk_test *w, const uint64_t *entries, enum walk_access access)
 {
 	struct walk_outcome want = walk_predict(w, entries, access);
@@ -377,12 +395,12 @@ static inline void walk_try(struct walk_test *w, const uint64_t *entries, enum w
 
 	*walk_byte() = before;
 	for (level = w->levels; level >= w->leaf; level--)
-		pte_write(w->entries[level], entries[level]);
+		entry_write(w, level, entries[level]);
 	invlpg(w->va);
 	got = access_make(w, access, wrote, &got_byte);
 	fits = fault_fits(w, &want, access, &got) && data_fits(w, &want, access, before, wrote, got_byte);
 	for (level = w->levels; level >= w->leaf; level--)
-		fits &= entry_fits(w, &want, access, level, entries[level], pte_read(w->entries[level]));
+		fits &= entry_fits(w, &want, access, level, entries[level], entry_read(w, level));
 	if (!fits)
 		walk_report(w, entries, access, &want, got);
 	guest_check(fits, __FILE__, __LINE__, "the walk as the manuals have it", 1, 0);
