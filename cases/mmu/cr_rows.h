@@ -135,23 +135,6 @@ static inline struct cr_state cr_state_read(void)
 	};
 }
 
-/*
- * A legal write. In PAE paging an interrupt of the host may come between pdptes_clean() and the write, and the emulator's
- * next walk undoes the cleaning: then, and only there, it is tried again. A CPU or KVM that refuses does so each time.
- */
-static inline struct fault cr_write_legal(enum cr cr, ulong_t value,
-					  struct fault (*write)(enum cr cr, ulong_t value))
-{
-	unsigned int tries = guest_mode() == PAE32 ? 8 : 1;
-	struct fault f;
-
-	do {
-		pdptes_clean();
-		f = write(cr, value);
-	} while (f.vector != NO_VECTOR && --tries);
-	return f;
-}
-
 /* @write makes the instruction under test. */
 static inline void cr_row_try(const struct cr_row *row, struct fault (*write)(enum cr cr, ulong_t value))
 {
@@ -166,14 +149,12 @@ static inline void cr_row_try(const struct cr_row *row, struct fault (*write)(en
 	before = cr_state_read();
 	after = before;
 	want = (ulong_t)((cr_read(row->cr) | set) & ~row->clear);
-	if (row->refused) {
-		pdptes_clean();
-		f = write(row->cr, want);
+	pdptes_clean();
+	f = write(row->cr, want);
+	if (row->refused)
 		CHECK_FAULT(GP_VECTOR, 0, f);
-	} else {
-		f = cr_write_legal(row->cr, want, write);
+	else
 		CHECK_NO_FAULT(f);
-	}
 	if (!row->refused)
 		after.regs[row->cr] = (want & ~row->ignored) | (before.regs[row->cr] & row->ignored);
 	CHECK_EQ(after.regs[CR0], read_cr0());
@@ -181,7 +162,8 @@ static inline void cr_row_try(const struct cr_row *row, struct fault (*write)(en
 	CHECK_EQ(after.regs[CR4], read_cr4());
 	if (guest_mode() != REAL16)
 		CHECK_EQ(after.efer, rdmsr(MSR_EFER));
-	f = cr_write_legal(row->cr, before.regs[row->cr], write);
+	pdptes_clean();
+	f = write(row->cr, before.regs[row->cr]);
 	CHECK_NO_FAULT(f);
 	CHECK_EQ(before.regs[CR0], read_cr0());
 	CHECK_EQ(before.regs[CR3], read_cr3());
