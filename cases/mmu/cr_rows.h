@@ -149,7 +149,6 @@ static inline void cr_row_try(const struct cr_row *row, struct fault (*write)(en
 	before = cr_state_read();
 	after = before;
 	want = (ulong_t)((cr_read(row->cr) | set) & ~row->clear);
-	pdptes_clean();
 	f = write(row->cr, want);
 	if (row->refused)
 		CHECK_FAULT(GP_VECTOR, 0, f);
@@ -162,7 +161,6 @@ static inline void cr_row_try(const struct cr_row *row, struct fault (*write)(en
 	CHECK_EQ(after.regs[CR4], read_cr4());
 	if (guest_mode() != REAL16)
 		CHECK_EQ(after.efer, rdmsr(MSR_EFER));
-	pdptes_clean();
 	f = write(row->cr, before.regs[row->cr]);
 	CHECK_NO_FAULT(f);
 	CHECK_EQ(before.regs[CR0], read_cr0());

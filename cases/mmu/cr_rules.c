@@ -18,11 +18,11 @@ static struct fault write_plain(enum cr cr, ulong_t value)
 {
 	switch (cr) {
 	case CR0:
-		return write_cr0_safe(value);
+		return TRY_PAE("", "mov %0, %%cr0", : : "r"(value) : "memory", "cc");
 	case CR3:
-		return write_cr3_safe(value);
+		return TRY_PAE("", "mov %0, %%cr3", : : "r"(value) : "memory", "cc");
 	default:
-		return write_cr4_safe(value);
+		return TRY_PAE("", "mov %0, %%cr4", : : "r"(value) : "memory", "cc");
 	}
 }
 

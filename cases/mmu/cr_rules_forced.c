@@ -18,11 +18,11 @@ static struct fault write_forced(enum cr cr, ulong_t value)
 {
 	switch (cr) {
 	case CR0:
-		return TRY_FORCED("mov %0, %%cr0", : : "r"(value) : "memory");
+		return TRY_PAE(FORCED_PREFIX, "mov %0, %%cr0", : : "r"(value) : "memory", "cc");
 	case CR3:
-		return TRY_FORCED("mov %0, %%cr3", : : "r"(value) : "memory");
+		return TRY_PAE(FORCED_PREFIX, "mov %0, %%cr3", : : "r"(value) : "memory", "cc");
 	default:
-		return TRY_FORCED("mov %0, %%cr4", : : "r"(value) : "memory");
+		return TRY_PAE(FORCED_PREFIX, "mov %0, %%cr4", : : "r"(value) : "memory", "cc");
 	}
 }
 

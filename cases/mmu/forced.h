@@ -10,11 +10,13 @@
 
 #define FORCED_NEEDS "param:kvm.force_emulation_prefix=1"
 
+#define FORCED_PREFIX "ud2\n\t.ascii \"kvm\"\n\t"
+
 /* TRY() of guest.h, by the emulator. */
 #define TRY_FORCED(instruction_, ...)							\
 	({										\
 		fault_clear();								\
-		__asm__ volatile("ud2\n\t.ascii \"kvm\"\n771: " instruction_ "\n772:\n"	\
+		__asm__ volatile(FORCED_PREFIX "771: " instruction_ "\n772:\n"		\
 				 ".pushsection .fixups, \"a\"\n"			\
 				 ".long 771b - ., 772b - .\n"				\
 				 ".popsection" __VA_ARGS__);				\

@@ -96,7 +96,6 @@ GUEST(pdptr)
 		pointers[row->index] |= 1ull << (cpuid(0x80000008, 0).eax & 0xff);
 	if (row->is_absent)
 		pointers[3] &= ~PTE_P;
-	pdptes_clean();
 	f = write_cr3_safe(cr3);
 	if (row->refused) {
 		CHECK_FAULT(GP_VECTOR, 0, f);
@@ -115,7 +114,6 @@ GUEST(pdptr)
 	f = write_cr3_safe(cr3);
 	CHECK_NO_FAULT(f);
 	CHECK_EQ(0xaa, read8(VA));
-	pdptes_clean();
 	f = write_cr3_safe(old);
 	CHECK_NO_FAULT(f);
 	CHECK_EQ(0xaa, read8(VA));

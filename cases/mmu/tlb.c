@@ -45,9 +45,9 @@ static void cr3_reload(void)
 static void pge_toggle(void)
 {
 	ulong_t cr4 = read_cr4() ^ X86_CR4_PGE;
+	struct fault f = TRY_PAE("", "mov %0, %%cr4", : : "r"(cr4) : "memory", "cc");
 
-	pdptes_clean();
-	write_cr4(cr4);
+	CHECK_NO_FAULT(f);
 }
 
 static void remap_invlpg(void)
@@ -245,11 +245,9 @@ static void write_protect_off(void)
 
 	page_map(VA, A_GPA, LEAF_FLAGS & ~PTE_W);
 	for (i = 0; i < 4; i++) {
-		pdptes_clean();
 		write_cr0(read_cr0() & ~X86_CR0_WP);
 		f = write_try(VA + 1, 0x10 + i);
 		CHECK_NO_FAULT(f);
-		pdptes_clean();
 		write_cr0(read_cr0() | X86_CR0_WP);
 		f = write_try(VA + 1, 0xee);
 		CHECK_FAULT(PF_VECTOR, PFERR_P | PFERR_W, f);

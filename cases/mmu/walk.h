@@ -215,12 +215,13 @@ static inline void control_set(const struct walk_test *w)
 {
 	ulong_t cr0 = read_cr0() & ~X86_CR0_WP, cr4 = read_cr4() & ~(X86_CR4_SMEP | X86_CR4_SMAP);
 	uint64_t efer = rdmsr(MSR_EFER) & ~EFER_NX;
+	struct fault f;
 
 	wrmsr(MSR_EFER, efer | (w->nxe ? EFER_NX : 0));
-	pdptes_clean();
 	write_cr0(cr0 | (w->wp ? X86_CR0_WP : 0));
-	pdptes_clean();
-	write_cr4(cr4 | (w->smep ? X86_CR4_SMEP : 0) | (w->smap ? X86_CR4_SMAP : 0));
+	cr4 |= (w->smep ? X86_CR4_SMEP : 0) | (w->smap ? X86_CR4_SMAP : 0);
+	f = TRY_PAE("", "mov %0, %%cr4", : : "r"(cr4) : "memory", "cc");
+	CHECK_NO_FAULT(f);
 	/* IOPL 3: CPL 3 may use IN and OUT. */
 	write_flags(0x3002 | (w->ac ? X86_EFLAGS_AC : 0));
 }
