@@ -74,7 +74,6 @@ struct row {
 };
 
 #define MODES_32 PROTECTED
-#define ANY (PROTECTED | LONG64)
 #define NAMED(label_, name_, ...) { .label = #label_, .code = u_##name_, ##__VA_ARGS__ }
 #define PLAIN(name_, ...) NAMED(name_, name_, ##__VA_ARGS__)
 #define FORCED(name_, ...)								\
@@ -90,7 +89,9 @@ static const struct row rows[] = {
 	BOTH(lldt), BOTH(ltr), BOTH(lmsw), BOTH(clts), BOTH(invlpg), BOTH(wbinvd), BOTH(invd),
 	PLAIN(swapgs, .modes = LONG64), NAMED(swapgs_32, swapgs, .modes = MODES_32, .vector = UD_VECTOR),
 	PLAIN(xsetbv, .set_cr4 = X86_CR4_OSXSAVE, .needs = "cpuid:xsave", .skip_bytes = 2),
-	PLAIN(sysexit, .modes = MODES_32), PLAIN(sysretl, .modes = LONG64, .vector = UD_VECTOR /* EFER.SCE is off */), BOTH(rsm, .vector = UD_VECTOR),
+	/* SYSRET is #UD because EFER.SCE is off. */
+	PLAIN(sysexit, .modes = MODES_32), PLAIN(sysretl, .modes = LONG64, .vector = UD_VECTOR),
+	BOTH(rsm, .vector = UD_VECTOR),
 	BOTH(rdpmc), PLAIN(rdtsc, .is_legal = true),
 	NAMED(rdtsc_tsd, rdtsc, .set_cr4 = X86_CR4_TSD),
 	PLAIN(rdtscp, .needs = "cpuid:rdtscp", .is_legal = true),
