@@ -53,7 +53,7 @@ static const struct row rows[] = {
 	{ "bad.good", VERDICT_PASS },
 	{ "bad.guest_check", VERDICT_FAIL, .text = "abi_self()->nr_vcpus + 1", .want = "0x1", .got = "0x2" },
 	{ "bad.hang_hlt", VERDICT_FAIL, "hang: vCPU 0 did not leave KVM_RUN in time",
-	  .dump = "vCPU 0, mode long64, last exit: none\n" },
+	  .dump = "vCPU 0, mode long64, last exit: INTR\n" },
 	{ "bad.hang_host", VERDICT_ERROR, "hang: killed after its time (outside KVM, request 0x0)" },
 	{ "bad.hang_jmp", VERDICT_FAIL, "hang: vCPU 0 did not leave KVM_RUN in time",
 	  .dump = "at    harness/selftest/bad/hang_jmp.c:%u (guest_main)\n" },
@@ -122,6 +122,8 @@ static int run_program(const char *json, const char *console)
 	int status;
 
 	if (!pid) {
+		/* Standard output is this program's TAP. */
+		dup2(STDERR_FILENO, STDOUT_FILENO);
 		execl(program, program, "lab", "svm", "--jobs", nr_jobs, "--timeout", "4", "--json", json, "--console",
 		      console, (char *)NULL);
 		_exit(126);
