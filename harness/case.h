@@ -274,8 +274,8 @@ bool test_check_refused(struct test *t, struct check_at at, const char *want);
 /*
  * The hardware exits of the vCPUs that this thread ran, since the last such call: just these reasons in this order
  * (SVM_EXIT_* of asm/svm.h, EXIT_REASON_* of asm/vmx.h). What comes from outside of the guest (interrupts, NMI, SMI) is
- * left out, and so are nested page faults unless the list names one. On the other vendor's CPU nothing is checked;
- * where tracing is not possible the report says that it was not observed.
+ * left out, and so are the page faults that KVM fills its tables by, unless the list names one. On the other vendor's
+ * CPU nothing is checked; where tracing is not possible the report says that it was not observed.
  */
 #define HW_LIST(...) (const uint64_t[]){ __VA_ARGS__ }, sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t)
 #define expect_svm_exits(t_, ...) test_check_hw_exits(t_, AT_EXPECT, KVM_ISA_SVM, HW_LIST(__VA_ARGS__))

@@ -124,7 +124,10 @@ static uint64_t host_msr(struct test *t, uint32_t index, const uint64_t *set)
 		struct kvm_msr_entry entry;
 	} msrs = { .head.nmsrs = 1, .entry = { .index = index, .data = set ? *set : 0 } };
 
-	require_result(t, 1, vcpu_ioctl_try(t->vcpu, (set ? KVM_SET_MSRS : KVM_GET_MSRS), &msrs.head));
+	if (set)
+		require_result(t, 1, vcpu_ioctl_try(t->vcpu, KVM_SET_MSRS, &msrs.head));
+	else
+		require_result(t, 1, vcpu_ioctl_try(t->vcpu, KVM_GET_MSRS, &msrs.head));
 	return msrs.entry.data;
 }
 

@@ -77,7 +77,7 @@ static void run_mask_set(struct test *t, uint64_t mask)
 		uint64_t set;
 	} __attribute__((packed)) arg = { .head.len = 8, .set = mask };
 
-	vcpu_ioctl(t->vcpu, KVM_SET_SIGNAL_MASK, &arg.head);
+	vcpu_ioctl(t->vcpu, KVM_SET_SIGNAL_MASK, (struct kvm_signal_mask *)(void *)&arg);
 }
 
 static void masked_signal(struct test *t)

@@ -83,8 +83,9 @@ static bool is_from_outside(const struct hw_exit *exit)
 
 static bool is_page_fault(uint32_t isa, uint64_t reason)
 {
+	/* The second without nested paging, where KVM's own tables are filled by #PF. */
 	if (isa == KVM_ISA_SVM)
-		return reason == SVM_EXIT_NPF;
+		return reason == SVM_EXIT_NPF || reason == SVM_EXIT_EXCP_BASE + PF_VECTOR;
 	return reason == EXIT_REASON_EPT_VIOLATION || reason == EXIT_REASON_EPT_MISCONFIG;
 }
 

@@ -266,7 +266,7 @@ static void job_free(struct job *job)
 
 struct result *job_collect(struct job *job)
 {
-	uint64_t in_request = job->marker->nr_running ? KVM_RUN : job->marker->request;
+	uint64_t in_request = vm_marker_in_run(job->marker) ? KVM_RUN : job->marker->request;
 	int status = 0;
 	bool is_reaped = reap(job, &status);
 	struct result *result;

@@ -120,7 +120,7 @@ static void on_kick(int signal)
 	if (!t)
 		return;
 	if (!t->is_timed_out)
-		t->was_running = t->sys->marker->nr_running;
+		t->was_running = vm_marker_in_run(t->sys->marker);
 	for (v = 0; v < t->nr_vms; v++) {
 		for (c = 0; c < t->vms[v]->nr_vcpus; c++) {
 			struct vcpu *vcpu = t->vms[v]->vcpus[c];

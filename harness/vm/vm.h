@@ -29,8 +29,14 @@ struct err;
  */
 struct vm_marker {
 	volatile uint64_t request;	/* other than KVM_RUN; 0: none */
-	volatile uint32_t nr_running;	/* threads inside KVM_RUN */
+	volatile uint32_t is_running;	/* the process's first thread is inside KVM_RUN */
+	volatile uint32_t nr_running;	/* other threads that are */
 };
+
+static inline bool vm_marker_in_run(const struct vm_marker *marker)
+{
+	return marker->is_running || marker->nr_running;
+}
 
 /* /dev/kvm. */
 struct sys {
@@ -146,11 +152,19 @@ struct vcpu *vcpu_create(struct vm *vm, uint32_t id);
 static inline int vcpu_run_try(struct vcpu *vcpu)
 {
 	const struct sys *sys = vcpu->vm->sys;
+	struct vm_marker *marker = sys->marker;
 	long r;
 
-	__atomic_add_fetch(&sys->marker->nr_running, 1, __ATOMIC_SEQ_CST);
+	/* The first thread is the one whose exits are counted; it pays for no locked instruction. */
+	if (!vcpu->tid) {
+		marker->is_running = 1;
+		r = sys->backend->ioctl(sys->backend, vcpu->fd, KVM_RUN, 0);
+		marker->is_running = 0;
+		return r;
+	}
+	__atomic_add_fetch(&marker->nr_running, 1, __ATOMIC_SEQ_CST);
 	r = sys->backend->ioctl(sys->backend, vcpu->fd, KVM_RUN, 0);
-	__atomic_sub_fetch(&sys->marker->nr_running, 1, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&marker->nr_running, 1, __ATOMIC_SEQ_CST);
 	return r;
 }
 
