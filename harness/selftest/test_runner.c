@@ -1052,7 +1052,7 @@ static void test_output(void **state)
 	case_add("b", host_pass);
 	/* What this process has not written yet is not the test's. */
 	setvbuf(stdout, NULL, _IOFBF, 65536);
-	printf("the runner's\n");
+	printf("# the runner's\n");
 	run_all();
 	assert_int_equal(note_count(result_of("a"), NOTE_OUTPUT), 1);
 	assert_holds(note_find(result_of("a"), NOTE_OUTPUT, 0)->text, "out of the test\n");

@@ -94,26 +94,31 @@ long sys_call_must(struct sys *sys, int fd, unsigned long request, uintptr_t arg
 	({ VM_CHECK_SIZE(request_, argument_);						\
 	   sys_call_must(sys_, (sys_)->fd, request_, (uintptr_t)(argument_), #request_); })
 #define vm_ioctl_try(vm_, request_, argument_)						\
-	({ VM_CHECK_SIZE(request_, argument_);						\
-	   sys_call((vm_)->sys, (vm_)->fd, request_, (uintptr_t)(argument_)); })
+	({ const struct vm *of_ = (vm_);						\
+	   VM_CHECK_SIZE(request_, argument_);						\
+	   sys_call(of_->sys, of_->fd, request_, (uintptr_t)(argument_)); })
 #define vm_ioctl(vm_, request_, argument_)						\
-	({ VM_CHECK_SIZE(request_, argument_);						\
-	   sys_call_must((vm_)->sys, (vm_)->fd, request_, (uintptr_t)(argument_), #request_); })
+	({ const struct vm *of_ = (vm_);						\
+	   VM_CHECK_SIZE(request_, argument_);						\
+	   sys_call_must(of_->sys, of_->fd, request_, (uintptr_t)(argument_), #request_); })
 #define vcpu_ioctl_try(vcpu_, request_, argument_)					\
-	({ VM_CHECK_SIZE(request_, argument_);						\
-	   sys_call((vcpu_)->vm->sys, (vcpu_)->fd, request_, (uintptr_t)(argument_)); })
+	({ const struct vcpu *of_ = (vcpu_);						\
+	   VM_CHECK_SIZE(request_, argument_);						\
+	   sys_call(of_->vm->sys, of_->fd, request_, (uintptr_t)(argument_)); })
 #define vcpu_ioctl(vcpu_, request_, argument_)						\
-	({ VM_CHECK_SIZE(request_, argument_);						\
-	   sys_call_must((vcpu_)->vm->sys, (vcpu_)->fd, request_, (uintptr_t)(argument_), #request_); })
+	({ const struct vcpu *of_ = (vcpu_);						\
+	   VM_CHECK_SIZE(request_, argument_);						\
+	   sys_call_must(of_->vm->sys, of_->fd, request_, (uintptr_t)(argument_), #request_); })
 
 /* Requests whose argument is a value (or nothing: 0). */
-#define vm_ioctl_value_try(vm_, request_, value_) sys_call((vm_)->sys, (vm_)->fd, request_, value_)
+#define vm_ioctl_value_try(vm_, request_, value_)					\
+	({ const struct vm *of_ = (vm_); sys_call(of_->sys, of_->fd, request_, value_); })
 #define vm_ioctl_value(vm_, request_, value_)						\
-	sys_call_must((vm_)->sys, (vm_)->fd, request_, value_, #request_)
+	({ const struct vm *of_ = (vm_); sys_call_must(of_->sys, of_->fd, request_, value_, #request_); })
 #define vcpu_ioctl_value_try(vcpu_, request_, value_)					\
-	sys_call((vcpu_)->vm->sys, (vcpu_)->fd, request_, value_)
+	({ const struct vcpu *of_ = (vcpu_); sys_call(of_->vm->sys, of_->fd, request_, value_); })
 #define vcpu_ioctl_value(vcpu_, request_, value_)					\
-	sys_call_must((vcpu_)->vm->sys, (vcpu_)->fd, request_, value_, #request_)
+	({ const struct vcpu *of_ = (vcpu_); sys_call_must(of_->vm->sys, of_->fd, request_, value_, #request_); })
 
 /* --- the system --- */
 
