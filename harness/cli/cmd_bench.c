@@ -161,16 +161,6 @@ static void must_failed(void *context, const char *what, long error)
 	exit(99);
 }
 
-static const struct test_entry *hello_find(const struct registry *registry)
-{
-	size_t i;
-
-	for (i = 0; i < registry->nr_tests; i++)
-		if (registry->tests[i].desc->is_canary)
-			return &registry->tests[i];
-	return NULL;
-}
-
 static int bench_all(struct bench *bench)
 {
 	int r = bench_exits(bench);
@@ -205,7 +195,7 @@ int cmd_bench(int argc, char **argv)
 		return usage_error("%s", err.text);
 	sys.must_failed = must_failed;
 	bench.cpuid = sys_supported_cpuid(&sys);
-	bench.hello = hello_find(&registry);
+	bench.hello = registry_canary(&registry);
 	hold_open(&bench.hold, &sys);
 	r = bench.hello ? bench_all(&bench) : -ENOENT;
 	if (r)

@@ -237,3 +237,13 @@ void registry_close(struct registry *registry)
 	free(registry->tests);
 	*registry = (struct registry){ 0 };
 }
+
+const struct test_entry *registry_canary(const struct registry *registry)
+{
+	size_t i;
+
+	for (i = 0; i < registry->nr_tests; i++)
+		if (registry->tests[i].desc->is_canary)
+			return &registry->tests[i];
+	return NULL;
+}

@@ -40,6 +40,9 @@ void test_entry_needs(const struct test_entry *entry, char *buf, size_t len_byte
 /* The row's known divergence, else the case's; NULL when there is none. */
 const struct known *test_entry_known(const struct test_entry *entry);
 
+/* The test that runs first and decides whether others can; NULL when the program has none. */
+const struct test_entry *registry_canary(const struct registry *registry);
+
 const struct row_head *test_entry_row(const struct test_entry *entry);
 
 /* What mkguest registers for each width of a case. */

@@ -229,16 +229,6 @@ static int run_items(struct run *run)
 
 /* --- the canary --- */
 
-static const struct test_entry *canary_find(const struct registry *registry)
-{
-	size_t i;
-
-	for (i = 0; i < registry->nr_tests; i++)
-		if (registry->tests[i].desc->is_canary)
-			return &registry->tests[i];
-	return NULL;
-}
-
 static bool is_planned(const struct plan *plan, const struct test_entry *entry)
 {
 	size_t i;
@@ -332,7 +322,7 @@ int run_plan(const struct plan *plan, const struct registry *registry, const str
 	json_object_put(info.facts);
 	open_system(&run);
 	if (!run.blocked[0])
-		run.canary = canary_find(registry);
+		run.canary = registry_canary(registry);
 	if (!run.blocked[0])
 		hold_open(&run.hold, &run.sys);
 	if (run.canary)

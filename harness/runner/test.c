@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "elf/guest_elf.h"
 #include "err.h"
 #include "runner/hw_exits.h"
+#include "runner/job.h"
 
 /* A process runs one test at a time; the signal handler and must_failed() have no other way to it. */
 static struct test *current;
@@ -269,14 +269,6 @@ uint64_t test_mmio_gpa(const struct test *t)
 
 /* --- a test from begin to end --- */
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
-}
-
 static void tear_down(struct test *t)
 {
 	unsigned int i;
@@ -316,7 +308,7 @@ struct result *test_run_here(const struct test_setup *setup)
 		.publish = result_publish,
 	};
 	struct err err;
-	uint64_t start = now_us();
+	uint64_t start = clock_us();
 
 	result_fd = setup->result_fd;
 	t.result = result_new(entry->name, setup->target, entry->file);
@@ -339,7 +331,7 @@ struct result *test_run_here(const struct test_setup *setup)
 	if (setup->cpuid)
 		sys.cpuid = NULL;
 	sys_close(&sys);
-	t.result->duration_us = now_us() - start;
+	t.result->duration_us = clock_us() - start;
 	return t.result;
 }
 
