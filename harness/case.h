@@ -270,6 +270,8 @@ bool test_check_true(struct test *t, struct check_at at, const char *text, bool 
 
 bool test_check_hw_exits(struct test *t, struct check_at at, uint32_t isa, const uint64_t *want, size_t nr);
 bool test_check_refused(struct test *t, struct check_at at, const char *want);
+/* What came until now is not of interest. */
+void test_forget_hw_exits(struct test *t);
 
 /*
  * The hardware exits of the vCPUs that this thread ran, since the last such call: just these reasons in this order

@@ -134,6 +134,11 @@ static bool nested_met(void)
 	return param_met("kvm_amd.nested=1") || param_met("kvm_intel.nested=1");
 }
 
+static bool tdp_met(void)
+{
+	return param_met("kvm_amd.npt=1") || param_met("kvm_intel.ept=1");
+}
+
 /* --- words --- */
 
 struct cap_word {
@@ -206,6 +211,8 @@ static enum word_state word_check(const char *word, struct sys *sys)
 		met = sys && vendor_met(word + 7);
 	} else if (!strcmp(word, "nested")) {
 		met = sys && nested_met();
+	} else if (!strcmp(word, "tdp")) {
+		met = sys && tdp_met();
 	} else if (!strncmp(word, "param:", 6) && param_parse(word + 6, &param)) {
 		met = sys && param_met(word + 6);
 	} else if (!strncmp(word, "smp:", 4) && number_parse(word + 4, &nr_cpus) && nr_cpus > 0) {

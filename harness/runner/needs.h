@@ -8,6 +8,7 @@
  *	cpuid:name		the feature is in KVM_GET_SUPPORTED_CPUID (needs.c has the names)
  *	vendor:amd|intel	the module that answers
  *	nested			kvm_amd or kvm_intel was loaded with nested=1
+ *	tdp			two-dimensional paging: kvm_amd.npt=1 or kvm_intel.ept=1
  *	param:module.name=value	a module parameter, as /sys/module shows it
  *	smp:N			the target has at least N online CPUs
  *	root			the tests run as root

@@ -19,7 +19,7 @@ static void test_good_form(void **state)
 {
 	static const char *const good[] = {
 		"", " ", "KVM_CAP_IRQCHIP", "KVM_CAP_NR_MEMSLOTS>=32", "KVM_CAP_X86_SMM&0x3", "cpuid:la57",
-		"vendor:amd", "vendor:intel", "nested", "param:kvm_amd.npt=1", "param:kvm.x=Y", "smp:2", "root",
+		"vendor:amd", "vendor:intel", "nested", "tdp", "param:kvm_amd.npt=1", "param:kvm.x=Y", "smp:2", "root",
 		"KVM_CAP_IRQCHIP  cpuid:nx nested ",
 	};
 	struct err err;
@@ -40,7 +40,7 @@ static void test_bad_form(void **state)
 		"KVM_CAP_IRQCHIP>=", "KVM_CAP_IRQCHIP>1", "KVM_CAP_IRQCHIP>=x", "KVM_CAP_IRQCHIP>=1x",
 		"KVM_CAP_IRQCHIP>=-1", "KVM_CAP_IRQCHIP=1", "KVM_CAP_IRQCHIP&", "KVM_CAP_IRQCHIP&0",
 		"KVM_CAP_IRQCHIP&=1", "kvm_cap_irqchip", "cpuid:", "cpuid:hovercraft", "cpuid:LA57", "vendor:", "vendor:via",
-		"vendor:amdx", "nested=1", "nestedx", "param:", "param:kvm", "param:kvm.x", "param:kvm.x=", "param:.x=1",
+		"vendor:amdx", "nested=1", "nestedx", "tdpx", "param:", "param:kvm", "param:kvm.x", "param:kvm.x=", "param:.x=1",
 		"param:kvm.=1", "param:=.", "smp:", "smp:0", "smp:-1", "smp:2x", "smp:x", "roots", "ROOT", "root,nested",
 		"root\tnested",
 	};
