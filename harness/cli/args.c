@@ -13,7 +13,7 @@
 enum {
 	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
 	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_KERNEL, OPT_MODULES,
-	OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_TIMINGS, OPT_HELP,
+	OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_TIMINGS, OPT_GCOV, OPT_SEND_GCOV, OPT_HELP,
 };
 
 struct option_row {
@@ -46,7 +46,7 @@ static const struct option_row rows[] = {
 	{ "mode", OPT_MODE, 0, "MODE", RUNS, "its mode: real16 prot32 page32 pae32 long64 la57" },
 	{ "entry", OPT_ENTRY, 0, "SYMBOL", RUNS, "where it starts (default: the ELF's entry)" },
 	{ "max-exits", OPT_MAX_EXITS, 0, "N", RUNS, "end it after N exits (default 1000)" },
-	{ "as-given", OPT_AS_GIVEN, 0, NULL, ARGS_RUN, "names are whole names, run in this order" },
+	{ "as-given", OPT_AS_GIVEN, 0, NULL, ARGS_RUN | ARGS_INSIDE, "names are whole names, run in this order" },
 	{ "kernel", OPT_KERNEL, 0, "IMAGE", ARGS_LAB, "kernel under test (default: newest Debian linux-image)" },
 	{ "modules", OPT_MODULES, 0, "DIR", ARGS_LAB, "its lib/modules/VERSION folder" },
 	{ "cpu", OPT_CPU, 0, "MODEL", ARGS_LAB, "the emulator's CPU model" },
@@ -57,6 +57,8 @@ static const struct option_row rows[] = {
 	{ "console", OPT_CONSOLE, 0, "FILE", ARGS_LAB, "the kernel's console (default vmassay-LAB.console)" },
 	{ "boots", OPT_BOOTS, 0, "N", ARGS_LAB, "boot again up to N times when the lab dies (default 5)" },
 	{ "timings", OPT_TIMINGS, 0, NULL, ARGS_LAB, "say how long the boot took" },
+	{ "gcov", OPT_GCOV, 0, "DIR", ARGS_LAB, "fetch the kernel's coverage counters into DIR (ci/coverage)" },
+	{ "send-gcov", OPT_SEND_GCOV, 0, NULL, ARGS_RUN | ARGS_INSIDE, "inside a lab: send them" },
 	{ "help", OPT_HELP, 'h', NULL, ANY, "this" },
 };
 
@@ -82,7 +84,7 @@ static void print_help(const char *command, enum args_for what)
 	printf("usage: vmassay %s%s [OPTION]... [GLOB]...\n\nA GLOB matches test names, \"ioctl.pio*\" or "
 	       "\"*@lab-svm\".\n\n", command, what == ARGS_LAB ? " LAB" : "");
 	for (i = 0; i < NR_ROWS; i++) {
-		if (!(rows[i].commands & what) || rows[i].value == OPT_AS_GIVEN)
+		if (!(rows[i].commands & what) || (rows[i].commands & ARGS_INSIDE))
 			continue;
 		snprintf(left, sizeof(left), "%s%c%s --%s%s%s", rows[i].letter ? "-" : " ",
 			 rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? "," : " ", rows[i].name,
@@ -181,6 +183,8 @@ static bool option_take(struct args *args, int option, const char *text)
 	case OPT_CONSOLE: args->lab.console = text; return true;
 	case OPT_BOOTS: return parse_uint(text, 0, 1000, &args->nr_boots);
 	case OPT_TIMINGS: args->timings = true; return true;
+	case OPT_GCOV: args->gcov = text; return true;
+	case OPT_SEND_GCOV: args->send_gcov = true; return true;
 	default: return false;
 	}
 }

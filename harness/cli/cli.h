@@ -35,6 +35,7 @@ enum args_for {
 	ARGS_LIST = 1,		/* selection only */
 	ARGS_RUN = 2,
 	ARGS_LAB = 4,		/* run's and the lab's own */
+	ARGS_INSIDE = 8,	/* of run, for the one that a lab starts: not in the help */
 };
 
 #define ARGS_MAX_PARAMS 32
@@ -46,6 +47,8 @@ struct args {
 	const char *params[ARGS_MAX_PARAMS + 1];
 	unsigned int nr_boots;		/* lab: at most this many after an emulator's death */
 	bool timings;
+	const char *gcov;		/* lab: folder for the kernel's coverage; NULL: not asked for */
+	bool send_gcov;			/* in a lab: send it at the end */
 	bool is_canary_only;
 	bool tap;
 	bool verbose;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/gcov_files.h"
 #include "err.h"
 
 bool host_has_kvm(void)
@@ -61,6 +62,8 @@ static int run_tests(struct args *args)
 	interrupts_catch();
 	args->run.is_interrupted = &cli_is_interrupted;
 	r = run_plan(&plan, &registry, &args->run, sinks, &summary, &err);
+	if (!r && args->send_gcov && args->results_fd >= 0)
+		r = gcov_files_send(args->results_fd, &err);
 	code = outputs_close(sinks);
 	if (r) {
 		usage_error("%s", err.text);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/gcov_files.h"
 #include "cli/lab_tests.h"
 #include "err.h"
 #include "lab/strlist.h"
@@ -27,6 +28,8 @@ struct lab_run {
 	bool is_stopping;		/* --fail-fast */
 	double first_test_s;
 	uint64_t boot_us;
+	unsigned int nr_boots;
+	unsigned int nr_gcov_files;
 };
 
 /* --- lines from inside --- */
@@ -100,6 +103,18 @@ static void take_result(struct lab_run *run, struct json_object *line)
 	result_free(result);
 }
 
+static void take_gcov(struct lab_run *run, struct json_object *line)
+{
+	struct err err;
+
+	if (!run->args->gcov)
+		return;
+	if (gcov_file_take(line, run->args->gcov, run->nr_boots, &err))
+		usage_error("%s", err.text);
+	else
+		run->nr_gcov_files++;
+}
+
 static void on_line(void *context, const char *text)
 {
 	struct lab_run *run = context;
@@ -112,6 +127,8 @@ static void on_line(void *context, const char *text)
 		take_start(run, line);
 	else if (!strcmp(type, "result"))
 		take_result(run, line);
+	else if (!strcmp(type, "gcov"))
+		take_gcov(run, line);
 	json_object_put(line);
 }
 
@@ -131,6 +148,8 @@ static struct strlist words_for_tests(const struct lab_run *run)
 	strlist_addf(&words, "--jobs=%u", args->run.nr_jobs ? args->run.nr_jobs : 1);
 	if (args->run.fail_fast)
 		strlist_add(&words, "--fail-fast");
+	if (args->gcov)
+		strlist_add(&words, "--send-gcov");
 	strlist_add(&words, "--");
 	for (i = 0; i < run->plan.nr_items; i++)
 		if (run->states[i] == ITEM_WAITING)
@@ -187,6 +206,7 @@ static int boot_once(struct lab_run *run, bool is_last, struct err *err)
 	if (words.error)
 		return err_set(err, ENOMEM, "out of memory");
 	run->boot_us = clock_us();
+	run->nr_boots++;
 	run->first_test_s = 0;
 	r = lab_boot(&run->args->lab, (const char *const *)words.strings, on_line, run, &outcome, err);
 	strlist_free(&words);
@@ -240,6 +260,8 @@ int lab_run_tests(struct args *args)
 	code = outputs_close(run.sinks);
 	if (r)
 		code = usage_error("%s", err.text);
+	else if (args->gcov && !run.nr_gcov_files)
+		code = usage_error("--gcov: the kernel has no coverage counters (ci/kernel/build gcov makes one)");
 	else if (!code)
 		code = cli_is_interrupted ? EXIT_INTERRUPTED :
 		       run.plan.nr_items ? summary_exit_code(&run.summary) : 0;
