@@ -131,3 +131,13 @@ void test_dump(struct test *t, struct vcpu *vcpu)
 	result_add_note(t->result, &(struct note){ .kind = NOTE_DUMP, .text = text.buf });
 	t->publish(t);
 }
+
+void test_dump_hw_exits(struct test *t)
+{
+	char hw[8192];
+
+	if (t->has_dump || !hw_log_format(t, hw, sizeof(hw)))
+		return;
+	t->has_dump = true;
+	result_add_note(t->result, &(struct note){ .kind = NOTE_DUMP, .text = hw });
+}

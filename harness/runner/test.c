@@ -274,6 +274,8 @@ static void tear_down(struct test *t)
 	unsigned int i;
 
 	current = NULL;
+	if (t->result->verdict == VERDICT_FAIL)
+		test_dump_hw_exits(t);
 	for (i = 0; i < t->nr_vms; i++)
 		vm_destroy(t->vms[i]);
 	t->nr_vms = 0;

@@ -41,6 +41,8 @@ void test_stop(struct test *t) __attribute__((noreturn));
 void test_note_reason(struct test *t, enum verdict verdict, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void test_dump(struct test *t, struct vcpu *vcpu);
+/* Only the hardware's last exits, for a failure that is no exit's; nothing when there is a dump. */
+void test_dump_hw_exits(struct test *t);
 /* Imports what guests reported since the last time. */
 void test_take_reports(struct test *t);
 
