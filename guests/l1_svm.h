@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest that is a hypervisor itself: L1 runs L2 by VMRUN.
+ *
+ * L2 is a piece of the same image, on L1's page tables, descriptor tables and report page, with a stack of its own: so
+ * it is a few instructions beside the assertion, and an exception in it is handled like one in L1. It ends by VMMCALL,
+ * which is always intercepted.
+ *
+ *	l1_svm_init();
+ *	vmcb_intercept(&l1_vmcb, SVM_EXIT_CPUID);
+ *	l2_run(code);
+ *	CHECK_EXIT(.code = SVM_EXIT_CPUID, .rip = (ulong_t)code);
+ *
+ * 64-bit guests only. Source: APM vol. 2, chapter 15.
+ */
+#ifndef VMASSAY_L1_SVM_H
+#define VMASSAY_L1_SVM_H
+
+#include <asm/svm.h>
+
+#include "guests/guest.h"
+#include "vm/x86/vmcb.h"
+
+/* L2's registers that VMRUN does not switch; the others are in the VMCB. */
+struct l2_regs {
+	uint64_t rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15;
+};
+
+/* The first L2's VMCB, permission maps (all clear: nothing is intercepted) and registers; page aligned. */
+extern struct vmcb l1_vmcb GUEST_API;
+extern uint8_t l1_iopm[IOPM_BYTES] GUEST_API, l1_msrpm[MSRPM_BYTES] GUEST_API;
+extern struct l2_regs l2_regs GUEST_API;
+
+/* Turns SVM on for this vCPU (EFER.SVME, VM_HSAVE_PA) and makes l1_vmcb golden. */
+GUEST_API void l1_svm_init(void);
+
+/* SVM on for this vCPU, with its own host save area. */
+GUEST_API void l1_svm_enable(void);
+
+/*
+ * Golden: L2 in 64-bit mode at CPL 0, as L1 is now, interrupts off, ASID 1, RIP 0, intercepts of VMRUN, VMMCALL and
+ * SHUTDOWN only.
+ */
+GUEST_API void vmcb_init(struct vmcb *vmcb);
+
+static inline void vmcb_intercept(struct vmcb *vmcb, uint32_t exit_code)
+{
+	vmcb->control.intercept[exit_code / 32] |= 1u << (exit_code % 32);
+}
+
+static inline void vmcb_intercept_clear(struct vmcb *vmcb, uint32_t exit_code)
+{
+	vmcb->control.intercept[exit_code / 32] &= ~(1u << (exit_code % 32));
+}
+
+/* Enters L2 with l2_regs and returns after its #VMEXIT, with GIF set again. */
+GUEST_API void vmcb_run(struct vmcb *vmcb);
+
+/* Sets RIP to @code, RSP to the top of an L2 stack, and runs l1_vmcb. */
+GUEST_API void l2_run(const void *code);
+
+/* L2 in the middle of what it does: runs on from where it left, behind an instruction of @len_bytes. */
+GUEST_API void l2_resume(unsigned int len_bytes);
+
+/* One SVM instruction whose fault is a value; RAX is @pa. VMRUN must lead to a #VMEXIT before L2 changes a register. */
+GUEST_API struct fault vmrun_try(uint64_t pa);
+GUEST_API struct fault vmload_try(uint64_t pa);
+GUEST_API struct fault vmsave_try(uint64_t pa);
+
+static inline void stgi(void)
+{
+	__asm__ volatile("stgi" : : : "memory");
+}
+
+static inline void clgi(void)
+{
+	__asm__ volatile("clgi" : : : "memory");
+}
+
+/* The MSR permission bits of @index: 0 read, 1 write. False for an MSR that the map does not have. */
+GUEST_API bool msrpm_set(uint8_t *map, uint32_t index, bool is_write, bool value);
+
+/* --- checks --- */
+
+/* What a #VMEXIT says of itself; what is not named is zero. */
+struct svm_exit {
+	uint64_t code;
+	uint64_t info_1, info_2;
+	uint32_t int_info, int_info_error;
+	uint64_t rip;
+};
+
+GUEST_API void check_svm_exit(const struct vmcb *vmcb, const struct svm_exit *want, const char *file,
+			      unsigned int line);
+
+#define CHECK_EXIT_OF(vmcb_, ...) \
+	check_svm_exit(vmcb_, &(struct svm_exit){ __VA_ARGS__ }, __FILE__, __LINE__)
+#define CHECK_EXIT(...) CHECK_EXIT_OF(&l1_vmcb, __VA_ARGS__)
+
+/* L2 came to the VMMCALL at @rip. */
+#define CHECK_L2_DONE(rip_) CHECK_EXIT(.code = SVM_EXIT_VMMCALL, .rip = (ulong_t)(rip_))
+
+/* VMRUN refused the VMCB: exit code -1, no other exit field, nothing of L2 saved. */
+#define CHECK_REFUSED(before_)								\
+	do {										\
+		CHECK_EXIT(.code = -1ull, .rip = (before_)->rip);			\
+		check_vmcb_save(&l1_vmcb.save, before_, __FILE__, __LINE__);		\
+	} while (0)
+
+/* Compares field by field, by name; RIP, RAX and RSP only when they are to be the same, too. */
+GUEST_API void check_vmcb_save(const struct vmcb_save *got, const struct vmcb_save *want, const char *file,
+			       unsigned int line);
+
+#define CHECK_SAVE_SAME(want_) check_vmcb_save(&l1_vmcb.save, want_, __FILE__, __LINE__)
+
+/* All of L2's registers that VMRUN does not switch. */
+GUEST_API void check_l2_regs(const struct l2_regs *want, const char *file, unsigned int line);
+
+#define CHECK_L2_REGS(want_) check_l2_regs(want_, __FILE__, __LINE__)
+
+#endif
