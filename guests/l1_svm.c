@@ -117,6 +117,25 @@ void l2_resume(unsigned int len_bytes)
 	vmcb_run(&l1_vmcb);
 }
 
+static void ignore(struct guest_regs *regs)
+{
+	(void)regs;
+}
+
+__asm__(".pushsection .text\nl2_nothing: vmmcall\n.popsection");
+extern const char l2_nothing[];
+
+void l2_warm(void)
+{
+	const unsigned int vector = 0x20;
+
+	guest_handle(vector, ignore);
+	l1_vmcb.control.event_inj = EVENT_VALID | EVENT_INTR | vector;
+	l2_run(l2_nothing);
+	l1_vmcb.control.event_inj = 0;
+	guest_handle(vector, NULL);
+}
+
 struct fault vmrun_try(uint64_t pa)
 {
 	struct fault fault = TRY("vmrun", : : "a"(pa) : "memory");

@@ -62,6 +62,12 @@ GUEST_API void l2_run(const void *code);
 /* L2 in the middle of what it does: runs on from where it left, behind an instruction of @len_bytes. */
 GUEST_API void l2_resume(unsigned int len_bytes);
 
+/*
+ * Takes an interrupt in L2 once, so that what delivery touches is mapped for L2, and KVM has no exit in the midst of a
+ * later one.
+ */
+GUEST_API void l2_warm(void);
+
 /* One SVM instruction whose fault is a value; RAX is @pa. VMRUN must lead to a #VMEXIT before L2 changes a register. */
 GUEST_API struct fault vmrun_try(uint64_t pa);
 GUEST_API struct fault vmload_try(uint64_t pa);

@@ -107,6 +107,7 @@ GUEST(intercept_exception)
 
 	make_segments();
 	l1_svm_init();
+	l2_warm();
 	l1_vmcb.save.cr2 = 0x1234567;
 	for (vector = 0; vector < 32 && row->is_off; vector++)
 		if (vector != row->vector)
