@@ -11,6 +11,7 @@
 #include "vm/caps.h"
 #include "vm/x86/mode.h"
 #include "vm/x86/vendor.h"
+#include "vm/x86/vmx.h"
 
 #define WORD_BYTES 128
 
@@ -73,6 +74,68 @@ static bool feature_met(const struct cpuid_feature *feature, struct sys *sys)
 	reg[ECX] = entry.ecx;
 	reg[EDX] = entry.edx;
 	return reg[feature->reg] >> feature->bit & 1;
+}
+
+/* --- what VMX offers to a guest's own guests: KVM's feature MSRs, SDM vol. 3D, appendix A --- */
+
+static const struct vmx_feature {
+	const char *name;
+	uint32_t msr;
+	unsigned int bit;	/* of controls: 32 more, where the MSR has those that may be 1 */
+} vmx_features[] = {
+	{ "ins_outs_info", MSR_IA32_VMX_BASIC, 54 },
+	{ "preemption_timer", MSR_IA32_VMX_TRUE_PINBASED_CTLS, 32 + 6 },
+	{ "virtual_nmis", MSR_IA32_VMX_TRUE_PINBASED_CTLS, 32 + 5 },
+	{ "posted_interrupts", MSR_IA32_VMX_TRUE_PINBASED_CTLS, 32 + 7 },
+	{ "tpr_shadow", MSR_IA32_VMX_TRUE_PROCBASED_CTLS, 32 + 21 },
+	{ "monitor_trap_flag", MSR_IA32_VMX_TRUE_PROCBASED_CTLS, 32 + 27 },
+	{ "secondary", MSR_IA32_VMX_TRUE_PROCBASED_CTLS, 32 + 31 },
+	{ "virtualize_apic_accesses", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 0 },
+	{ "ept", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 1 },
+	{ "descriptor_table_exiting", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 2 },
+	{ "rdtscp", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 3 },
+	{ "virtualize_x2apic", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 4 },
+	{ "vpid", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 5 },
+	{ "wbinvd_exiting", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 6 },
+	{ "unrestricted_guest", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 7 },
+	{ "rdrand_exiting", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 11 },
+	{ "invpcid", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 12 },
+	{ "vm_functions", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 13 },
+	{ "vmcs_shadowing", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 14 },
+	{ "rdseed_exiting", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 16 },
+	{ "pml", MSR_IA32_VMX_PROCBASED_CTLS2, 32 + 17 },
+	{ "save_pat", MSR_IA32_VMX_TRUE_EXIT_CTLS, 32 + 18 },
+	{ "load_pat", MSR_IA32_VMX_TRUE_ENTRY_CTLS, 32 + 14 },
+	{ "load_efer", MSR_IA32_VMX_TRUE_ENTRY_CTLS, 32 + 15 },
+	{ "load_perf_global_ctrl", MSR_IA32_VMX_TRUE_ENTRY_CTLS, 32 + 13 },
+	{ "ept_execute_only", MSR_IA32_VMX_EPT_VPID_CAP, 0 },
+	{ "ept_1gb", MSR_IA32_VMX_EPT_VPID_CAP, 17 },
+	{ "invept", MSR_IA32_VMX_EPT_VPID_CAP, 20 },
+	{ "ept_ad", MSR_IA32_VMX_EPT_VPID_CAP, 21 },
+	{ "invvpid", MSR_IA32_VMX_EPT_VPID_CAP, 32 },
+	{ "wait_for_sipi", MSR_IA32_VMX_MISC, 8 },
+	{ "vmwrite_any_field", MSR_IA32_VMX_MISC, 29 },
+	{ "zero_length_injection", MSR_IA32_VMX_MISC, 30 },
+};
+
+static const struct vmx_feature *vmx_feature_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(vmx_features) / sizeof(vmx_features[0]); i++)
+		if (!strcmp(vmx_features[i].name, name))
+			return &vmx_features[i];
+	return NULL;
+}
+
+static bool vmx_feature_met(const struct vmx_feature *feature, struct sys *sys)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = { .head.nmsrs = 1, .entry.index = feature->msr };
+
+	return sys_ioctl_try(sys, KVM_GET_MSRS, &msrs.head) == 1 && msrs.entry.data >> feature->bit & 1;
 }
 
 /* --- module parameters --- */
@@ -195,6 +258,7 @@ static enum word_state word_check(const char *word, struct sys *sys)
 	struct cap_word cap;
 	struct param_word param;
 	const struct cpuid_feature *feature;
+	const struct vmx_feature *vmx_feature;
 	long nr_cpus;
 	bool met;
 
@@ -207,6 +271,11 @@ static enum word_state word_check(const char *word, struct sys *sys)
 		if (!feature)
 			return WORD_MALFORMED;
 		met = sys && feature_met(feature, sys);
+	} else if (!strncmp(word, "vmx:", 4)) {
+		vmx_feature = vmx_feature_find(word + 4);
+		if (!vmx_feature)
+			return WORD_MALFORMED;
+		met = sys && vmx_feature_met(vmx_feature, sys);
 	} else if (!strcmp(word, "vendor:amd") || !strcmp(word, "vendor:intel")) {
 		met = sys && vendor_met(word + 7);
 	} else if (!strcmp(word, "nested")) {

@@ -6,6 +6,7 @@
  *	KVM_CAP_X>=N		and its value is at least N
  *	KVM_CAP_X&N		and its value has all the bits of N
  *	cpuid:name		the feature is in KVM_GET_SUPPORTED_CPUID (needs.c has the names)
+ *	vmx:name		the control or capability is in KVM's VMX feature MSRs (likewise)
  *	vendor:amd|intel	the module that answers
  *	nested			kvm_amd or kvm_intel was loaded with nested=1
  *	tdp			two-dimensional paging: kvm_amd.npt=1 or kvm_intel.ept=1

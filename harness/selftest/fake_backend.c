@@ -228,6 +228,19 @@ static long cpuid_get(const struct fake *fake, struct kvm_cpuid2 *cpuid)
 	return 0;
 }
 
+/* The number of MSRs read, as KVM has it. */
+static long feature_msrs_get(const struct fake *fake, struct kvm_msrs *msrs)
+{
+	uint32_t i;
+
+	for (i = 0; i < msrs->nmsrs; i++) {
+		if (!fake->feature_msr.index || msrs->entries[i].index != fake->feature_msr.index)
+			break;
+		msrs->entries[i].data = fake->feature_msr.data;
+	}
+	return i;
+}
+
 static long sys_ioctl_fake(struct fake *fake, unsigned long request, uintptr_t argument)
 {
 	switch (request) {
@@ -239,6 +252,8 @@ static long sys_ioctl_fake(struct fake *fake, unsigned long request, uintptr_t a
 		return argument < FAKE_MAX_CAPS ? fake->caps[argument] : 0;
 	case KVM_GET_SUPPORTED_CPUID:
 		return cpuid_get(fake, (void *)argument);
+	case KVM_GET_MSRS:
+		return feature_msrs_get(fake, (void *)argument);
 	case KVM_CREATE_VM:
 		return object_add(fake, FAKE_VM, -1, 0);
 	default:

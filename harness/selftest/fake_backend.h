@@ -103,6 +103,7 @@ struct fake {
 	long caps[FAKE_MAX_CAPS];
 	struct kvm_cpuid_entry2 cpuid[4];
 	uint32_t nr_cpuid;
+	struct kvm_msr_entry feature_msr;	/* the only one; .index 0: none */
 
 	/* What happened. */
 	unsigned int nr_opens;

@@ -12,6 +12,7 @@
 #include "err.h"
 #include "here.h"
 #include "runner/needs.h"
+#include "vm/x86/vmx.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -20,7 +21,7 @@ static void test_good_form(void **state)
 	static const char *const good[] = {
 		"", " ", "KVM_CAP_IRQCHIP", "KVM_CAP_NR_MEMSLOTS>=32", "KVM_CAP_X86_SMM&0x3", "cpuid:la57",
 		"vendor:amd", "vendor:intel", "nested", "tdp", "param:kvm_amd.npt=1", "param:kvm.x=Y", "smp:2", "root",
-		"KVM_CAP_IRQCHIP  cpuid:nx nested ",
+		"KVM_CAP_IRQCHIP  cpuid:nx nested ", "vmx:ept", "vmx:preemption_timer",
 	};
 	struct err err;
 	size_t i;
@@ -42,7 +43,7 @@ static void test_bad_form(void **state)
 		"KVM_CAP_IRQCHIP&=1", "kvm_cap_irqchip", "cpuid:", "cpuid:hovercraft", "cpuid:LA57", "vendor:", "vendor:via",
 		"vendor:amdx", "nested=1", "nestedx", "tdpx", "param:", "param:kvm", "param:kvm.x", "param:kvm.x=", "param:.x=1",
 		"param:kvm.=1", "param:=.", "smp:", "smp:0", "smp:-1", "smp:2x", "smp:x", "roots", "ROOT", "root,nested",
-		"root\tnested",
+		"root\tnested", "vmx", "vmx:", "vmx:EPT", "vmx:hovercraft", "vmx:ept_",
 	};
 	char needs[128], want[128];
 	struct err err;
@@ -80,6 +81,8 @@ static int open_fake(void **state)
 	fake.caps[KVM_CAP_X86_SMM] = 5;
 	fake.cpuid[1].edx = 1u << 13;	/* pge */
 	fake.cpuid[2].ecx = 1u << 16;	/* la57 */
+	/* EPT and unrestricted guest may be 1; VPID must be, which does not count. */
+	fake.feature_msr = (struct kvm_msr_entry){ .index = MSR_IA32_VMX_PROCBASED_CTLS2, .data = 0x8200000020 };
 	if (sys_open(&sys, &fake.backend, NULL, &err))
 		return -1;
 	sys.must_failed = must_failed;
@@ -129,6 +132,16 @@ static void test_cpuid(void **state)
 	assert_met("cpuid:npt", "needs cpuid:npt");	/* there is no such leaf */
 }
 
+static void test_vmx(void **state)
+{
+	(void)state;
+	assert_met("vmx:ept", NULL);
+	assert_met("vmx:unrestricted_guest", NULL);
+	assert_met("vmx:vpid", "needs vmx:vpid");
+	/* In an MSR that this KVM does not have. */
+	assert_met("vmx:tpr_shadow", "needs vmx:tpr_shadow");
+}
+
 static void test_machine(void **state)
 {
 	char needs[64], missing[80];
@@ -153,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_good_form), cmocka_unit_test(test_bad_form),
 		cmocka_unit_test_setup_teardown(test_caps, open_fake, close_fake),
 		cmocka_unit_test_setup_teardown(test_cpuid, open_fake, close_fake),
+		cmocka_unit_test_setup_teardown(test_vmx, open_fake, close_fake),
 		cmocka_unit_test_setup_teardown(test_machine, open_fake, close_fake),
 	};
 
