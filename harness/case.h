@@ -269,6 +269,7 @@ bool test_check_true(struct test *t, struct check_at at, const char *text, bool 
 /* --- hardware exits --- */
 
 bool test_check_hw_exits(struct test *t, struct check_at at, uint32_t isa, const uint64_t *want, size_t nr);
+bool test_check_nested_exits(struct test *t, struct check_at at, uint32_t isa, const uint64_t *want, size_t nr);
 bool test_check_refused(struct test *t, struct check_at at, const char *want);
 /* What came until now is not of interest. */
 void test_forget_hw_exits(struct test *t);
@@ -282,7 +283,13 @@ void test_forget_hw_exits(struct test *t);
 #define HW_LIST(...) (const uint64_t[]){ __VA_ARGS__ }, sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t)
 #define expect_svm_exits(t_, ...) test_check_hw_exits(t_, AT_EXPECT, KVM_ISA_SVM, HW_LIST(__VA_ARGS__))
 #define expect_vmx_exits(t_, ...) test_check_hw_exits(t_, AT_EXPECT, KVM_ISA_VMX, HW_LIST(__VA_ARGS__))
-/* KVM refused the last nested entry because of the check whose text this is; NULL: it refused none. */
+/* Likewise, the exits of nested guests (L2) as KVM saw them, whether it kept them or passed them on to L1. */
+#define expect_nested_vmx_exits(t_, ...) test_check_nested_exits(t_, AT_EXPECT, KVM_ISA_VMX, HW_LIST(__VA_ARGS__))
+/*
+ * KVM refused the last nested entry because of the check whose text this is; NULL: it refused none. The text is the
+ * check's source in Linux 6.1, spaces folded; on another kernel only that there was such a check, or none, is a verdict,
+ * and a text that differs is a message.
+ */
 #define expect_entry_refused(t_, check_) test_check_refused(t_, AT_EXPECT, check_)
 
 /* A message in the report; shown when the test does not pass. */

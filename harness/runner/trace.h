@@ -32,7 +32,7 @@ struct hw_exit {
 	uint64_t rip;
 	uint64_t info1, info2;
 	uint32_t intr_info, error_code;
-	char check[96];		/* HW_ENTRY_FAILED: the text of the check that failed */
+	char check[256];	/* HW_ENTRY_FAILED: the text of the check that failed */
 };
 
 /* Begins to hear the calling thread. -ENOENT: no tracefs or no such tracepoint; -EACCES, -EPERM: not allowed. */
