@@ -44,6 +44,9 @@ struct sink {
 /* For people. On a terminal one line shows what runs now; otherwise plain lines. @verbose also lists passes. */
 int sink_console_open(FILE *out, bool is_terminal, bool verbose, struct sink **ret, struct err *err);
 
+/* A note as the sink for people shows it, indented; no byte of it steers a terminal. */
+void note_print(FILE *out, const struct note *note);
+
 /* TAP version 14 on @out, which the sink does not close. */
 int sink_tap_open(FILE *out, struct sink **ret, struct err *err);
 

@@ -115,7 +115,7 @@ static void put_said(FILE *out, const char *label, const struct note *note)
 	fputc('\n', out);
 }
 
-static void put_note(FILE *out, const struct note *note)
+void note_print(FILE *out, const struct note *note)
 {
 	switch (note->kind) {
 	case NOTE_CHECK:
@@ -347,7 +347,7 @@ static void put_result(struct console *c, const struct result *result, const cha
 	put_duration(c->out, result->duration_us);
 	fputc('\n', c->out);
 	for (size_t i = 0; i < result->nr_notes; i++)
-		put_note(c->out, &result->notes[i]);
+		note_print(c->out, &result->notes[i]);
 }
 
 static void count_failed(struct console *c, enum verdict verdict, const char *name)
