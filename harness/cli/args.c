@@ -13,7 +13,9 @@
 enum {
 	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
 	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_KERNEL, OPT_MODULES,
-	OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_TIMINGS, OPT_GCOV, OPT_SEND_GCOV, OPT_HELP,
+	OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_TIMINGS, OPT_GCOV, OPT_SEND_GCOV,
+	OPT_HELP,
+	OPT_TREE, OPT_GOOD, OPT_BAD, OPT_CASE, OPT_LAB, OPT_VARIANT, OPT_BUILDER, OPT_WORK, OPT_JUDGE, OPT_STEP,
 };
 
 struct option_row {
@@ -27,15 +29,27 @@ struct option_row {
 
 #define ANY (ARGS_LIST | ARGS_RUN | ARGS_LAB)
 #define RUNS (ARGS_RUN | ARGS_LAB)
+#define BOOTS (ARGS_LAB | ARGS_BISECT)
 
 static const struct option_row rows[] = {
+	{ "tree", OPT_TREE, 0, "LINUX_GIT", ARGS_BISECT, "the git tree to search; it is left as it is" },
+	{ "good", OPT_GOOD, 0, "COMMIT", ARGS_BISECT, "where the tests pass" },
+	{ "bad", OPT_BAD, 0, "COMMIT", ARGS_BISECT, "a later one where one fails" },
+	{ "case", OPT_CASE, 0, "GLOB", ARGS_BISECT, "the tests that judge; may be given several times" },
+	{ "lab", OPT_LAB, 0, "LAB", ARGS_BISECT, "where they run: svm (default), vmx, svm-bochs" },
+	{ "variant", OPT_VARIANT, 0, "NAME", ARGS_BISECT, "kernel configuration: plain (default), kasan" },
+	{ "work", OPT_WORK, 0, "DIR", ARGS_BISECT, "new folder for logs and results (default in ~/.cache/vmassay/bisect)" },
+	{ "builder", OPT_BUILDER, 0, "PROGRAM", ARGS_BISECT, "builds the kernels (default: this project's ci/kernel/build)" },
+	{ "judge", OPT_JUDGE, 0, "PROGRAM", ARGS_BISECT, "another vmassay to run the tests" },
+	{ "step", OPT_STEP, 0, NULL, ARGS_BISECT, "judge what is checked out and end as git bisect run wants it" },
 	{ "suite", OPT_SUITE, 's', "AREA", ANY, "only tests of this area (ioctl, mmu, ...)" },
 	{ "shard", OPT_SHARD, 0, "K/N", ANY, "the K-th of N parts of the selection, stable by test name" },
 	{ "target", OPT_TARGET, 0, "NAME", ANY & ~ARGS_LAB, "what answers the system calls: kvm" },
-	{ "jobs", 'j', 'j', "N", RUNS, "tests at once (default 1)" },
-	{ "timeout", OPT_TIMEOUT, 't', "SECONDS", RUNS, "for one test (default 10; in a lab 20 or, under Bochs, 60)" },
-	{ "seed", OPT_SEED, 0, "N", RUNS, "replay a run's randomness" },
-	{ "repeat", OPT_REPEAT, 0, "N", RUNS, "run the selection N times" },
+	{ "jobs", 'j', 'j', "N", RUNS | ARGS_BISECT, "tests at once (default 1)" },
+	{ "timeout", OPT_TIMEOUT, 't', "SECONDS", RUNS | ARGS_BISECT,
+	  "for one test (default 10; in a lab 20 or, under Bochs, 60)" },
+	{ "seed", OPT_SEED, 0, "N", RUNS | ARGS_BISECT, "replay a run's randomness" },
+	{ "repeat", OPT_REPEAT, 0, "N", RUNS | ARGS_BISECT, "run the selection N times" },
 	{ "shuffle", OPT_SHUFFLE, 0, NULL, RUNS, "in an order drawn from the seed" },
 	{ "fail-fast", OPT_FAIL_FAST, 0, NULL, RUNS, "start nothing after the first FAIL or ERROR" },
 	{ "tap", OPT_TAP, 0, NULL, RUNS, "TAP 14 on standard output" },
@@ -49,17 +63,17 @@ static const struct option_row rows[] = {
 	{ "as-given", OPT_AS_GIVEN, 0, NULL, ARGS_RUN | ARGS_INSIDE, "names are whole names, run in this order" },
 	{ "kernel", OPT_KERNEL, 0, "IMAGE", ARGS_LAB, "kernel under test (default: newest Debian linux-image)" },
 	{ "modules", OPT_MODULES, 0, "DIR", ARGS_LAB, "its lib/modules/VERSION folder" },
-	{ "cpu", OPT_CPU, 0, "MODEL", ARGS_LAB, "the emulator's CPU model" },
-	{ "smp", OPT_SMP, 0, "N", ARGS_LAB, "the lab's CPUs" },
-	{ "mem", OPT_MEM, 0, "MIB", ARGS_LAB, "the lab's memory" },
-	{ "param", OPT_PARAM, 0, "MODULE.NAME=VALUE", ARGS_LAB, "module parameter; may be given several times" },
-	{ "append", OPT_APPEND, 0, "WORDS", ARGS_LAB, "more kernel command line" },
+	{ "cpu", OPT_CPU, 0, "MODEL", BOOTS, "the emulator's CPU model" },
+	{ "smp", OPT_SMP, 0, "N", BOOTS, "the lab's CPUs" },
+	{ "mem", OPT_MEM, 0, "MIB", BOOTS, "the lab's memory" },
+	{ "param", OPT_PARAM, 0, "MODULE.NAME=VALUE", BOOTS, "module parameter; may be given several times" },
+	{ "append", OPT_APPEND, 0, "WORDS", BOOTS, "more kernel command line" },
 	{ "console", OPT_CONSOLE, 0, "FILE", ARGS_LAB, "the kernel's console (default vmassay-LAB.console)" },
-	{ "boots", OPT_BOOTS, 0, "N", ARGS_LAB, "boot again up to N times when the lab dies (default 5)" },
+	{ "boots", OPT_BOOTS, 0, "N", BOOTS, "boot again up to N times when the lab dies (default 5)" },
 	{ "timings", OPT_TIMINGS, 0, NULL, ARGS_LAB, "say how long the boot took" },
 	{ "gcov", OPT_GCOV, 0, "DIR", ARGS_LAB, "fetch the kernel's coverage counters into DIR (ci/coverage)" },
 	{ "send-gcov", OPT_SEND_GCOV, 0, NULL, ARGS_RUN | ARGS_INSIDE, "inside a lab: send them" },
-	{ "help", OPT_HELP, 'h', NULL, ANY, "this" },
+	{ "help", OPT_HELP, 'h', NULL, ANY | ARGS_BISECT, "this" },
 };
 
 #define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -81,8 +95,13 @@ static void print_help(const char *command, enum args_for what)
 	size_t i;
 	char left[64];
 
-	printf("usage: vmassay %s%s [OPTION]... [GLOB]...\n\nA GLOB matches test names, \"ioctl.pio*\" or "
-	       "\"*@lab-svm\".\n\n", command, what == ARGS_LAB ? " LAB" : "");
+	if (what == ARGS_BISECT)
+		printf("usage: vmassay bisect --tree LINUX_GIT --good COMMIT --bad COMMIT --case GLOB [OPTION]...\n"
+		       "       git bisect run vmassay bisect --step --case GLOB [OPTION]...\n");
+	else
+		printf("usage: vmassay %s%s [OPTION]... [GLOB]...\n", command, what == ARGS_LAB ? " LAB" : "");
+	printf("\nA GLOB matches test names, \"ioctl.pio*\" or "
+	       "\"*@lab-svm\".\n\n");
 	for (i = 0; i < NR_ROWS; i++) {
 		if (!(rows[i].commands & what) || (rows[i].commands & ARGS_INSIDE))
 			continue;
@@ -135,20 +154,30 @@ static bool parse_timeout(const char *text, unsigned int *ret_ms)
 	return true;
 }
 
-static bool param_add(struct args *args, const char *text)
+/* @words: ARGS_MAX_PARAMS of them and a NULL. */
+static bool word_add(const char **words, const char *text)
 {
 	unsigned int i;
-	const char *dot = strchr(text, '.');
 
-	if (!dot || dot == text || !strchr(dot, '='))
-		return false;
 	for (i = 0; i < ARGS_MAX_PARAMS; i++) {
-		if (args->params[i])
+		if (words[i])
 			continue;
-		args->params[i] = text;
+		words[i] = text;
 		return true;
 	}
 	return false;
+}
+
+static bool param_add(struct args *args, const char *text)
+{
+	const char *dot = strchr(text, '.');
+
+	return dot && dot != text && strchr(dot, '=') && word_add(args->params, text);
+}
+
+static bool is_variant(const char *text)
+{
+	return !strcmp(text, "plain") || !strcmp(text, "kasan");
 }
 
 /* False when the argument has not the form that the option wants. */
@@ -182,6 +211,16 @@ static bool option_take(struct args *args, int option, const char *text)
 	case OPT_APPEND: args->lab.append = text; return true;
 	case OPT_CONSOLE: args->lab.console = text; return true;
 	case OPT_BOOTS: return parse_uint(text, 0, 1000, &args->nr_boots);
+	case OPT_TREE: args->bisect.tree = text; return true;
+	case OPT_GOOD: args->bisect.good = text; return *text && *text != '-';
+	case OPT_BAD: args->bisect.bad = text; return *text && *text != '-';
+	case OPT_CASE: return word_add(args->cases, text);
+	case OPT_LAB: args->lab.name = text; return true;
+	case OPT_VARIANT: args->bisect.variant = text; return is_variant(text);
+	case OPT_BUILDER: args->bisect.builder = text; return true;
+	case OPT_WORK: args->bisect.work = text; return true;
+	case OPT_JUDGE: args->bisect.judge = text; return true;
+	case OPT_STEP: args->bisect.is_step = true; return true;
 	case OPT_TIMINGS: args->timings = true; return true;
 	case OPT_GCOV: args->gcov = text; return true;
 	case OPT_SEND_GCOV: args->send_gcov = true; return true;

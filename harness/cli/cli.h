@@ -25,26 +25,41 @@ int cmd_run(int argc, char **argv);
 int cmd_lab(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_bundle(int argc, char **argv);
+int cmd_bisect(int argc, char **argv);
 
 /* "vmassay: ..." on stderr; returns EXIT_USAGE. */
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* --- options of run, list, needs and lab --- */
+/* --- options of run, list, needs, lab and bisect --- */
 
 enum args_for {
 	ARGS_LIST = 1,		/* selection only */
 	ARGS_RUN = 2,
 	ARGS_LAB = 4,		/* run's and the lab's own */
-	ARGS_INSIDE = 8,	/* of run, for the one that a lab starts: not in the help */
+	ARGS_BISECT = 8,	/* a lab's, and which commits */
+	ARGS_INSIDE = 16,	/* of run, for the one that a lab starts: not in the help */
 };
 
 #define ARGS_MAX_PARAMS 32
+
+/* Absolute paths, once the command has looked at them. */
+struct bisect_options {
+	const char *tree;		/* a git tree of Linux */
+	const char *good, *bad;		/* commits */
+	const char *variant;		/* of the kernel's configuration */
+	const char *builder;		/* ci/kernel/build */
+	const char *work;		/* folder for the steps' records */
+	const char *judge;		/* the program that runs the tests: this one */
+	bool is_step;			/* judge one commit, for git bisect run */
+};
 
 struct args {
 	struct selection selection;
 	struct run_options run;
 	struct lab_options lab;
 	const char *params[ARGS_MAX_PARAMS + 1];
+	struct bisect_options bisect;
+	const char *cases[ARGS_MAX_PARAMS + 1];	/* of --case */
 	unsigned int nr_boots;		/* lab: at most this many after an emulator's death */
 	bool timings;
 	const char *gcov;		/* lab: folder for the kernel's coverage; NULL: not asked for */

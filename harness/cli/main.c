@@ -13,6 +13,7 @@ static const struct command {
 	{ "needs", cmd_needs, "say what this machine would skip, and why" },
 	{ "run", cmd_run, "run tests on this machine's KVM, or a guest of your own" },
 	{ "lab", cmd_lab, "run tests on a Linux kernel's KVM inside an emulator" },
+	{ "bisect", cmd_bisect, "find the commit that broke a test, in a lab" },
 	{ "bench", cmd_bench, "measure the harness against raw system calls" },
 	{ "bundle", cmd_bundle, "write this program with its libraries as a tarball" },
 };

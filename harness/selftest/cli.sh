@@ -65,6 +65,7 @@ done
 accepts 'usage: vmassay lab LAB [OPTION]' lab --help
 accepts 'usage: vmassay lab LAB [OPTION]' lab svm --help
 accepts 'usage: vmassay bundle FILE.tar' bundle --help
+accepts 'usage: vmassay bisect --tree LINUX_GIT' bisect --help
 accepts 'ioctl.canary ' list
 accepts 'ioctl.canary ' list ioctl.canary
 accepts 'ioctl.canary ' list --suite ioctl 'ioctl.c*'
@@ -86,6 +87,15 @@ refuses 'bundle: want one file name' bundle
 refuses 'bundle: want one file name' bundle --hovercraft
 refuses 'lab: which one?' lab
 refuses "unknown lab 'hovercraft'" lab hovercraft
+
+refuses 'bisect: which tests?' bisect
+refuses "bisect: what is 'ioctl.canary'?" bisect ioctl.canary
+refuses "unknown lab 'hovercraft'" bisect --case ioctl.canary --lab hovercraft
+refuses "bisect: option '--tree' is missing" bisect --case ioctl.canary
+refuses "bisect: option '--good' is missing" bisect --case ioctl.canary --tree .
+refuses "bisect: option '--bad' does not take '-x'" bisect --bad=-x
+refuses "bisect: option '--variant' does not take 'hovercraft'" bisect --variant hovercraft
+refuses "bisect: unknown option '--kernel'" bisect --kernel x
 
 # --- options, before and behind names ---
 
