@@ -133,6 +133,7 @@ void bisect_results_summarise(const struct bisect_results *results, char *text, 
 /* What explains the verdict; the machine's state is in the step's folder. */
 static void print_notes(FILE *out, const char *side, const struct result *result)
 {
+	bool is_first = true;
 	size_t i;
 
 	if (!result || result->verdict == VERDICT_PASS)
@@ -140,7 +141,9 @@ static void print_notes(FILE *out, const char *side, const struct result *result
 	for (i = 0; i < result->nr_notes; i++) {
 		if (result->notes[i].kind != NOTE_CHECK && result->notes[i].kind != NOTE_REASON)
 			continue;
-		fprintf(out, "  %s:\n", side);
+		if (is_first)
+			fprintf(out, "  %s:\n", side);
+		is_first = false;
 		note_print(out, &result->notes[i]);
 	}
 }
