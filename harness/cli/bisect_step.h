@@ -3,10 +3,7 @@
  * One step of a bisection: the kernel of one commit is built, and judged by this very program in a lab.
  *
  * A step leaves a folder of its own in the work folder, with build.log, bzImage, lab.log, results.json (the lab's JSON
- * lines) and console, and a line in the work folder's steps.json:
- *
- *	{"type":"step","number":3,"commit":"0123...","subject":"...","folder":"03-0123456789ab","says":"ioctl.x: FAIL",
- *	 "code":1,"build_us":41000000,"lab_us":5600000}
+ * lines) and console, and a line in the work folder's steps.json (reports/schema.md).
  */
 #ifndef VMASSAY_CLI_BISECT_STEP_H
 #define VMASSAY_CLI_BISECT_STEP_H
