@@ -509,7 +509,7 @@ static int run_whole(struct bisection *b)
 	return judge_and_search(b);
 }
 
-int cmd_bisect(int argc, char **argv)
+static int run_bisect(int argc, char **argv)
 {
 	static struct bisection b;
 	int r = args_parse(&b.args, argc, argv, ARGS_BISECT);
@@ -529,4 +529,17 @@ int cmd_bisect(int argc, char **argv)
 	if (!b.args.bisect.variant)
 		b.args.bisect.variant = "plain";
 	return b.args.bisect.is_step ? run_step(&b) : run_whole(&b);
+}
+
+/* Note, git bisect would take EXIT_USAGE for a bad commit: a mistyped step has to end the bisection. */
+int cmd_bisect(int argc, char **argv)
+{
+	int i, code;
+	bool is_step = false;
+
+	/* Before args_parse(), which may refuse the line. */
+	for (i = 1; i < argc; i++)
+		is_step |= !strcmp(argv[i], "--step");
+	code = run_bisect(argc, argv);
+	return is_step && code == EXIT_USAGE ? BISECT_END : code;
 }

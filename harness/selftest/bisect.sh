@@ -232,7 +232,13 @@ code=0
 ends_with 0 'git bisect run'
 says out "$(commit_of c4) is the first bad commit"
 in_tree bisect reset > out 2> err
+
+# git would take a 2 for a bad commit.
 bisect --step --good c1
-ends_with 2 '--step with --good'
+ends_with 255 '--step with --good'
+bisect --step --hovercraft
+ends_with 255 '--step with an unknown option'
+bisect --step --case hovercraft
+ends_with 255 '--step with an unknown test'
 
 exit $failed
