@@ -96,11 +96,6 @@ static int plan_add(struct plan *plan, const struct test_entry *entry, unsigned 
 	return 0;
 }
 
-static int compare_entry_name(const void *name, const void *entry)
-{
-	return strcmp(name, ((const struct test_entry *)entry)->name);
-}
-
 /* "name" or "name#round". */
 static int add_given(struct plan *plan, const struct registry *registry, const char *given, struct err *err)
 {
@@ -109,7 +104,7 @@ static int add_given(struct plan *plan, const struct registry *registry, const c
 	char name[512];
 
 	snprintf(name, sizeof(name), "%.*s", (int)(hash ? hash - given : (long)strlen(given)), given);
-	entry = bsearch(name, registry->tests, registry->nr_tests, sizeof(*entry), compare_entry_name);
+	entry = registry_find(registry, name);
 	if (!entry)
 		return err_set(err, ENOENT, "no test has the name '%s'", name);
 	return plan_add(plan, entry, hash ? strtoul(hash + 1, NULL, 10) : 0);

@@ -238,6 +238,16 @@ void registry_close(struct registry *registry)
 	*registry = (struct registry){ 0 };
 }
 
+static int compare_entry_name(const void *name, const void *entry)
+{
+	return strcmp(name, ((const struct test_entry *)entry)->name);
+}
+
+const struct test_entry *registry_find(const struct registry *registry, const char *name)
+{
+	return bsearch(name, registry->tests, registry->nr_tests, sizeof(*registry->tests), compare_entry_name);
+}
+
 const struct test_entry *registry_canary(const struct registry *registry)
 {
 	size_t i;

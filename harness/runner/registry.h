@@ -34,6 +34,9 @@ int registry_open_cases(struct registry *registry, const struct case_desc *const
 			struct err *err);
 void registry_close(struct registry *registry);
 
+/* The test of that whole name; NULL when there is none. */
+const struct test_entry *registry_find(const struct registry *registry, const char *name);
+
 /* The needs of the case and of the row, and what the mode implies, as one string in @buf. */
 void test_entry_needs(const struct test_entry *entry, char *buf, size_t len_bytes);
 
