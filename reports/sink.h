@@ -4,6 +4,7 @@
  *
  *	run_begin, { test_begin, test_end }..., run_end
  *
+ * A run on several targets also has a target_begin before a target's first test, and one comparison before run_end.
  * test_begin and test_end of different tests interleave when several run at once. A sink that cannot write remembers
  * the first error and reports it in its close function; it never stops the run.
  */
@@ -15,13 +16,14 @@
 
 #include "reports/result.h"
 
+struct compare;
 struct err;
 
 struct run_info {
-	const char *target;
+	const char *target;		/* of several, their names with commas between */
 	unsigned int nr_planned;	/* tests, repetitions counted */
 	uint64_t seed;
-	struct json_object *facts;	/* host facts, an object; borrowed, may be NULL */
+	struct json_object *facts;	/* host facts, an object; borrowed; NULL: unknown, or each target has its own */
 };
 
 struct sink;
@@ -31,6 +33,9 @@ struct sink_ops {
 	void (*test_begin)(struct sink *sink, const char *test, const char *target, unsigned int round);
 	void (*test_end)(struct sink *sink, const struct result *result);
 	void (*run_end)(struct sink *sink, const struct summary *summary);
+	/* Either may be NULL. @facts: the target's, as in struct run_info. */
+	void (*target_begin)(struct sink *sink, const char *target, struct json_object *facts);
+	void (*comparison)(struct sink *sink, const struct compare *compare);
 	/* Flushes and frees; returns 0 or -errno of the first failed write with one line in @err. */
 	int (*close)(struct sink *sink, struct err *err);
 };

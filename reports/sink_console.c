@@ -10,6 +10,7 @@
 #include <json-c/json.h>
 
 #include "harness/err.h"
+#include "reports/compare.h"
 
 struct skip_group {
 	char *reason;
@@ -260,6 +261,19 @@ static void console_run_begin(struct sink *sink, const struct run_info *info)
 	console_flush(c);
 }
 
+static void console_target_begin(struct sink *sink, const char *target, struct json_object *facts)
+{
+	struct console *c = console_of(sink);
+
+	errno = 0;
+	status_clear(c);
+	put_text(c->out, target, 0);
+	fputs(": ", c->out);
+	put_facts(c->out, facts);
+	status_draw(c);
+	console_flush(c);
+}
+
 /* Takes over @name. */
 static void running_add(struct console *c, char *name)
 {
@@ -421,6 +435,18 @@ static void console_run_end(struct sink *sink, const struct summary *summary)
 	console_flush(c);
 }
 
+static void console_comparison(struct sink *sink, const struct compare *compare)
+{
+	struct console *c = console_of(sink);
+
+	errno = 0;
+	status_clear(c);
+	fputc('\n', c->out);
+	if (compare_print(compare, c->out))
+		console_fail(c, ENOMEM);
+	console_flush(c);
+}
+
 static void console_free(struct console *c)
 {
 	for (size_t i = 0; i < c->nr_running; i++)
@@ -455,6 +481,8 @@ static const struct sink_ops console_ops = {
 	.test_begin = console_test_begin,
 	.test_end = console_test_end,
 	.run_end = console_run_end,
+	.target_begin = console_target_begin,
+	.comparison = console_comparison,
 	.close = console_close,
 };
 

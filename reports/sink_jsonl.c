@@ -12,6 +12,7 @@
 #include <json-c/json.h>
 
 #include "harness/err.h"
+#include "reports/compare.h"
 
 struct jsonl {
 	struct sink sink;
@@ -133,6 +134,20 @@ static void jsonl_run_end(struct sink *sink, const struct summary *summary)
 	write_event(jsonl_of(sink), event);
 }
 
+static void jsonl_target_begin(struct sink *sink, const char *target, struct json_object *facts)
+{
+	struct json_object *event = event_new("target");
+
+	event_add(&event, "target", json_object_new_string(target));
+	event_add(&event, "facts", facts ? json_object_get(facts) : json_object_new_object());
+	write_event(jsonl_of(sink), event);
+}
+
+static void jsonl_comparison(struct sink *sink, const struct compare *compare)
+{
+	write_event(jsonl_of(sink), compare_to_json(compare));
+}
+
 static int jsonl_close(struct sink *sink, struct err *err)
 {
 	struct jsonl *jsonl = jsonl_of(sink);
@@ -152,6 +167,8 @@ static const struct sink_ops jsonl_ops = {
 	.test_begin = jsonl_test_begin,
 	.test_end = jsonl_test_end,
 	.run_end = jsonl_run_end,
+	.target_begin = jsonl_target_begin,
+	.comparison = jsonl_comparison,
 	.close = jsonl_close,
 };
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "harness/err.h"
+#include "reports/compare.h"
 
 struct tap {
 	struct sink sink;
@@ -244,6 +245,26 @@ static void tap_run_end(struct sink *sink, const struct summary *summary)
 	(void)summary;
 }
 
+/* The table, as comments. */
+static void tap_comparison(struct sink *sink, const struct compare *compare)
+{
+	struct tap *tap = tap_of(sink);
+	char *text = NULL, *line, *rest = NULL;
+	size_t len_bytes;
+	FILE *out = open_memstream(&text, &len_bytes);
+	int r = out ? compare_print(compare, out) : -ENOMEM;
+
+	if (out && fclose(out))
+		r = -ENOMEM;
+	if (r && !tap->error)
+		tap->error = -ENOMEM;
+	errno = 0;
+	for (line = r ? NULL : strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		fprintf(tap->out, "# %s\n", line);
+	free(text);
+	tap_flush(tap);
+}
+
 static int tap_close(struct sink *sink, struct err *err)
 {
 	struct tap *tap = tap_of(sink);
@@ -260,6 +281,7 @@ static const struct sink_ops tap_ops = {
 	.test_begin = tap_test_begin,
 	.test_end = tap_test_end,
 	.run_end = tap_run_end,
+	.comparison = tap_comparison,
 	.close = tap_close,
 };
 

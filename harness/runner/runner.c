@@ -57,6 +57,20 @@ void sinks_run_end(struct sink *const *sinks, const struct summary *summary)
 		(*sinks)->ops->run_end(*sinks, summary);
 }
 
+void sinks_target_begin(struct sink *const *sinks, const char *target, struct json_object *facts)
+{
+	for (; *sinks; sinks++)
+		if ((*sinks)->ops->target_begin)
+			(*sinks)->ops->target_begin(*sinks, target, facts);
+}
+
+void sinks_comparison(struct sink *const *sinks, const struct compare *compare)
+{
+	for (; *sinks; sinks++)
+		if ((*sinks)->ops->comparison)
+			(*sinks)->ops->comparison(*sinks, compare);
+}
+
 /* --- one result --- */
 
 static void report(struct run *run, const struct test_entry *entry, struct result *result)

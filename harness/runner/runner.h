@@ -38,6 +38,8 @@ void sinks_run_begin(struct sink *const *sinks, const struct run_info *info);
 void sinks_test_begin(struct sink *const *sinks, const char *test, const char *target, unsigned int round);
 void sinks_test_end(struct sink *const *sinks, const struct result *result);
 void sinks_run_end(struct sink *const *sinks, const struct summary *summary);
+void sinks_target_begin(struct sink *const *sinks, const char *target, struct json_object *facts);
+void sinks_comparison(struct sink *const *sinks, const struct compare *compare);
 
 /* True when @known (may be NULL) speaks of this target and kernel. */
 bool known_applies(const struct known *known, const char *target, const char *kernel);
