@@ -14,7 +14,7 @@ enum {
 	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
 	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_KERNEL, OPT_MODULES,
 	OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_TIMINGS, OPT_GCOV, OPT_SEND_GCOV,
-	OPT_HELP,
+	OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_HELP,
 	OPT_TREE, OPT_GOOD, OPT_BAD, OPT_CASE, OPT_LAB, OPT_VARIANT, OPT_BUILDER, OPT_WORK, OPT_JUDGE, OPT_STEP,
 };
 
@@ -67,6 +67,9 @@ static const struct option_row rows[] = {
 	{ "smp", OPT_SMP, 0, "N", BOOTS, "the lab's CPUs" },
 	{ "mem", OPT_MEM, 0, "MIB", BOOTS, "the lab's memory" },
 	{ "param", OPT_PARAM, 0, "MODULE.NAME=VALUE", BOOTS, "module parameter; may be given several times" },
+	{ "matrix", OPT_MATRIX, 0, "NAME=V,V:NAME=V", ARGS_LAB, "run under each combination of module parameters" },
+	{ "table", OPT_TABLE, 0, "FILE", ARGS_LAB, "labs or matrix: write what differs between them" },
+	{ "at-once", OPT_AT_ONCE, 0, "N", ARGS_LAB, "labs or matrix: that many side by side (default: the CPUs)" },
 	{ "append", OPT_APPEND, 0, "WORDS", BOOTS, "more kernel command line" },
 	{ "console", OPT_CONSOLE, 0, "FILE", ARGS_LAB, "the kernel's console (default vmassay-LAB.console)" },
 	{ "boots", OPT_BOOTS, 0, "N", BOOTS, "boot again up to N times when the lab dies (default 5)" },
@@ -90,6 +93,16 @@ int usage_error(const char *format, ...)
 	return EXIT_USAGE;
 }
 
+static void print_labs(void)
+{
+	size_t i;
+
+	printf("LAB is \"all\", or one, or several with commas between, of:");
+	for (i = 0; lab_name(i); i++)
+		printf(" %s", lab_name(i));
+	printf("\n\n");
+}
+
 static void print_help(const char *command, enum args_for what)
 {
 	size_t i;
@@ -102,6 +115,8 @@ static void print_help(const char *command, enum args_for what)
 		printf("usage: vmassay %s%s [OPTION]... [GLOB]...\n", command, what == ARGS_LAB ? " LAB" : "");
 	printf("\nA GLOB matches test names, \"ioctl.pio*\" or "
 	       "\"*@lab-svm\".\n\n");
+	if (what == ARGS_LAB)
+		print_labs();
 	for (i = 0; i < NR_ROWS; i++) {
 		if (!(rows[i].commands & what) || (rows[i].commands & ARGS_INSIDE))
 			continue;
@@ -208,6 +223,9 @@ static bool option_take(struct args *args, int option, const char *text)
 	case OPT_SMP: return parse_uint(text, 1, 64, &args->lab.nr_cpus);
 	case OPT_MEM: return parse_uint(text, 128, 65536, &args->lab.memory_mib);
 	case OPT_PARAM: return param_add(args, text);
+	case OPT_MATRIX: args->matrix = text; return true;
+	case OPT_TABLE: args->table = text; return true;
+	case OPT_AT_ONCE: return parse_uint(text, 1, 64, &args->nr_at_once);
 	case OPT_APPEND: args->lab.append = text; return true;
 	case OPT_CONSOLE: args->lab.console = text; return true;
 	case OPT_BOOTS: return parse_uint(text, 0, 1000, &args->nr_boots);

@@ -65,6 +65,9 @@ struct args {
 	const char *gcov;		/* lab: folder for the kernel's coverage; NULL: not asked for */
 	bool send_gcov;			/* in a lab: send it at the end */
 	bool is_canary_only;
+	const char *matrix;		/* lab: under each combination of these module parameters (cli/matrix.h) */
+	const char *table;		/* labs: file for what differs between them */
+	unsigned int nr_at_once;	/* labs; 0: as many as there are CPUs */
 	bool tap;
 	bool verbose;
 	const char *junit;
@@ -73,7 +76,7 @@ struct args {
 	const char *mode;
 	const char *entry;
 	unsigned int max_exits;
-	int results_fd;			/* in a lab: JSON lines go here; -1 */
+	int results_fd;			/* in a lab, or in one of several: JSON lines go here and nowhere else; -1 */
 };
 
 /*
@@ -86,6 +89,9 @@ int args_parse(struct args *args, int argc, char **argv, enum args_for what);
 int outputs_open(const struct args *args, struct sink **sinks);
 /* 0, or 99 after a line for each output that could not be written. */
 int outputs_close(struct sink **sinks);
+
+/* Starts a lab's console file afresh; boots append to it. 0 or EXIT_USAGE after one line. */
+int console_begin(const char *path);
 
 /* A line for the person who asked: to stdout, or from inside a lab to the outside. */
 void cli_print(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* "vmassay lab NAME": tests, a user's guest or the bench, on a real KVM in an emulator. */
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/lab_many.h"
 #include "cli/lab_tests.h"
 #include "err.h"
 #include "lab/strlist.h"
@@ -68,17 +67,6 @@ static int run_command(struct args *args, const char *guest)
 	return outcome.exit_code;
 }
 
-/* Starts the console's file afresh; boots append to it. */
-static int console_begin(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-	if (fd < 0)
-		return usage_error("%s: %s", path, strerror(errno));
-	close(fd);
-	return 0;
-}
-
 static int run_guest(struct args *args)
 {
 	char path[PATH_MAX];
@@ -88,19 +76,77 @@ static int run_guest(struct args *args)
 	return run_command(args, path);
 }
 
-int cmd_lab(int argc, char **argv)
+/* The names that there are, for who gave none. */
+static int ask_which(void)
+{
+	struct strlist names = { 0 };
+	char *joined;
+	size_t i;
+
+	for (i = 0; lab_name(i); i++)
+		strlist_add(&names, lab_name(i));
+	joined = strlist_join(&names, ",");
+	usage_error("lab: which one? (vmassay lab LAB [OPTION]... [GLOB]..., LAB being all, or of %s one or several)",
+		    joined ? joined : "");
+	free(joined);
+	strlist_free(&names);
+	return EXIT_USAGE;
+}
+
+/* What is not tests takes one lab. NULL: there is only what can be done in several. */
+static const char *wants_one_lab(const struct args *args)
+{
+	if (args->guest)
+		return "--guest";
+	if (args->selection.globs[0] && !strcmp(args->selection.globs[0], "bench"))
+		return "bench";
+	return NULL;
+}
+
+static int run_several(const char *names, struct args *args)
+{
+	if (wants_one_lab(args))
+		return usage_error("lab: %s runs in one lab, without a matrix", wants_one_lab(args));
+	return lab_many(names, args);
+}
+
+static int run_one(const char *name, struct args *args)
 {
 	static char console[128], target[64];
 	struct lab_defaults defaults;
-	struct args args;
 	struct err err;
 	int r;
 
-	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+	if (args->table || args->nr_at_once)
+		return usage_error("lab: option '--%s' takes several labs or a --matrix",
+				   args->table ? "table" : "at-once");
+	snprintf(target, sizeof(target), "lab-%s", name);
+	args->lab.name = target + strlen("lab-");
+	args->run.target = args->selection.target = target;
+	snprintf(console, sizeof(console), "vmassay-%s.console", target);
+	if (!args->lab.console)
+		args->lab.console = console;
+	r = lab_check(args->lab.name, &defaults, &err) ? usage_error("%s", err.text) :
+	    console_begin(args->lab.console);
+	if (r)
+		return r;
+	if (!args->run.timeout_ms)
+		args->run.timeout_ms = defaults.test_timeout_ms;
+	if (args->guest)
+		return run_guest(args);
+	return wants_one_lab(args) ? run_command(args, NULL) : lab_run_tests(args);
+}
+
+int cmd_lab(int argc, char **argv)
+{
+	const char *names = argc >= 2 ? argv[1] : NULL;
+	struct args args;
+	int r;
+
+	if (names && (!strcmp(names, "--help") || !strcmp(names, "-h")))
 		return args_parse(&args, argc, argv, ARGS_LAB) > 0;
-	if (argc < 2 || argv[1][0] == '-')
-		return usage_error("lab: which one? (vmassay lab svm|vmx|svm-bochs [OPTION]... [GLOB]...)");
-	snprintf(target, sizeof(target), "lab-%s", argv[1]);
+	if (!names || names[0] == '-')
+		return ask_which();
 	argv[1] = argv[0];
 	r = args_parse(&args, argc - 1, argv + 1, ARGS_LAB);
 	if (r)
@@ -108,22 +154,7 @@ int cmd_lab(int argc, char **argv)
 	/* "lab svm run GLOB" and "lab svm GLOB" say the same. */
 	if (args.selection.globs[0] && !strcmp(args.selection.globs[0], "run"))
 		args.selection.globs++;
-	args.lab.name = target + strlen("lab-");
-	args.run.target = args.selection.target = target;
-	snprintf(console, sizeof(console), "vmassay-%s.console", target);
-	if (!args.lab.console)
-		args.lab.console = console;
-	r = lab_check(args.lab.name, &defaults, &err) ? usage_error("%s", err.text) :
-	    console_begin(args.lab.console);
-	if (r)
-		return r;
-	if (!args.run.timeout_ms)
-		args.run.timeout_ms = defaults.test_timeout_ms;
 	interrupts_catch();
 	args.lab.is_interrupted = &cli_is_interrupted;
-	if (args.guest)
-		return run_guest(&args);
-	if (args.selection.globs[0] && !strcmp(args.selection.globs[0], "bench"))
-		return run_command(&args, NULL);
-	return lab_run_tests(&args);
+	return lab_is_many(names, &args) ? run_several(names, &args) : run_one(names, &args);
 }

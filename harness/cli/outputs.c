@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,6 +47,16 @@ void cli_print(const char *format, ...)
 	json_object_object_add(object, "text", json_object_new_string(text));
 	dprintf(cli_results_fd, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);
+}
+
+int console_begin(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return usage_error("%s: %s", path, strerror(errno));
+	close(fd);
+	return 0;
 }
 
 int outputs_open(const struct args *args, struct sink **sinks)

@@ -24,7 +24,7 @@
 struct lab {
 	const char *name;
 	const struct emulator *emulator;
-	const char *module;		/* the KVM module to load */
+	const char *module;		/* the KVM module to load, as /sys/module spells it */
 	const char *const *params;	/* its and its dependencies' defaults */
 	const char *cpu;
 	unsigned int nr_cpus;
@@ -64,7 +64,7 @@ static const struct lab lab_table[] = {
 	{
 		.name = "svm",
 		.emulator = &emulator_qemu,
-		.module = "kvm-amd",
+		.module = "kvm_amd",
 		.params = svm_params,
 		.cpu = "max",
 		.nr_cpus = 1,
@@ -76,7 +76,7 @@ static const struct lab lab_table[] = {
 	{
 		.name = "vmx",
 		.emulator = &emulator_bochs,
-		.module = "kvm-intel",
+		.module = "kvm_intel",
 		.params = vmx_params,
 		.cpu = "corei7_haswell_4770",
 		.nr_cpus = 1,
@@ -88,7 +88,7 @@ static const struct lab lab_table[] = {
 	{
 		.name = "svm-bochs",
 		.emulator = &emulator_bochs,
-		.module = "kvm-amd",
+		.module = "kvm_amd",
 		.params = svm_params,
 		.cpu = "trinity_apu",
 		.nr_cpus = 1,
@@ -163,8 +163,16 @@ int lab_check(const char *name, struct lab_defaults *ret, struct err *err)
 	int status = find_lab(&lab, name, err);
 
 	if (!status)
-		*ret = (struct lab_defaults){ .test_timeout_ms = lab->test_timeout_ms };
+		*ret = (struct lab_defaults){
+			.test_timeout_ms = lab->test_timeout_ms,
+			.module = lab->module,
+		};
 	return status;
+}
+
+const char *lab_name(size_t index)
+{
+	return index < sizeof(lab_table) / sizeof(*lab_table) ? lab_table[index].name : NULL;
 }
 
 static int find_kernel_and_modules(struct boot *boot, struct err *err)

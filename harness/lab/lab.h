@@ -42,7 +42,11 @@ struct lab_outcome {
 
 struct lab_defaults {
 	unsigned int test_timeout_ms;	/* what a test may take: emulators differ by a factor of ten */
+	const char *module;		/* the KVM module under test, as /sys/module spells it: "kvm_amd" */
 };
+
+/* The name of the @index-th lab; NULL behind the last one. */
+const char *lab_name(size_t index);
 
 /* 0, or -EINVAL with the labs there are in @err; @ret is untouched then. */
 int lab_check(const char *name, struct lab_defaults *ret, struct err *err);

@@ -86,7 +86,11 @@ refuses "unknown command '--hovercraft'" --hovercraft
 refuses 'bundle: want one file name' bundle
 refuses 'bundle: want one file name' bundle --hovercraft
 refuses 'lab: which one?' lab
+refuses 'of svm,vmx,svm-bochs one or several' lab
 refuses "unknown lab 'hovercraft'" lab hovercraft
+refuses "unknown lab 'hovercraft'" lab svm,hovercraft
+refuses "unknown lab ''" lab svm,
+refuses "lab 'svm' is there twice" lab svm,vmx,svm
 
 refuses 'bisect: which tests?' bisect
 refuses "bisect: what is 'ioctl.canary'?" bisect ioctl.canary
@@ -129,6 +133,25 @@ for name in 'ioctl.*' --verbose; do
 	refuses "lab: option '--seed' needs a value" lab svm "$name" --seed
 	refuses "lab: option '--timeout' needs a value" lab svm "$name" -t
 done
+
+# --- several labs, and one under several parameters ---
+
+refuses "option '--matrix': 'npt' has no values" lab svm --matrix npt
+refuses "option '--matrix': '' is no value for 'npt'" lab svm --matrix npt=0,
+refuses "option '--matrix': '' has no values" lab svm --matrix npt=0:
+refuses "option '--matrix': 'a.b.c' is no parameter" lab svm --matrix a.b.c=0
+refuses "option '--matrix': 'npt' has the value '1' twice" lab svm --matrix npt=1,0,1
+refuses "option '--matrix': 'npt' is there twice" lab svm --matrix npt=1:nested=1:npt=0
+refuses "option '--matrix': more than 64 combinations" lab svm --matrix a=1,2,3,4,5:b=1,2,3,4,5:c=1,2,3
+refuses "option '--at-once' does not take '0'" lab all --at-once 0
+refuses "option '--table' takes several labs or a --matrix" lab svm --table t
+refuses "option '--at-once' takes several labs or a --matrix" lab svm --at-once 1
+refuses '/nonexistent/t: No such file or directory' lab all --table /nonexistent/t
+refuses 'bench runs in one lab, without a matrix' lab all bench
+refuses 'bench runs in one lab, without a matrix' lab svm --matrix npt=1 bench
+refuses '--guest runs in one lab, without a matrix' lab svm,vmx --guest x.elf
+refuses "no test matches 'hovercraft*'" lab all 'hovercraft*'
+refuses "no test matches '*@lab-svm'" lab svm,vmx '*@lab-svm'
 
 # --- names ---
 
