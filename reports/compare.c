@@ -305,6 +305,16 @@ const char *compare_kind_name(enum compare_kind kind)
 	return names[kind];
 }
 
+static bool cells_are_alike(enum compare_kind kind, const struct compare_cell *one, const struct compare_cell *other)
+{
+	/* What the others agree on is no part of a difference in skipping. */
+	if (kind == COMPARE_SKIP && has_run(one) && has_run(other))
+		return true;
+	return one->is_present == other->is_present && one->verdict == other->verdict &&
+	       has_same_text(one->like, other->like) &&
+	       (kind != COMPARE_CHECKS || one->nr_checks == other->nr_checks);
+}
+
 /* True when nothing that the table shows sets the two rows apart, their names aside. */
 static bool rows_are_alike(const struct compare *compare, enum compare_kind kind, const struct compare_row *one,
 			   const struct compare_row *other)
@@ -313,14 +323,9 @@ static bool rows_are_alike(const struct compare *compare, enum compare_kind kind
 
 	if (!has_same_text(one->flag, other->flag))
 		return false;
-	for (i = 0; i < compare->nr_targets; i++) {
-		const struct compare_cell *a = &one->cells[i], *b = &other->cells[i];
-
-		if (a->is_present != b->is_present || a->verdict != b->verdict || !has_same_text(a->like, b->like))
+	for (i = 0; i < compare->nr_targets; i++)
+		if (!cells_are_alike(kind, &one->cells[i], &other->cells[i]))
 			return false;
-		if (kind == COMPARE_CHECKS && a->nr_checks != b->nr_checks)
-			return false;
-	}
 	return true;
 }
 

@@ -192,8 +192,11 @@ static const struct {
 	{ "nested", "cpuid:svm" },
 	{ "nested", "cpuid:vmx" },
 	{ "nested", "KVM_CAP_NESTED_STATE*" },
-	{ "npt", "cpuid:pdpe1gb" },		/* without it KVM offers 1 GiB pages by itself */
+	/* KVM_GET_SUPPORTED_CPUID: without two-dimensional paging, 1 GiB pages whatever the CPU has, and no PKU. */
+	{ "npt", "cpuid:pdpe1gb" },
+	{ "npt", "cpuid:pku" },
 	{ "ept", "cpuid:pdpe1gb" },
+	{ "ept", "cpuid:pku" },
 };
 
 static bool word_matches(const char *pattern, const char *word, size_t len)

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/lab_target.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "err.h"
+
+/* --- making one --- */
+
+/* "lab-svm", "lab-svm[npt=0]"; the console's file is named after it. */
+static int target_name(struct lab_target *target, const char *lab)
+{
+	const struct args *args = target->many->args;
+	char *label = matrix_label(target->many->matrix, target->combination);
+	int r = -ENOMEM;
+
+	if (label && asprintf(&target->lab_name, "lab-%s", lab) > 0 &&
+	    asprintf(&target->name, *label ? "lab-%s[%s]" : "lab-%s", lab, label) > 0 &&
+	    (args->lab.console ? asprintf(&target->console, "%s.%s", args->lab.console, target->name) :
+				 asprintf(&target->console, "vmassay-%s.console", target->name)) > 0)
+		r = 0;
+	free(label);
+	return r;
+}
+
+static int target_params(struct lab_target *target)
+{
+	const char *const *param;
+
+	for (param = target->many->args->params; *param; param++)
+		strlist_add(&target->params, *param);
+	matrix_add_words(target->many->matrix, target->combination, target->module, &target->params);
+	return target->params.error;
+}
+
+static void target_args(struct lab_target *target, const char *lab, const struct lab_defaults *defaults)
+{
+	struct args *args = &target->args;
+
+	*args = *target->many->args;
+	args->matrix = args->table = args->json = args->junit = NULL;
+	args->tap = args->verbose = false;
+	args->lab.name = lab;
+	args->lab.console = target->console;
+	args->lab.params = (const char *const *)target->params.strings;
+	args->run.target = args->selection.target = target->lab_name;
+	if (!args->run.timeout_ms)
+		args->run.timeout_ms = defaults->test_timeout_ms;
+}
+
+int lab_target_open(struct lab_target *target, struct many_run *many, const char *lab, size_t combination,
+		    struct err *err)
+{
+	struct lab_defaults defaults;
+	int r;
+
+	*target = (struct lab_target){ .many = many, .combination = combination };
+	r = lab_check(lab, &defaults, err);
+	if (r)
+		return r;
+	target->module = defaults.module;
+	if (target_name(target, lab) || target_params(target))
+		return err_set(err, ENOMEM, "out of memory");
+	target_args(target, lab, &defaults);
+	r = plan_open(&target->plan, target->many->registry, &target->args.selection, err);
+	if (r)
+		return r;
+	target->is_reported = calloc(target->plan.nr_items + 1, sizeof(*target->is_reported));
+	target->index = compare_add_target(&target->many->compare, target->name);
+	if (!target->is_reported || target->many->compare.error)
+		return err_set(err, ENOMEM, "out of memory");
+	return 0;
+}
+
+void lab_target_close(struct lab_target *target)
+{
+	plan_close(&target->plan);
+	free(target->is_reported);
+	free(target->lab_name);
+	free(target->name);
+	free(target->console);
+	strlist_free(&target->params);
+}
+
+/* --- results --- */
+
+static void report(struct lab_target *target, const struct result *result)
+{
+	target->many->summary.count[result->verdict]++;
+	compare_add_result(&target->many->compare, target->index, result);
+	sinks_test_end(target->many->sinks, result);
+}
+
+/* The item of that name and round that is not reported yet; NULL for a line about a test that is not ours. */
+static bool *item_find(struct lab_target *target, const char *test, unsigned int round)
+{
+	size_t i, at;
+
+	for (i = 0; i < target->plan.nr_items; i++) {
+		at = (target->next + i) % target->plan.nr_items;
+		if (target->is_reported[at] || target->plan.items[at].round != round ||
+		    strcmp(target->plan.items[at].entry->name, test))
+			continue;
+		target->next = at;
+		return &target->is_reported[at];
+	}
+	return NULL;
+}
+
+static const char *line_text(struct json_object *line, const char *key)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(line, key, &value) ? json_object_get_string(value) : "";
+}
+
+/* The parameter's value as the kernel has it; NULL when there is no such parameter. */
+static const char *fact_of(struct json_object *facts, const char *module, const char *name)
+{
+	struct json_object *parameters, *of_module;
+
+	if (!json_object_object_get_ex(facts, "parameters", &parameters) ||
+	    !json_object_object_get_ex(parameters, module, &of_module) ||
+	    !json_object_object_get_ex(of_module, name, NULL))
+		return NULL;
+	return line_text(of_module, name);
+}
+
+static const char *bool_word(const char *value)
+{
+	if (!strcasecmp(value, "y"))
+		return "1";
+	return !strcasecmp(value, "n") ? "0" : value;
+}
+
+/* A kernel may not have the parameter, or not take the value: then the column is not what its head says. */
+static void check_params(struct lab_target *target, struct json_object *facts)
+{
+	const struct matrix *matrix = target->many->matrix;
+	char note[200];
+	size_t i;
+
+	for (i = 0; i < matrix->nr_params; i++) {
+		const struct matrix_param *param = &matrix->params[i];
+		const char *module = param->module ? param->module : target->module;
+		const char *want = matrix_value(matrix, target->combination, i);
+		const char *got = fact_of(facts, module, param->name);
+
+		if (got && !strcmp(bool_word(got), bool_word(want)))
+			continue;
+		if (got)
+			snprintf(note, sizeof(note), "%s.%s is %s, not %s", module, param->name, got, want);
+		else
+			snprintf(note, sizeof(note), "%s has no parameter %s", module, param->name);
+		compare_set_note(&target->many->compare, target->index, note);
+		fprintf(stderr, "%s: %s\n", target->name, note);
+	}
+}
+
+static void take_run(struct lab_target *target, struct json_object *line)
+{
+	struct json_object *facts = NULL;
+
+	json_object_object_get_ex(line, "facts", &facts);
+	target->has_begun = true;
+	sinks_target_begin(target->many->sinks, target->name, facts);
+	check_params(target, facts);
+}
+
+static void take_start(struct lab_target *target, struct json_object *line)
+{
+	struct json_object *round = NULL;
+
+	json_object_object_get_ex(line, "round", &round);
+	if (item_find(target, line_text(line, "test"), json_object_get_int(round)))
+		sinks_test_begin(target->many->sinks, line_text(line, "test"), target->name,
+				 json_object_get_int(round));
+}
+
+static void take_result(struct lab_target *target, struct json_object *line)
+{
+	struct result *result = result_from_json(line);
+	bool *is_reported = result ? item_find(target, result->test, result->round) : NULL;
+	char *name = is_reported ? strdup(target->name) : NULL;
+
+	if (name) {
+		*is_reported = true;
+		free(result->target);
+		result->target = name;
+		report(target, result);
+	}
+	result_free(result);
+}
+
+static void on_line(void *context, enum lab_child_stream stream, const char *text)
+{
+	struct lab_target *target = context;
+	struct json_object *line;
+	const char *type;
+
+	if (stream == CHILD_WORDS) {
+		fprintf(stderr, "%s: %s\n", target->name, text);
+		snprintf(target->last_words, sizeof(target->last_words), "%s", text);
+		return;
+	}
+	line = json_tokener_parse(text);
+	type = line ? line_text(line, "type") : "";
+	if (!strcmp(type, "run"))
+		take_run(target, line);
+	else if (!strcmp(type, "start"))
+		take_start(target, line);
+	else if (!strcmp(type, "result"))
+		take_result(target, line);
+	json_object_put(line);
+}
+
+/* --- ends --- */
+
+static void describe_end(const struct lab_target *target, char *why, size_t len_bytes)
+{
+	int status = target->child.status, len;
+
+	if (WIFSIGNALED(status))
+		len = snprintf(why, len_bytes, "the lab's process was ended by signal %d", WTERMSIG(status));
+	else
+		len = snprintf(why, len_bytes, "the lab's process ended with exit code %d", WEXITSTATUS(status));
+	if (target->last_words[0])
+		snprintf(why + len, len_bytes - len, ": %s", target->last_words);
+}
+
+void lab_target_give_up(struct lab_target *target, const char *why)
+{
+	size_t i;
+
+	for (i = 0; i < target->plan.nr_items; i++) {
+		const struct plan_item *item = &target->plan.items[i];
+		struct result *result;
+
+		if (target->is_reported[i])
+			continue;
+		target->is_reported[i] = true;
+		result = result_new(item->entry->name, target->name, item->entry->file);
+		if (!result)
+			continue;
+		result->round = item->round;
+		result_worsen(result, VERDICT_ERROR, why);
+		report(target, result);
+		result_free(result);
+	}
+}
+
+static bool owes_results(const struct lab_target *target)
+{
+	size_t i;
+
+	for (i = 0; i < target->plan.nr_items; i++)
+		if (!target->is_reported[i])
+			return true;
+	return false;
+}
+
+/* A lab without an emulator or a kernel has refused as a command line is refused: that is no verdict on any test. */
+static bool is_refusal(const struct lab_target *target)
+{
+	return !target->has_begun && WIFEXITED(target->child.status) &&
+	       WEXITSTATUS(target->child.status) == EXIT_USAGE;
+}
+
+static void settle(struct lab_target *target, bool is_stopping)
+{
+	struct compare *compare = &target->many->compare;
+	char why[400];
+
+	if (!owes_results(target))
+		return;
+	if (is_refusal(target)) {
+		target->many->has_refused = true;
+		compare_set_note(compare, target->index, target->last_words);
+	} else if (is_stopping) {
+		compare_set_note(compare, target->index, "stopped before its end");
+	} else {
+		describe_end(target, why, sizeof(why));
+		lab_target_give_up(target, why);
+	}
+}
+
+/* --- running --- */
+
+int lab_target_start(struct lab_target *target, struct err *err)
+{
+	return lab_child_start(&target->child, target->many->run, &target->args, err);
+}
+
+bool lab_target_read(struct lab_target *target, const struct pollfd *fds, bool is_stopping)
+{
+	if (lab_child_read(&target->child, fds, on_line, target))
+		return true;
+	settle(target, is_stopping);
+	return false;
+}
