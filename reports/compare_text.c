@@ -111,13 +111,23 @@ static void put_names(const struct table *table, const struct compare_group *gro
 	fputc('\n', table->out);
 }
 
+static bool has_skip(const struct table *table, const struct compare_row *row)
+{
+	size_t i;
+
+	for (i = 0; i < table->compare->nr_targets; i++)
+		if (row->cells[i].is_present && row->cells[i].verdict == VERDICT_SKIP)
+			return true;
+	return false;
+}
+
 static void put_skip_group(const struct table *table, const struct compare_group *group)
 {
 	const struct compare_row *row = group->rows[0];
 	const char *separator = "";
 	size_t i;
 
-	fprintf(table->out, "  %zu skipped only on ", group->nr_rows);
+	fprintf(table->out, "  %zu %s only on ", group->nr_rows, has_skip(table, row) ? "skipped" : "missing");
 	for (i = 0; i < table->compare->nr_targets; i++) {
 		if (!is_skipped(row, i) || is_said(row, i))
 			continue;

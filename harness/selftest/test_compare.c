@@ -244,7 +244,7 @@ static void test_missing_results(void **state)
 		     "  #3  lab-svm-bochs      1      0      0      0      0\n"
 		     "      stopped before its end\n"
 		     "\n"
-		     "  2 skipped only on lab-svm-bochs: no result\n");
+		     "  2 missing only on lab-svm-bochs: no result\n");
 }
 
 /* Lines and values differ from row to row, the fields do not. The worst group comes first, a flagged one before it. */
