@@ -16,7 +16,8 @@
 
 /* Note, _exit(): what the parent's streams hold unwritten must not be written twice. */
 static void __attribute__((noreturn))
-become_child(pid_t parent, int (*run)(struct args *args), struct args args, const int fds[NR_CHILD_STREAMS])
+become_child(pid_t parent, int (*run)(struct args *args), struct args args, const int fds[NR_CHILD_STREAMS],
+	     const int parents_fds[NR_CHILD_STREAMS])
 {
 	int code, null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
@@ -26,6 +27,8 @@ become_child(pid_t parent, int (*run)(struct args *args), struct args args, cons
 	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(fds[CHILD_WORDS], STDOUT_FILENO) < 0 ||
 	    dup2(fds[CHILD_WORDS], STDERR_FILENO) < 0)
 		_exit(99);
+	close(parents_fds[CHILD_RESULTS]);
+	close(parents_fds[CHILD_WORDS]);
 	args.results_fd = fds[CHILD_RESULTS];
 	code = run(&args);
 	fflush(stdout);
@@ -63,7 +66,7 @@ int lab_child_start(struct lab_child *child, int (*run)(struct args *args), cons
 	pid = fork();
 	error = errno;
 	if (!pid)
-		become_child(parent, run, *args, theirs);
+		become_child(parent, run, *args, theirs, child->fds);
 	close(theirs[CHILD_RESULTS]);
 	close(theirs[CHILD_WORDS]);
 	if (pid > 0) {

@@ -52,7 +52,8 @@ static void add(size_t target, const char *test, const char *verdict, unsigned i
 }
 
 #define REASON(text) "{\"kind\":\"reason\",\"text\":\"" text "\"}"
-#define CHECK(line, fields, want, got) "{\"kind\":\"check\",\"file\":\"cases/a.c\",\"line\":" #line ",\"text\":\"regs\"," \
+#define CHECK(line, fields, want, got) \
+	"{\"kind\":\"check\",\"file\":\"cases/a.c\",\"line\":" #line ",\"text\":\"regs\"," \
 	"\"want\":\"" want "\",\"got\":\"" got "\",\"fields\":\"" fields "\"}"
 
 /* The same verdict on all three. */
