@@ -262,14 +262,19 @@ static struct suite *suite_get(struct junit *junit, const char *area, size_t are
 	return suite;
 }
 
-static void put_facts(FILE *out, struct json_object *facts)
+/* @target: whose facts they are, when they are not the run's; or "". */
+static void put_facts(FILE *out, const char *target, struct json_object *facts)
 {
+	char key[256];
+
 	if (!json_object_is_type(facts, json_type_object))
 		return;
 	json_object_object_foreach(facts, name, value) {
-		if (value && !json_object_is_type(value, json_type_object) &&
-		    !json_object_is_type(value, json_type_array))
-			put_property(out, name, json_object_get_string(value));
+		if (!value || json_object_is_type(value, json_type_object) ||
+		    json_object_is_type(value, json_type_array))
+			continue;
+		snprintf(key, sizeof(key), "%s%s%s", target, *target ? "." : "", name);
+		put_property(out, key, json_object_get_string(value));
 	}
 }
 
@@ -290,9 +295,28 @@ static void junit_run_begin(struct sink *sink, const struct run_info *info)
 	snprintf(seed, sizeof(seed), "0x%" PRIx64, info->seed);
 	put_property(out, "target", info->target);
 	put_property(out, "seed", seed);
-	put_facts(out, info->facts);
+	put_facts(out, "", info->facts);
 	if (fclose(out))
 		junit_fail(junit, ENOMEM, junit->path);
+}
+
+/* Behind the properties that there are. */
+static void junit_target_begin(struct sink *sink, const char *target, struct json_object *facts)
+{
+	struct junit *junit = junit_of(sink);
+	char *before = junit->properties;
+	size_t len_bytes;
+	FILE *out = open_memstream(&junit->properties, &len_bytes);
+
+	if (!out) {
+		junit_fail(junit, ENOMEM, junit->path);
+		return;
+	}
+	fputs(before ? before : "", out);
+	put_facts(out, target, facts);
+	if (fclose(out))
+		junit_fail(junit, ENOMEM, junit->path);
+	free(before);
 }
 
 static void junit_test_begin(struct sink *sink, const char *test, const char *target,
@@ -420,6 +444,7 @@ static const struct sink_ops junit_ops = {
 	.test_begin = junit_test_begin,
 	.test_end = junit_test_end,
 	.run_end = junit_run_end,
+	.target_begin = junit_target_begin,
 	.close = junit_close,
 };
 

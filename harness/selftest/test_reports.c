@@ -19,6 +19,7 @@
 #include <json-c/json.h>
 
 #include "harness/err.h"
+#include "reports/compare.h"
 #include "reports/sink.h"
 
 /* What a guest may print: quotes, markup, terminal control, overlong and lone surrogate UTF-8. */
@@ -180,6 +181,42 @@ static void must_close(struct sink *sink)
 
 	assert_int_equal(sink->ops->close(sink, &err), 0);
 	assert_string_equal(err.text, "");
+}
+
+static void begin_target(struct sink *sink, const char *target, const char *facts_text)
+{
+	struct json_object *facts = json_tokener_parse(facts_text);
+
+	if (sink->ops->target_begin)
+		sink->ops->target_begin(sink, target, facts);
+	json_object_put(facts);
+}
+
+/* A run on two targets, on the second of which its one test fails. */
+static void play_two(struct sink *sink)
+{
+	const struct run_info info = { "lab-svm,lab-vmx[ept=0]", 2, 7, NULL };
+	struct result *results[] = {
+		result_new("a.b", "lab-svm", "cases/a/b.c"), result_new("a.b", "lab-vmx[ept=0]", "cases/a/b.c"),
+	};
+	struct compare compare = { 0 };
+	struct summary summary = { 0 };
+
+	result_worsen(results[1], VERDICT_FAIL, "hang");
+	compare_add_target(&compare, "lab-svm");
+	compare_add_target(&compare, "lab-vmx[ept=0]");
+	compare_add_result(&compare, 0, results[0]);
+	compare_add_result(&compare, 1, results[1]);
+	sink->ops->run_begin(sink, &info);
+	begin_target(sink, "lab-svm", "{\"cpu\":\"A\",\"kernel\":\"6\"}");
+	tell(sink, results[0], &summary);
+	begin_target(sink, "lab-vmx[ept=0]", "{\"cpu\":\"B\",\"list\":[1]}");
+	tell(sink, results[1], &summary);
+	if (sink->ops->comparison)
+		sink->ops->comparison(sink, &compare);
+	summary.duration_us = 2000000;
+	sink->ops->run_end(sink, &summary);
+	compare_free(&compare);
 }
 
 /* One line, and it names @name. */
@@ -1090,6 +1127,106 @@ static void test_stream_errors(void **state)
 	fclose(full);
 }
 
+/* --- several targets --- */
+
+static void test_console_of_two(void **state)
+{
+	char *text = NULL;
+	size_t len_bytes;
+	FILE *out = open_memstream(&text, &len_bytes);
+	struct sink *sink;
+
+	(void)state;
+	assert_int_equal(sink_console_open(out, false, false, &sink, NULL), 0);
+	play_two(sink);
+	must_close(sink);
+	fclose(out);
+	assert_string_equal(text,
+		"vmassay: 2 tests on lab-svm,lab-vmx[ept=0]\n"
+		"lab-svm: cpu A, kernel 6\n"
+		"lab-vmx[ept=0]: cpu B\n"
+		"FAIL   a.b@lab-vmx[ept=0]   0.0 ms\n"
+		"  reason: hang\n"
+		"\n"
+		"  target               PASS   SKIP  KNOWN  ERROR   FAIL\n"
+		"  #1  lab-svm             1      0      0      0      0\n"
+		"  #2  lab-vmx[ept=0]      0      0      0      0      1\n"
+		"\n"
+		"  differs (* stands alone)  lab-svm       lab-vmx[ept=0]\n"
+		"  a.b                       PASS          FAIL\n"
+		"      lab-vmx[ept=0]: hang\n"
+		"\n"
+		"FAIL   a.b@lab-vmx[ept=0]\n"
+		"target lab-svm,lab-vmx[ept=0], seed 0x7, 2.0 s\n"
+		"1 passed, 1 failed, 0 skipped\n");
+	free(text);
+}
+
+/* Comments are all that TAP has for it. */
+static void test_tap_of_two(void **state)
+{
+	static const char want[] =
+		"#   target               PASS   SKIP  KNOWN  ERROR   FAIL\n"
+		"#   #1  lab-svm             1      0      0      0      0\n"
+		"#   #2  lab-vmx[ept=0]      0      0      0      0      1\n"
+		"#   differs (* stands alone)  lab-svm       lab-vmx[ept=0]\n"
+		"#   a.b                       PASS          FAIL\n"
+		"#       lab-vmx[ept=0]: hang\n";
+	char *text = NULL;
+	size_t len_bytes;
+	FILE *out = open_memstream(&text, &len_bytes);
+	struct sink *sink;
+
+	(void)state;
+	assert_int_equal(sink_tap_open(out, &sink, NULL), 0);
+	play_two(sink);
+	must_close(sink);
+	fclose(out);
+	assert_non_null(strstr(text, "not ok 2 - a.b@lab-vmx[ept=0]\n"));
+	assert_string_equal(text + strlen(text) - strlen(want), want);
+	free(text);
+}
+
+static void test_jsonl_of_two(void **state)
+{
+	const char *path = scratch_path("two.jsonl");
+	struct sink *sink;
+	char *text;
+
+	(void)state;
+	assert_int_equal(sink_jsonl_open(path, &sink, NULL), 0);
+	play_two(sink);
+	must_close(sink);
+	text = slurp(path);
+	assert_non_null(strstr(text, "\"seed\":7,\"facts\":{}}\n"
+			       "{\"type\":\"target\",\"target\":\"lab-svm\",\"facts\":{\"cpu\":\"A\",\"kernel\":\"6\"}}\n"));
+	assert_non_null(strstr(text, "{\"type\":\"comparison\",\"targets\":[{\"target\":\"lab-svm\","));
+	assert_non_null(strstr(text, "\"tests\":[\"a.b\"]}]}\n{\"type\":\"end\","));
+	free(text);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void test_junit_of_two(void **state)
+{
+	const char *path = scratch_path("two.xml");
+	struct sink *sink;
+	char *text;
+
+	(void)state;
+	assert_int_equal(sink_junit_open(path, &sink, NULL), 0);
+	play_two(sink);
+	must_close(sink);
+	text = slurp(path);
+	assert_non_null(strstr(text, "<property name=\"seed\" value=\"0x7\"/>\n"
+			       "      <property name=\"lab-svm.cpu\" value=\"A\"/>\n"
+			       "      <property name=\"lab-svm.kernel\" value=\"6\"/>\n"
+			       "      <property name=\"lab-vmx[ept=0].cpu\" value=\"B\"/>\n"
+			       "    </properties>\n"));
+	assert_non_null(strstr(text, "<testcase classname=\"a\" name=\"b@lab-vmx[ept=0]\""));
+	free(text);
+	assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -1120,6 +1257,10 @@ int main(void)
 		cmocka_unit_test(test_console_colours),
 		cmocka_unit_test(test_console_fits_the_terminal),
 		cmocka_unit_test(test_stream_errors),
+		cmocka_unit_test(test_console_of_two),
+		cmocka_unit_test(test_tap_of_two),
+		cmocka_unit_test(test_jsonl_of_two),
+		cmocka_unit_test(test_junit_of_two),
 	};
 
 	return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
