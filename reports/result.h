@@ -98,6 +98,9 @@ struct summary {
 unsigned int summary_total(const struct summary *summary);
 enum verdict summary_worst(const struct summary *summary);
 
+/* {"PASS":n, ...} with all five names; the caller puts it. NULL when out of memory. */
+struct json_object *summary_to_json(const struct summary *summary);
+
 /* 0 nothing failed; 1 FAIL; 99 ERROR and no FAIL, or no test at all; 77 every test was skipped. */
 int summary_exit_code(const struct summary *summary);
 

@@ -7,6 +7,8 @@
 
 #include <json-c/json.h>
 
+#include "reports/json_add.h"
+
 /* The put functions return true when @object owns the member; @value NULL means out of memory. */
 static bool put_value(struct json_object *object, const char *key, struct json_object *value)
 {
@@ -85,6 +87,15 @@ struct json_object *result_to_json(const struct result *result)
 		return object;
 	json_object_put(object);
 	return NULL;
+}
+
+struct json_object *summary_to_json(const struct summary *summary)
+{
+	struct json_object *object = json_object_new_object();
+
+	for (int i = 0; i < NR_VERDICTS; i++)
+		json_add(&object, verdict_name(i), json_object_new_uint64(summary->count[i]));
+	return object;
 }
 
 /* True when *@ret borrows the text of a string member; one with a NUL inside does not fit. */

@@ -13,6 +13,7 @@
 
 #include "harness/err.h"
 #include "reports/compare.h"
+#include "reports/json_add.h"
 
 struct jsonl {
 	struct sink sink;
@@ -76,21 +77,11 @@ static void write_event(struct jsonl *jsonl, struct json_object *event)
 	json_object_put(event);
 }
 
-/* Adds @value to *@event; out of memory, *@event becomes NULL and stays so. */
-static void event_add(struct json_object **event, const char *key, struct json_object *value)
-{
-	if (*event && value && !json_object_object_add(*event, key, value))
-		return;
-	json_object_put(value);
-	json_object_put(*event);
-	*event = NULL;
-}
-
 static struct json_object *event_new(const char *type)
 {
 	struct json_object *event = json_object_new_object();
 
-	event_add(&event, "type", json_object_new_string(type));
+	json_add(&event, "type", json_object_new_string(type));
 	return event;
 }
 
@@ -98,12 +89,12 @@ static void jsonl_run_begin(struct sink *sink, const struct run_info *info)
 {
 	struct json_object *event = event_new("run");
 
-	event_add(&event, "version", json_object_new_int(1));
-	event_add(&event, "target", json_object_new_string(info->target));
-	event_add(&event, "nr_planned", json_object_new_uint64(info->nr_planned));
-	event_add(&event, "seed", json_object_new_uint64(info->seed));
-	event_add(&event, "facts",
-		  info->facts ? json_object_get(info->facts) : json_object_new_object());
+	json_add(&event, "version", json_object_new_int(1));
+	json_add(&event, "target", json_object_new_string(info->target));
+	json_add(&event, "nr_planned", json_object_new_uint64(info->nr_planned));
+	json_add(&event, "seed", json_object_new_uint64(info->seed));
+	json_add(&event, "facts",
+		 info->facts ? json_object_get(info->facts) : json_object_new_object());
 	write_event(jsonl_of(sink), event);
 }
 
@@ -112,9 +103,9 @@ static void jsonl_test_begin(struct sink *sink, const char *test, const char *ta
 {
 	struct json_object *event = event_new("start");
 
-	event_add(&event, "test", json_object_new_string(test));
-	event_add(&event, "target", json_object_new_string(target));
-	event_add(&event, "round", json_object_new_uint64(round));
+	json_add(&event, "test", json_object_new_string(test));
+	json_add(&event, "target", json_object_new_string(target));
+	json_add(&event, "round", json_object_new_uint64(round));
 	write_event(jsonl_of(sink), event);
 }
 
@@ -125,12 +116,10 @@ static void jsonl_test_end(struct sink *sink, const struct result *result)
 
 static void jsonl_run_end(struct sink *sink, const struct summary *summary)
 {
-	struct json_object *event = event_new("end"), *counts = json_object_new_object();
+	struct json_object *event = event_new("end");
 
-	for (int i = 0; i < NR_VERDICTS; i++)
-		event_add(&counts, verdict_name(i), json_object_new_uint64(summary->count[i]));
-	event_add(&event, "summary", counts);
-	event_add(&event, "duration_us", json_object_new_uint64(summary->duration_us));
+	json_add(&event, "summary", summary_to_json(summary));
+	json_add(&event, "duration_us", json_object_new_uint64(summary->duration_us));
 	write_event(jsonl_of(sink), event);
 }
 
@@ -138,8 +127,8 @@ static void jsonl_target_begin(struct sink *sink, const char *target, struct jso
 {
 	struct json_object *event = event_new("target");
 
-	event_add(&event, "target", json_object_new_string(target));
-	event_add(&event, "facts", facts ? json_object_get(facts) : json_object_new_object());
+	json_add(&event, "target", json_object_new_string(target));
+	json_add(&event, "facts", facts ? json_object_get(facts) : json_object_new_object());
 	write_event(jsonl_of(sink), event);
 }
 

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Building JSON a member at a time, with one look at the end: out of memory, the whole becomes NULL and stays so.
+ */
+#ifndef VMASSAY_JSON_ADD_H
+#define VMASSAY_JSON_ADD_H
+
+struct json_object;
+
+/* Both take over @value; NULL stands for one that there was no memory for. */
+void json_add(struct json_object **object, const char *key, struct json_object *value);
+void json_append(struct json_object **array, struct json_object *value);
+
+#endif
