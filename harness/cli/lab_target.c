@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "err.h"
+#include "runner/needs.h"
 
 /* --- making one --- */
 
@@ -131,13 +132,6 @@ static const char *fact_of(struct json_object *facts, const char *module, const 
 	return line_text(of_module, name);
 }
 
-static const char *bool_word(const char *value)
-{
-	if (!strcasecmp(value, "y"))
-		return "1";
-	return !strcasecmp(value, "n") ? "0" : value;
-}
-
 /* A kernel may not have the parameter, or not take the value: then the column is not what its head says. */
 static void check_params(struct lab_target *target, struct json_object *facts)
 {
@@ -151,7 +145,7 @@ static void check_params(struct lab_target *target, struct json_object *facts)
 		const char *want = matrix_value(matrix, target->combination, i);
 		const char *got = fact_of(facts, module, param->name);
 
-		if (got && !strcmp(bool_word(got), bool_word(want)))
+		if (got && param_values_equal(got, want))
 			continue;
 		if (got)
 			snprintf(note, sizeof(note), "%s.%s is %s, not %s", module, param->name, got, want);

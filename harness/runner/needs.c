@@ -165,6 +165,11 @@ static const char *bool_word(const char *value)
 	return !strcmp(value, "N") || !strcmp(value, "n") ? "0" : value;
 }
 
+bool param_values_equal(const char *one, const char *other)
+{
+	return !strcmp(bool_word(one), bool_word(other));
+}
+
 struct param_word {
 	char module[64], name[64], value[64];
 };
@@ -184,7 +189,7 @@ static bool param_met(const char *spec)
 
 	return param_parse(spec, &param) && !vendor_is_idle(param.module) &&
 	       param_read(param.module, param.name, got, sizeof(got)) &&
-	       !strcmp(bool_word(param.value), bool_word(got));
+	       param_values_equal(param.value, got);
 }
 
 static bool vendor_met(const char *vendor)

@@ -30,4 +30,7 @@ int needs_parse(const char *needs, struct err *err);
  */
 bool needs_met(const char *needs, struct sys *sys, char *missing, size_t len_bytes);
 
+/* True for two spellings of one value of a module parameter: "Y", as /sys/module shows it, and "1". */
+bool param_values_equal(const char *one, const char *other);
+
 #endif
