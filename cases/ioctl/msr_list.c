@@ -31,7 +31,8 @@ static const struct row rows[] = {
 	{ .label = "state", .request = KVM_GET_MSR_INDEX_LIST,
 	  .must_list = { MSR_IA32_TSC, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_STAR,
 			 MSR_LSTAR, MSR_CSTAR, MSR_KERNEL_GS_BASE } },
-	{ .label = "feature", .request = KVM_GET_MSR_FEATURE_INDEX_LIST, .needs = "KVM_CAP_GET_MSR_FEATURES",
+	{ .label = "feature", .request = KVM_GET_MSR_FEATURE_INDEX_LIST,
+	  .needs = "KVM_CAP_GET_MSR_FEATURES param:kvm.ignore_msrs=0",
 	  .must_list = { 0x8b /* UCODE_REV */, 0x10a /* ARCH_CAPABILITIES */ } },
 };
 

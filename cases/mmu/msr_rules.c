@@ -82,7 +82,8 @@ static const struct row rows[] = {
 	REFUSE("mtrr_mask_bit0", 0x201, 0xfffff801), REFUSE("mtrr_mask_maxphyaddr", 0x201, 0xfffff800, AT_MAXPHYADDR),
 	TAKE("mtrr_base7", 0x20e, 0xfffff005), TAKE("mtrr_mask7", 0x20f, 0xfffff800),
 	REFUSE("mtrr_base7_type3", 0x20e, 3),
-	REFUSE_SET("mtrrcap", MSR_MTRRcap, 0),
+	/* KVM knows no write of it, and ignores that with ignore_msrs=1. */
+	REFUSE_SET("mtrrcap", MSR_MTRRcap, 0, .needs = "param:kvm.ignore_msrs=0"),
 	REFUSE_SET("apic_base_bit0", MSR_IA32_APICBASE, 1), REFUSE_SET("apic_base_bit7", MSR_IA32_APICBASE, 0x80),
 	REFUSE_SET("apic_base_bit9", MSR_IA32_APICBASE, 0x200),
 	REFUSE_SET("apic_base_maxphyaddr", MSR_IA32_APICBASE, 0, AT_MAXPHYADDR),
