@@ -18,6 +18,7 @@ static const char *const note_kind_names[NR_NOTE_KINDS] = {
 	[NOTE_MESSAGE] = "message",
 	[NOTE_DUMP] = "dump",
 	[NOTE_OUTPUT] = "output",
+	[NOTE_DMESG] = "dmesg",
 };
 
 const char *verdict_name(enum verdict verdict)

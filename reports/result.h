@@ -33,6 +33,7 @@ enum note_kind {
 	NOTE_MESSAGE,	/* said by the guest or the case: file, line when known, text */
 	NOTE_DUMP,	/* machine state at the failure: text of many lines */
 	NOTE_OUTPUT,	/* what the test's process wrote to stdout and stderr */
+	NOTE_DMESG,	/* what the kernel said meanwhile: an excerpt of its log or, when it died, of its console */
 	NR_NOTE_KINDS,
 };
 

@@ -135,6 +135,10 @@ void note_print(FILE *out, const struct note *note)
 		fputs("  output:\n", out);
 		put_value(out, "    ", note->text);
 		break;
+	case NOTE_DMESG:
+		fputs("  the kernel said:\n", out);
+		put_value(out, "    ", note->text);
+		break;
 	case NOTE_DUMP:
 	default:
 		put_value(out, "    ", note->text);
@@ -351,6 +355,12 @@ static void put_skip(struct console *c, const struct result *result, const char 
 	put_value(c->out, "   ", reason);
 }
 
+/* A kernel talks: where nothing is wrong, that is for the reports that are kept. */
+static bool is_shown(const struct result *result, const struct note *note)
+{
+	return note->kind != NOTE_DMESG || result->verdict != VERDICT_PASS;
+}
+
 static void put_result(struct console *c, const struct result *result, const char *name)
 {
 	if (result->verdict == VERDICT_PASS && !c->is_verbose)
@@ -361,7 +371,8 @@ static void put_result(struct console *c, const struct result *result, const cha
 	put_duration(c->out, result->duration_us);
 	fputc('\n', c->out);
 	for (size_t i = 0; i < result->nr_notes; i++)
-		note_print(c->out, &result->notes[i]);
+		if (is_shown(result, &result->notes[i]))
+			note_print(c->out, &result->notes[i]);
 }
 
 static void count_failed(struct console *c, enum verdict verdict, const char *name)

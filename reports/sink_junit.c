@@ -148,7 +148,7 @@ static void put_note(FILE *out, const struct note *note)
 /* True for what goes to system-out rather than into the verdict's element. */
 static bool is_output(const struct note *note)
 {
-	return note->kind == NOTE_DUMP || note->kind == NOTE_OUTPUT;
+	return note->kind == NOTE_DUMP || note->kind == NOTE_OUTPUT || note->kind == NOTE_DMESG;
 }
 
 /* What a viewer's overview shows: for FAIL the first broken expectation, otherwise the reason. */

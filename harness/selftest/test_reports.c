@@ -127,6 +127,7 @@ static struct result *failed(void)
 		{ NOTE_MESSAGE, "cases/svm/walk.c", 7, NASTY, NULL, NULL, NULL },
 		{ NOTE_DUMP, NULL, 0, " rax 0\n rip <1>\n", NULL, NULL, NULL },
 		{ NOTE_OUTPUT, NULL, 0, "hello\r\n...\nworld", NULL, NULL, NULL },
+		{ NOTE_DMESG, NULL, 0, "[    1.0] WARNING: here\n[    1.1] Call Trace:\n", NULL, NULL, NULL },
 	};
 	struct result *result = result_new("svm.walk.row", "lab-svm", "cases/svm/walk.c");
 
@@ -235,6 +236,7 @@ static void test_names(void **state)
 	assert_int_equal(verdict_from_name("pass"), -1);
 	assert_int_equal(verdict_from_name(""), -1);
 	assert_string_equal(note_kind_name(NOTE_OUTPUT), "output");
+	assert_string_equal(note_kind_name(NOTE_DMESG), "dmesg");
 }
 
 static void test_worst_verdict_is_kept(void **state)
@@ -374,8 +376,8 @@ static void test_json_round_trip(void **state)
 	assert_int_equal(got->round, UINT_MAX);
 	assert_true(got->duration_us == UINT64_MAX);
 	assert_true(got->nr_checks == want->nr_checks);
-	assert_int_equal(got->nr_notes, 5);
-	for (size_t i = 0; i < 5; i++) {
+	assert_int_equal(got->nr_notes, 6);
+	for (size_t i = 0; i < 6; i++) {
 		assert_int_equal(got->notes[i].kind, want->notes[i].kind);
 		assert_text_equal(got->notes[i].file, want->notes[i].file);
 		assert_int_equal(got->notes[i].line, want->notes[i].line);
@@ -685,6 +687,10 @@ static const char tap_text[] =
 	"      text: \"hello\\u000d\\n\\\n"
 	"        \\u002e..\\n\\\n"
 	"        world\"\n"
+	"    - kind: dmesg\n"
+	"      text: |\n"
+	"        [    1.0] WARNING: here\n"
+	"        [    1.1] Call Trace:\n"
 	"    - kind: reason\n"
 	"      text: \"killed by signal 11\"\n"
 	"  ...\n"
@@ -818,6 +824,8 @@ static const char junit_text[] =
 	"hello&#13;\n"
 	"...\n"
 	"world\n"
+	"[    1.0] WARNING: here\n"
+	"[    1.1] Call Trace:\n"
 	"</system-out>\n"
 	"    </testcase>\n"
 	"  </testsuite>\n"
@@ -958,6 +966,9 @@ static void test_junit_errors(void **state)
 	"    hello\n"					\
 	"    ...\n"					\
 	"    world\n"					\
+	"  the kernel said:\n"				\
+	"    [    1.0] WARNING: here\n"			\
+	"    [    1.1] Call Trace:\n"			\
 	"  reason: killed by signal 11\n"
 #define CONSOLE_TAIL \
 	"\n"									\
@@ -1015,13 +1026,16 @@ static void test_console_small_run(void **state)
 	struct sink *sink;
 
 	(void)state;
-	assert_int_equal(sink_console_open(out, false, false, &sink, NULL), 0);
+	/* Not shown where nothing is wrong. */
+	result_add_note(result, &(struct note){ .kind = NOTE_DMESG, .text = (char *)"a word\n" });
+	assert_int_equal(sink_console_open(out, false, true, &sink, NULL), 0);
 	sink->ops->run_begin(sink, &info);
 	sink->ops->test_end(sink, result);
 	sink->ops->run_end(sink, &summary);
 	must_close(sink);
 	fclose(out);
-	assert_string_equal(text, "vmassay: 1 test on kvm\n\ntarget kvm, seed 0x10, 1.5 ms\n"
+	assert_string_equal(text, "vmassay: 1 test on kvm\n"
+			    "PASS   ioctl.pio.out_byte@lab-svm   1.2 ms\n\ntarget kvm, seed 0x10, 1.5 ms\n"
 			    "1 passed, 0 failed, 0 skipped\n");
 	result_free(result);
 	free(text);
