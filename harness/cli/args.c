@@ -12,8 +12,8 @@
 
 enum {
 	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
-	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_KERNEL, OPT_MODULES,
-	OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_TIMINGS, OPT_GCOV, OPT_SEND_GCOV,
+	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_LEAVE_AT, OPT_KERNEL,
+	OPT_MODULES, OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_TIMINGS, OPT_GCOV, OPT_SEND_GCOV,
 	OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_HELP,
 	OPT_TREE, OPT_GOOD, OPT_BAD, OPT_CASE, OPT_LAB, OPT_VARIANT, OPT_BUILDER, OPT_WORK, OPT_JUDGE, OPT_STEP,
 };
@@ -61,6 +61,7 @@ static const struct option_row rows[] = {
 	{ "entry", OPT_ENTRY, 0, "SYMBOL", RUNS, "where it starts (default: the ELF's entry)" },
 	{ "max-exits", OPT_MAX_EXITS, 0, "N", RUNS, "end it after N exits (default 1000)" },
 	{ "as-given", OPT_AS_GIVEN, 0, NULL, ARGS_RUN | ARGS_INSIDE, "names are whole names, run in this order" },
+	{ "leave-at", OPT_LEAVE_AT, 0, "warning|oops", ARGS_RUN | ARGS_INSIDE, "leave the rest to a fresh kernel then" },
 	{ "kernel", OPT_KERNEL, 0, "IMAGE", ARGS_LAB, "kernel under test (default: newest Debian linux-image)" },
 	{ "modules", OPT_MODULES, 0, "DIR", ARGS_LAB, "its lib/modules/VERSION folder" },
 	{ "cpu", OPT_CPU, 0, "MODEL", BOOTS, "the emulator's CPU model" },
@@ -72,7 +73,8 @@ static const struct option_row rows[] = {
 	{ "at-once", OPT_AT_ONCE, 0, "N", ARGS_LAB, "labs or matrix: that many side by side (default: the CPUs)" },
 	{ "append", OPT_APPEND, 0, "WORDS", BOOTS, "more kernel command line" },
 	{ "console", OPT_CONSOLE, 0, "FILE", ARGS_LAB, "the kernel's console (default vmassay-LAB.console)" },
-	{ "boots", OPT_BOOTS, 0, "N", BOOTS, "boot again up to N times when the lab dies (default 5)" },
+	{ "boots", OPT_BOOTS, 0, "N", BOOTS,
+	  "boot afresh up to N times after a report or death of the kernel, or the emulator's end (default 5)" },
 	{ "timings", OPT_TIMINGS, 0, NULL, ARGS_LAB, "say how long the boot took" },
 	{ "gcov", OPT_GCOV, 0, "DIR", ARGS_LAB, "fetch the kernel's coverage counters into DIR (ci/coverage)" },
 	{ "send-gcov", OPT_SEND_GCOV, 0, NULL, ARGS_RUN | ARGS_INSIDE, "inside a lab: send them" },
@@ -169,6 +171,12 @@ static bool parse_timeout(const char *text, unsigned int *ret_ms)
 	return true;
 }
 
+static bool parse_leave_at(const char *text, enum kernel_report *ret)
+{
+	*ret = !strcmp(text, "warning") ? KERNEL_WARNS : !strcmp(text, "oops") ? KERNEL_OOPSES : KERNEL_QUIET;
+	return *ret != KERNEL_QUIET;
+}
+
 /* @words: ARGS_MAX_PARAMS of them and a NULL. */
 static bool word_add(const char **words, const char *text)
 {
@@ -217,6 +225,7 @@ static bool option_take(struct args *args, int option, const char *text)
 	case OPT_ENTRY: args->entry = text; return true;
 	case OPT_MAX_EXITS: return parse_uint(text, 1, 100000000, &args->max_exits);
 	case OPT_AS_GIVEN: args->selection.as_given = true; return true;
+	case OPT_LEAVE_AT: return parse_leave_at(text, &args->run.leave_at);
 	case OPT_KERNEL: args->lab.kernel = text; return true;
 	case OPT_MODULES: args->lab.modules = text; return true;
 	case OPT_CPU: args->lab.cpu = text; return true;

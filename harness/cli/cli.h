@@ -18,6 +18,8 @@
 
 #define EXIT_USAGE 2
 #define EXIT_INTERRUPTED 130
+/* Of the run inside a lab: what has no result yet is left to a fresh kernel. */
+#define EXIT_LEFT 3
 
 int cmd_list(int argc, char **argv);
 int cmd_needs(int argc, char **argv);

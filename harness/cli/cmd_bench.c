@@ -108,6 +108,7 @@ static int run_hello(struct bench *bench)
 	enum verdict verdict;
 	struct err err;
 	struct job job;
+	bool is_stuck;
 	int r = job_start(&job, &setup, RUN_TIMEOUT_MS * 1000ull, &err);
 
 	if (r)
@@ -117,7 +118,7 @@ static int run_hello(struct bench *bench)
 
 		poll(&fd, 1, RUN_TIMEOUT_MS);
 	} while (!job_read(&job));
-	result = job_collect(&job);
+	result = job_collect(&job, &is_stuck);
 	verdict = result->verdict;
 	result_free(result);
 	return verdict == VERDICT_PASS ? 0 : -EPROTO;

@@ -36,6 +36,8 @@ static int target_choose(struct args *args)
 	if (strcmp(args->run.target, "kvm") && args->results_fd < 0)
 		return usage_error("run: unknown target '%s' (there is: kvm; labs: vmassay lab)", args->run.target);
 	args->run.backend = backend_kvm();
+	args->run.kmsg = "/dev/kmsg";
+	args->run.owns_kernel = args->results_fd >= 0;
 	args->selection.target = args->run.target;
 	return 0;
 }
@@ -65,10 +67,13 @@ static int run_tests(struct args *args)
 	if (!r && args->send_gcov && args->results_fd >= 0)
 		r = gcov_files_send(args->results_fd, &err);
 	code = outputs_close(sinks);
-	if (r) {
+	if (r < 0) {
 		usage_error("%s", err.text);
 		code = 99;
 	}
+	/* A process that ends releases what it holds of KVM, which such a kernel may not survive. */
+	if (r == RUN_LEFT && args->results_fd >= 0)
+		lab_end(args->results_fd, EXIT_LEFT);
 	if (!code)
 		code = cli_is_interrupted ? EXIT_INTERRUPTED :
 		       plan.nr_items ? summary_exit_code(&summary) : 0;

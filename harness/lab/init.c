@@ -103,9 +103,12 @@ static void prepare_surroundings(void)
 		start_over();
 	}
 	open_console();
-	/* Errors only; an oops kills the process that met it and the run goes on. */
-	write_setting("/proc/sys/kernel/printk", "4");
+	/* Warnings and worse; an oops kills the process that met it and the run goes on. */
+	write_setting("/proc/sys/kernel/printk", "5");
 	write_setting("/proc/sys/kernel/panic_on_oops", "0");
+	/* One that runs in circles says so and ends; of a task that waits for ever the run itself is told. */
+	write_setting("/proc/sys/kernel/softlockup_panic", "1");
+	write_setting("/proc/sys/kernel/hung_task_timeout_secs", "8");
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	setenv("HOME", "/", 1);
 }
@@ -245,6 +248,13 @@ static int run_command(int (*run)(int argc, char **argv, int results_fd), struct
 	return wait_for_command(command);
 }
 
+void lab_end(int results_fd, int code)
+{
+	dprintf(results_fd, "%c\n" LAB_LINE_EXIT "\n", LAB_CANCEL, code);
+	tcdrain(results_fd);
+	power_off();
+}
+
 void lab_init(int (*run)(int argc, char **argv, int results_fd))
 {
 	struct strlist words = { 0 };
@@ -258,7 +268,5 @@ void lab_init(int (*run)(int argc, char **argv, int results_fd))
 	load_modules(results_fd);
 	require_kvm(results_fd);
 	code = run_command(run, &words, results_fd);
-	dprintf(results_fd, "%c\n" LAB_LINE_EXIT "\n", LAB_CANCEL, code);
-	tcdrain(results_fd);
-	power_off();
+	lab_end(results_fd, code);
 }

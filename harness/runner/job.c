@@ -264,13 +264,14 @@ static void job_free(struct job *job)
 	free(job->line);
 }
 
-struct result *job_collect(struct job *job)
+struct result *job_collect(struct job *job, bool *ret_is_stuck)
 {
 	uint64_t in_request = vm_marker_in_run(job->marker) ? KVM_RUN : job->marker->request;
 	int status = 0;
 	bool is_reaped = reap(job, &status);
 	struct result *result;
 
+	*ret_is_stuck = !is_reaped;
 	/* Whatever the test has started goes with it. */
 	kill(-job->pid, SIGKILL);
 	if (!is_reaped || !WIFEXITED(status) || WEXITSTATUS(status) || !job->is_complete)

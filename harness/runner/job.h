@@ -30,6 +30,8 @@ struct job {
 	struct result *result;	/* the last state that came */
 	bool is_lost;		/* a later state could not be read */
 	bool is_complete;	/* TEST_LINE_END came */
+	uint64_t kmsg_from;	/* the runner's: where the kernel's log was when it began */
+	unsigned int nr_suspects;	/* the runner's: it ran with others when the kernel reported something; or 0 */
 };
 
 /* Forks. 0 or -errno; on failure nothing is left. @setup is copied. */
@@ -46,8 +48,11 @@ bool job_read(struct job *job);
 /* Kicks or kills the job when it is late; call whenever job->kick_us has passed. */
 void job_hurry(struct job *job);
 
-/* Ends and reaps the process and all it started; the result is the caller's. */
-struct result *job_collect(struct job *job);
+/*
+ * Ends and reaps the process and all it started; the result is the caller's. *@ret_is_stuck: the process cannot be
+ * killed and is left behind in the kernel.
+ */
+struct result *job_collect(struct job *job, bool *ret_is_stuck);
 
 /* Kills without collecting. */
 void job_abandon(struct job *job);

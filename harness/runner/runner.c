@@ -10,8 +10,10 @@
 #include <sys/utsname.h>
 
 #include "err.h"
+#include "runner/blame.h"
 #include "runner/hold.h"
 #include "runner/job.h"
+#include "runner/kmsg.h"
 #include "runner/needs.h"
 #include "vm/x86/mode.h"
 
@@ -28,7 +30,9 @@ struct run {
 	size_t next;			/* of plan->items */
 	struct job *jobs;
 	unsigned int nr_jobs;		/* running */
+	struct kmsg kmsg;
 	bool is_stopping;
+	bool is_leaving;		/* the kernel is not to be trusted any more */
 };
 
 /* --- sinks --- */
@@ -122,7 +126,12 @@ static int start(struct run *run, struct job *job, const struct test_entry *entr
 		.is_traced = run->hold.trace,
 	};
 
-	return job_start(job, &setup, timeout_us(run, entry), err);
+	/* What was said since the last test ended may be its late consequence, or else nobody would tell it. */
+	uint64_t from = kmsg_now(&run->kmsg);
+	int r = job_start(job, &setup, timeout_us(run, entry), err);
+
+	job->kmsg_from = from;
+	return r;
 }
 
 /* Starts the next test of the plan, or reports it at once when it cannot run. */
@@ -174,12 +183,85 @@ static int poll_timeout_ms(const struct run *run)
 	return due <= now ? 0 : (due - now) / 1000 + 1;
 }
 
+/* --- what the kernel said --- */
+
+static void leave_if(struct run *run, enum kernel_report report)
+{
+	if (run->options->leave_at && report >= run->options->leave_at)
+		run->is_leaving = true;
+}
+
+/* Those that run now cannot be told from @job by the report. */
+static void suspect_all(struct run *run, struct job *job)
+{
+	unsigned int i;
+
+	job->nr_suspects = run->nr_jobs + 1;
+	for (i = 0; i < run->nr_jobs; i++)
+		run->jobs[i].nr_suspects = job->nr_suspects;
+}
+
+/* @job has ended, and is not among run->jobs any more. */
+static void judge_kernel(struct run *run, struct job *job, struct result *result)
+{
+	struct kernel_words words;
+	const char *text;
+	enum blame blame;
+
+	kmsg_read(&run->kmsg);
+	text = kmsg_since(&run->kmsg, job->kmsg_from);
+	result_add_dmesg(result, text);
+	kernel_text_read(text, &words);
+	blame = blame_find(&words, job, run->jobs, run->nr_jobs, run->options->owns_kernel);
+	if (blame == BLAME_ALL && !job->nr_suspects)
+		suspect_all(run, job);
+	if (blame != BLAME_NONE) {
+		result_blame(result, VERDICT_FAIL, words.headline, job->nr_suspects);
+		leave_if(run, words.worst);
+	}
+}
+
+/* What no running test will ask for. */
+static void forget(struct run *run)
+{
+	uint64_t until = kmsg_now(&run->kmsg);
+	unsigned int i;
+
+	for (i = 0; i < run->nr_jobs; i++)
+		if (run->jobs[i].kmsg_from < until)
+			until = run->jobs[i].kmsg_from;
+	kmsg_forget(&run->kmsg, until);
+}
+
+/* Ends a test that the kernel's report accuses, too, and that shall not go on. */
+static void report_suspect(struct run *run, struct job *job)
+{
+	const struct test_entry *entry = job->setup.entry;
+	struct result *result = result_new(entry->name, run->options->target, entry->file);
+	const char *text = kmsg_since(&run->kmsg, job->kmsg_from);
+	struct kernel_words words;
+
+	result->round = job->setup.round;
+	kernel_text_read(text, &words);
+	result_add_dmesg(result, text);
+	result_blame(result, VERDICT_FAIL, words.headline, job->nr_suspects);
+	job_abandon(job);
+	report(run, entry, result);
+}
+
 static void collect(struct run *run, unsigned int index)
 {
 	struct job job = run->jobs[index];
+	struct result *result;
+	bool is_stuck;
 
 	run->jobs[index] = run->jobs[--run->nr_jobs];
-	report(run, job.setup.entry, job_collect(&job));
+	result = job_collect(&job, &is_stuck);
+	judge_kernel(run, &job, result);
+	forget(run);
+	if (is_stuck)
+		leave_if(run, KERNEL_OOPSES);
+	report(run, job.setup.entry, result);
 }
 
 /* A killed process that is stuck in the kernel keeps its pipe open: it is collected without EOF. */
@@ -227,15 +309,22 @@ static int run_items(struct run *run)
 		free(run->jobs);
 		return -ENOMEM;
 	}
-	while (!is_interrupted(run)) {
+	/* Where nothing can run, there is nothing to leave. */
+	while (!is_interrupted(run) && (!run->is_leaving || run->blocked[0])) {
 		while (run->nr_jobs < nr_jobs && run->next < run->plan->nr_items && !run->is_stopping)
 			start_next(run);
 		if (!run->nr_jobs)
 			break;
 		wait_for_jobs(run, fds);
 	}
-	while (run->nr_jobs)
-		job_abandon(&run->jobs[--run->nr_jobs]);
+	while (run->nr_jobs) {
+		struct job *job = &run->jobs[--run->nr_jobs];
+
+		if (run->is_leaving && job->nr_suspects)
+			report_suspect(run, job);
+		else
+			job_abandon(job);
+	}
 	free(fds);
 	free(run->jobs);
 	return 0;
@@ -269,7 +358,7 @@ static void run_canary(struct run *run)
 	struct job job;
 	struct result *result;
 	struct err err;
-	bool planned = is_planned(run->plan, run->canary);
+	bool planned = is_planned(run->plan, run->canary), is_stuck;
 
 	if (planned)
 		sinks_test_begin(run->sinks, run->canary->name, run->options->target, 0);
@@ -293,7 +382,9 @@ static void run_canary(struct run *run)
 			job_abandon(&job);
 			return;
 		}
-		result = job_collect(&job);
+		result = job_collect(&job, &is_stuck);
+		judge_kernel(run, &job, result);
+		forget(run);
 	}
 	if (result->verdict != VERDICT_PASS) {
 		snprintf(run->blocked, sizeof(run->blocked), "the environment is broken: canary %s: %s",
@@ -339,15 +430,20 @@ int run_plan(const struct plan *plan, const struct registry *registry, const str
 		run.canary = registry_canary(registry);
 	if (!run.blocked[0])
 		hold_open(&run.hold, &run.sys);
+	/* What it said before is about no test. */
+	kmsg_open(&run.kmsg, options->kmsg);
 	if (run.canary)
 		run_canary(&run);
 	r = run_items(&run);
 	if (r)
 		err_set(err, -r, "cannot run tests: %s", strerror(-r));
-	hold_close(&run.hold);
+	kmsg_close(&run.kmsg);
+	/* A kernel with locks held by the dead may never come back from it; this process ends now anyway. */
+	if (!run.is_leaving)
+		hold_close(&run.hold);
 	sys_close(&run.sys);
 	run.summary.duration_us = clock_us() - start_us;
 	sinks_run_end(sinks, &run.summary);
 	*ret_summary = run.summary;
-	return r;
+	return r ? r : run.is_leaving ? RUN_LEFT : 0;
 }

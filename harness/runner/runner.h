@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "backend/backend.h"
+#include "kernel_log.h"
 #include "reports/sink.h"
 #include "runner/plan.h"
 
@@ -18,6 +19,9 @@ struct run_options {
 	unsigned int timeout_ms;	/* of a test; 0: RUN_TIMEOUT_MS; a case's own is kept when longer */
 	uint64_t seed;
 	bool fail_fast;			/* start nothing after the first FAIL or ERROR */
+	const char *kmsg;		/* "/dev/kmsg": what the kernel says belongs to the results; NULL: it does not */
+	bool owns_kernel;		/* the kernel is there for these tests alone: whatever it reports is about them */
+	enum kernel_report leave_at;	/* leave the rest to a fresh kernel when this one reports so much; 0: never */
 	const volatile sig_atomic_t *is_interrupted;	/* stop soon and report what there is; may be NULL */
 };
 
@@ -28,8 +32,11 @@ struct run_options {
 
 /*
  * The canary first: when it fails, every test of the plan is an ERROR that says so. *@ret_summary counts what was
- * reported. 0, or -errno when the run could not begin at all.
+ * reported. 0, RUN_LEFT when tests are left to a fresh kernel (see leave_at; what ran then has no result), or -errno
+ * when the run could not begin at all.
  */
+#define RUN_LEFT 1
+
 int run_plan(const struct plan *plan, const struct registry *registry, const struct run_options *options,
 	     struct sink *const *sinks, struct summary *ret_summary, struct err *err);
 
