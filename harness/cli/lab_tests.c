@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tests in a lab: planned outside, run inside, reported outside. What the plan holds and the lab did not report is
- * tried again in a fresh boot; the test that was running when a boot died is an ERROR with the emulator's last words.
+ * tried again in a fresh boot: the run inside ends itself after a test that made the kernel report a bug, and a boot
+ * that dies costs the tests that were running (see lab_death.h).
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -11,21 +12,30 @@
 
 #include "cli/cli.h"
 #include "cli/gcov_files.h"
+#include "cli/lab_death.h"
 #include "cli/lab_tests.h"
 #include "err.h"
 #include "lab/strlist.h"
-#include "runner/job.h"
+#include "runner/blame.h"
 
 enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
 
 struct lab_run {
 	struct args *args;
-	struct plan plan;
+	const struct plan *plan;
 	enum item_state *states;	/* of the plan's items */
-	struct sink *sinks[RUN_MAX_SINKS];
+	struct sink *const *sinks;
+	lab_boot_fn *boot;
 	struct summary summary;
+	struct err unanswered;		/* how a boot died that no test answers for; or "" */
 	bool has_begun;
 	bool is_stopping;		/* --fail-fast */
+
+	/* Of this boot. */
+	struct lab_outcome outcome;
+	unsigned int nr_running;
+	unsigned int nr_results;
+	uint64_t console_from;		/* where the console was when the tests that run now began */
 	double first_test_s;
 	uint64_t boot_us;
 	unsigned int nr_boots;
@@ -46,9 +56,9 @@ static enum item_state *state_find(struct lab_run *run, const char *test, unsign
 {
 	size_t i;
 
-	for (i = 0; i < run->plan.nr_items; i++)
-		if (run->states[i] != ITEM_DONE && run->plan.items[i].round == round &&
-		    !strcmp(run->plan.items[i].entry->name, test))
+	for (i = 0; i < run->plan->nr_items; i++)
+		if (run->states[i] != ITEM_DONE && run->plan->items[i].round == round &&
+		    !strcmp(run->plan->items[i].entry->name, test))
 			return &run->states[i];
 	return NULL;
 }
@@ -57,7 +67,7 @@ static void take_run(struct lab_run *run, struct json_object *line)
 {
 	struct run_info info = {
 		.target = run->args->run.target,
-		.nr_planned = run->plan.nr_items,
+		.nr_planned = run->plan->nr_items,
 		.seed = run->args->run.seed,
 	};
 
@@ -79,6 +89,8 @@ static void take_start(struct lab_run *run, struct json_object *line)
 		run->first_test_s = (clock_us() - run->boot_us) / 1e6;
 	if (!state)
 		return;
+	if (!run->nr_running++)
+		run->console_from = run->outcome.emulator.console.nr_bytes;
 	*state = ITEM_RUNNING;
 	sinks_test_begin(run->sinks, json_text(line, "test"), run->args->run.target, json_object_get_int(round));
 }
@@ -97,6 +109,8 @@ static void take_result(struct lab_run *run, struct json_object *line)
 	enum item_state *state = result ? state_find(run, result->test, result->round) : NULL;
 
 	if (state) {
+		run->nr_running -= *state == ITEM_RUNNING;
+		run->nr_results++;
 		*state = ITEM_DONE;
 		report(run, result);
 	}
@@ -134,7 +148,7 @@ static void on_line(void *context, const char *text)
 
 /* --- the words that the run inside is given --- */
 
-static struct strlist words_for_tests(const struct lab_run *run)
+static struct strlist words_for_tests(const struct lab_run *run, bool is_last)
 {
 	const struct args *args = run->args;
 	struct strlist words = { 0 };
@@ -150,48 +164,82 @@ static struct strlist words_for_tests(const struct lab_run *run)
 		strlist_add(&words, "--fail-fast");
 	if (args->gcov)
 		strlist_add(&words, "--send-gcov");
+	/* Without another boot, a kernel that can go on does. */
+	strlist_addf(&words, "--leave-at=%s", is_last ? "oops" : "warning");
 	strlist_add(&words, "--");
-	for (i = 0; i < run->plan.nr_items; i++)
+	for (i = 0; i < run->plan->nr_items; i++)
 		if (run->states[i] == ITEM_WAITING)
-			strlist_addf(&words, "%s#%u", run->plan.items[i].entry->name, run->plan.items[i].round);
+			strlist_addf(&words, "%s#%u", run->plan->items[i].entry->name, run->plan->items[i].round);
 	return words;
 }
 
 /* --- boots --- */
 
-static void report_lost(struct lab_run *run, const struct plan_item *item, const char *why)
+static void report_lost(struct lab_run *run, size_t index, const struct lab_death *death)
 {
+	const struct plan_item *item = &run->plan->items[index];
 	struct result *result = result_new(item->entry->name, run->args->run.target, item->entry->file);
 
 	result->round = item->round;
-	result_worsen(result, VERDICT_ERROR, why);
+	if (death->console)
+		result_add_dmesg(result, death->console);
+	result_blame(result, death->verdict, death->why, run->nr_running);
+	run->states[index] = ITEM_DONE;
 	report(run, result);
 	result_free(result);
 }
 
-/* What ran when the lab died is an ERROR; when nothing ran, the next boot would meet the same end: all are. */
-static void settle_death(struct lab_run *run, const char *last_words, bool is_last)
+/* Gives up what has no result. */
+static void report_not_run(struct lab_run *run, const char *why)
 {
-	bool was_running = false;
+	struct lab_death death = { .verdict = VERDICT_ERROR };
 	size_t i;
 
-	for (i = 0; i < run->plan.nr_items; i++)
-		was_running |= run->states[i] == ITEM_RUNNING;
-	for (i = 0; i < run->plan.nr_items; i++) {
-		if (run->states[i] == ITEM_DONE)
-			continue;
-		if (run->states[i] == ITEM_WAITING && was_running && !is_last)
-			continue;
-		run->states[i] = ITEM_DONE;
-		report_lost(run, &run->plan.items[i], last_words);
-	}
+	run->nr_running = 0;
+	snprintf(death.why, sizeof(death.why), "not run: %s", why);
+	for (i = 0; i < run->plan->nr_items; i++)
+		if (run->states[i] != ITEM_DONE)
+			report_lost(run, i, &death);
+}
+
+/*
+ * The tests that ran when the lab died answer for it. When none ran, and none had before in this boot, the next one
+ * would meet the same end.
+ */
+static void settle_death(struct lab_run *run, bool is_last)
+{
+	struct lab_death death;
+	size_t i;
+
+	lab_death_judge(&death, &run->outcome, run->console_from);
+	for (i = 0; i < run->plan->nr_items; i++)
+		if (run->states[i] == ITEM_RUNNING)
+			report_lost(run, i, &death);
+	if (!run->nr_running && run->nr_results)
+		err_set(&run->unanswered, ENOTRECOVERABLE, "the lab died when no test ran: %.400s", death.why);
+	if (is_last || (!run->nr_running && !run->nr_results))
+		report_not_run(run, death.why);
+	lab_death_free(&death);
+}
+
+/* The run inside does not trust its kernel any more: what it gave up is tried in the next boot. */
+static void settle_left(struct lab_run *run, bool is_last)
+{
+	size_t i;
+
+	for (i = 0; i < run->plan->nr_items; i++)
+		if (run->states[i] == ITEM_RUNNING)
+			run->states[i] = ITEM_WAITING;
+	if (is_last)
+		report_not_run(run, "the kernel could not be trusted after what it reported, and no boot was left "
+			       "(--boots)");
 }
 
 static bool has_waiting(const struct lab_run *run)
 {
 	size_t i;
 
-	for (i = 0; i < run->plan.nr_items; i++)
+	for (i = 0; i < run->plan->nr_items; i++)
 		if (run->states[i] != ITEM_DONE)
 			return true;
 	return false;
@@ -199,8 +247,8 @@ static bool has_waiting(const struct lab_run *run)
 
 static int boot_once(struct lab_run *run, bool is_last, struct err *err)
 {
-	struct strlist words = words_for_tests(run);
-	struct lab_outcome outcome = { 0 };
+	struct strlist words = words_for_tests(run, is_last);
+	struct lab_outcome *outcome = &run->outcome;
 	int r;
 
 	if (words.error)
@@ -208,66 +256,98 @@ static int boot_once(struct lab_run *run, bool is_last, struct err *err)
 	run->boot_us = clock_us();
 	run->nr_boots++;
 	run->first_test_s = 0;
-	r = lab_boot(&run->args->lab, (const char *const *)words.strings, on_line, run, &outcome, err);
+	run->nr_running = run->nr_results = 0;
+	run->console_from = 0;
+	r = run->boot(&run->args->lab, (const char *const *)words.strings, on_line, run, outcome, err);
 	strlist_free(&words);
 	if (r || cli_is_interrupted)
 		return r;
 	if (run->args->timings)
-		fprintf(stderr, "lab: boot %.1f s, first test %.1f s, whole run %.1f s\n", outcome.boot_s,
-			run->first_test_s, outcome.total_s);
-	if (outcome.is_complete && !has_waiting(run))
+		fprintf(stderr, "lab: boot %.1f s, first test %.1f s, whole run %.1f s\n", outcome->boot_s,
+			run->first_test_s, outcome->total_s);
+	if (outcome->is_complete && (run->is_stopping || !has_waiting(run)))
 		return 0;
-	if (outcome.is_complete && run->is_stopping)
-		return 0;
-	settle_death(run, outcome.is_complete ? "the run inside the lab ended without this test" :
-		     outcome.last_words, is_last);
+	if (outcome->is_complete && outcome->exit_code == EXIT_LEFT)
+		settle_left(run, is_last);
+	else
+		settle_death(run, is_last);
 	return 0;
 }
 
-static int boots(struct lab_run *run, struct err *err)
+int lab_run_plan(struct args *args, const struct plan *plan, struct sink *const *sinks, lab_boot_fn *boot,
+		 struct summary *ret_summary, struct err *err)
 {
+	struct lab_run run = { .args = args, .plan = plan, .sinks = sinks, .boot = boot };
 	uint64_t start_us = clock_us();
-	unsigned int boot;
+	unsigned int nr_boots;
 	int r = 0;
 
-	for (boot = 0; has_waiting(run) && !run->is_stopping && !cli_is_interrupted && !r; boot++)
-		r = boot_once(run, boot == run->args->nr_boots, err);
-	run->summary.duration_us = clock_us() - start_us;
+	run.states = calloc(plan->nr_items + 1, sizeof(*run.states));
+	if (!run.states)
+		return err_set(err, ENOMEM, "out of memory");
+	for (nr_boots = 0; has_waiting(&run) && !run.is_stopping && !cli_is_interrupted && !r; nr_boots++)
+		r = boot_once(&run, nr_boots == args->nr_boots, err);
+	free(run.states);
+	run.summary.duration_us = clock_us() - start_us;
+	if (run.has_begun || !r)
+		sinks_run_end(sinks, &run.summary);
+	*ret_summary = run.summary;
+	if (!r && run.unanswered.text[0])
+		r = err_set(err, ENOTRECOVERABLE, "%s", run.unanswered.text);
+	else if (!r && args->gcov && !run.nr_gcov_files)
+		r = err_set(err, ENOENT, "--gcov: the kernel has no coverage counters (ci/kernel/build gcov makes one)");
+	return r;
+}
+
+/* No test that may take longer than the lab's tests do shall be taken for silence. */
+static int timeout_stretch(struct args *args, const struct plan *plan, struct err *err)
+{
+	struct lab_defaults defaults;
+	unsigned int longest_ms = args->run.timeout_ms;
+	int r = lab_check(args->lab.name, &defaults, err);
+	size_t i;
+
+	for (i = 0; i < plan->nr_items; i++)
+		if (plan->items[i].entry->desc->timeout_ms > longest_ms)
+			longest_ms = plan->items[i].entry->desc->timeout_ms;
+	if (!r && longest_ms > defaults.test_timeout_ms)
+		args->lab.timeout_s = (uint64_t)defaults.timeout_s * longest_ms / defaults.test_timeout_ms;
 	return r;
 }
 
 int lab_run_tests(struct args *args)
 {
-	struct lab_run run = { .args = args };
+	struct sink *sinks[RUN_MAX_SINKS];
 	struct registry registry;
+	struct summary summary;
+	struct plan plan;
 	struct err err;
 	int code, r;
 
 	if (registry_open(&registry, &err))
 		return usage_error("%s", err.text);
-	r = plan_open(&run.plan, &registry, &args->selection, &err);
+	r = plan_open(&plan, &registry, &args->selection, &err);
 	if (r) {
 		code = usage_error("%s", err.text);
 		goto out_registry;
 	}
-	run.states = calloc(run.plan.nr_items + 1, sizeof(*run.states));
-	code = outputs_open(args, run.sinks);
+	r = timeout_stretch(args, &plan, &err);
+	code = r ? usage_error("%s", err.text) : outputs_open(args, sinks);
 	if (code)
 		goto out_plan;
-	r = boots(&run, &err);
-	if (run.has_begun || !r)
-		sinks_run_end(run.sinks, &run.summary);
-	code = outputs_close(run.sinks);
+	r = lab_run_plan(args, &plan, sinks, lab_boot, &summary, &err);
+	code = outputs_close(sinks);
 	if (r)
-		code = usage_error("%s", err.text);
-	else if (args->gcov && !run.nr_gcov_files)
-		code = usage_error("--gcov: the kernel has no coverage counters (ci/kernel/build gcov makes one)");
+		usage_error("%s", err.text);
+	if (r == -ENOTRECOVERABLE && !code)
+		code = summary.count[VERDICT_FAIL] ? 1 : 99;
+	else if (r)
+		code = EXIT_USAGE;
 	else if (!code)
 		code = cli_is_interrupted ? EXIT_INTERRUPTED :
-		       run.plan.nr_items ? summary_exit_code(&run.summary) : 0;
+		       plan.nr_items ? summary_exit_code(&summary) : 0;
 out_plan:
-	free(run.states);
-	plan_close(&run.plan);
+	plan_close(&plan);
 out_registry:
 	registry_close(&registry);
 	return code;

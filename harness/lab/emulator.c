@@ -31,9 +31,10 @@ struct run {
 	int read_fds[NR_STREAMS];	/* -1 once at its end */
 	int write_fds[NR_STREAMS];	/* the child's ends */
 	struct line_buffer lines;
-	struct tail console;
+	struct emulator_record *record;
 	struct tail diagnostics;
 	int64_t deadline_ms;
+	int64_t work_ms;		/* the emulator's CPU time when the last results came */
 	bool is_over;			/* the last line has come */
 	bool is_killed;
 	int error;			/* why results could not be kept; or 0 */
@@ -45,6 +46,17 @@ static int64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/* CPU time of the emulator; 0 when that cannot be had. */
+static int64_t work_ms(pid_t pid)
+{
+	struct timespec work;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &work))
+		return 0;
+	return work.tv_sec * INT64_C(1000) + work.tv_nsec / 1000000;
 }
 
 static void close_ends(int fds[NR_STREAMS])
@@ -69,10 +81,24 @@ static int open_pipes(struct run *run)
 	return 0;
 }
 
-static void end_emulator(struct run *run)
+static void end_emulator(struct run *run, enum emulator_end end)
 {
 	run->is_killed = true;
+	run->record->end = end;
 	kill(run->pid, SIGKILL);
+}
+
+/*
+ * One that stands still does not run its machine, whatever that may be doing. A tenth of the time: others may want
+ * this machine's CPUs, too, and an emulator whose machine waits needs a fiftieth.
+ */
+static enum emulator_end end_by_silence(const struct run *run)
+{
+	int64_t silence_ms = run->watch->timeout_s * INT64_C(1000);
+
+	if (run->is_over)
+		return EMULATOR_TOLD;
+	return work_ms(run->pid) - run->work_ms >= silence_ms / 10 ? EMULATOR_BUSY : EMULATOR_IDLE;
 }
 
 static void take_line(void *context, const char *line)
@@ -90,20 +116,21 @@ static void take_results(struct run *run, const char *bytes, size_t len_bytes)
 
 	if (status && !run->error) {
 		run->error = -status;
-		end_emulator(run);
+		end_emulator(run, EMULATOR_TOLD);
 	}
 	/* Counted from the end of the callbacks, whose time is not the emulator's. */
 	if (run->is_over && !was_over)
 		run->deadline_ms = now_ms() + farewell_ms;
 	else if (!run->is_over)
 		run->deadline_ms = now_ms() + run->watch->timeout_s * INT64_C(1000);
+	run->work_ms = work_ms(run->pid);
 }
 
 static void take_console(struct run *run, const char *bytes, size_t len_bytes)
 {
 	int fd = run->watch->console_fd;
 
-	tail_feed(&run->console, bytes, len_bytes);
+	tail_feed(&run->record->console, bytes, len_bytes);
 	/* A copy for people: a full disk is no reason to lose the results. */
 	if (fd >= 0 && write(fd, bytes, len_bytes) < 0)
 		return;
@@ -146,7 +173,7 @@ static void watch_once(struct run *run)
 	if (left_ms > look_ms)
 		left_ms = look_ms;
 	if (!run->is_killed && is_interrupted(run))
-		end_emulator(run);
+		end_emulator(run, EMULATOR_TOLD);
 	if (poll(polled, NR_STREAMS, run->is_killed ? -1 : (int)left_ms) < 0)
 		return;
 	for (int i = 0; i < NR_STREAMS; i++) {
@@ -157,7 +184,7 @@ static void watch_once(struct run *run)
 	 * Only results count as life: a kernel that hangs repeats on its console that it does.
 	 */
 	if (!run->is_killed && now_ms() >= run->deadline_ms)
-		end_emulator(run);
+		end_emulator(run, end_by_silence(run));
 }
 
 /* All three streams end with the emulator, for nobody else has their write ends. */
@@ -170,14 +197,18 @@ static bool is_running(const struct run *run)
 	return false;
 }
 
-static void describe_end(const struct run *run, int wait_status, char *words, size_t size_bytes)
+static void describe_end(const struct run *run, int wait_status)
 {
+	char *words = run->record->last_words;
+	size_t size_bytes = sizeof(run->record->last_words);
+
 	if (run->is_killed && is_interrupted(run))
 		snprintf(words, size_bytes, "interrupted");
 	else if (run->is_killed && run->is_over)
 		snprintf(words, size_bytes, "emulator did not end after the command and was ended");
 	else if (run->is_killed)
-		snprintf(words, size_bytes, "emulator sent no results for %u s and was ended",
+		snprintf(words, size_bytes, "emulator %ssent no results for %u s and was ended",
+			 run->record->end == EMULATOR_IDLE ? "stood still, " : "",
 			 run->watch->timeout_s);
 	else if (WIFSIGNALED(wait_status))
 		snprintf(words, size_bytes, "emulator ended by signal %d (%s)",
@@ -188,7 +219,7 @@ static void describe_end(const struct run *run, int wait_status, char *words, si
 	else
 		snprintf(words, size_bytes, "emulator ended before the command did");
 	tail_quote(&run->diagnostics, 1, "; last line on stderr: ", words, size_bytes);
-	tail_quote(&run->console, 3, "; console: ", words, size_bytes);
+	tail_quote(&run->record->console, 3, "; console: ", words, size_bytes);
 }
 
 static int start(struct run *run, const struct emulator *emulator, struct emulator_plan *plan,
@@ -241,16 +272,19 @@ static int wait_for_end(pid_t pid)
 }
 
 int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
-		 const struct emulator_watch *watch, char *last_words, size_t size_bytes,
+		 const struct emulator_watch *watch, struct emulator_record *record,
 		 struct err *err)
 {
 	struct run run = {
 		.watch = watch,
+		.record = record,
 		.read_fds = { -1, -1, -1 },
 		.write_fds = { -1, -1, -1 },
 	};
 	int status = open_pipes(&run);
+	int wait_status;
 
+	*record = (struct emulator_record){ 0 };
 	if (status) {
 		err_set(err, -status, "cannot make a pipe: %s", strerror(-status));
 		goto err_close;
@@ -267,7 +301,10 @@ int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
 	run.deadline_ms = now_ms() + watch->timeout_s * INT64_C(1000);
 	while (is_running(&run))
 		watch_once(&run);
-	describe_end(&run, wait_for_end(run.pid), last_words, size_bytes);
+	wait_status = wait_for_end(run.pid);
+	if (!run.is_killed && wait_status)
+		record->end = EMULATOR_FAILED;
+	describe_end(&run, wait_status);
 	line_buffer_free(&run.lines);
 	if (run.error)
 		status = err_set(err, run.error, "the emulator's results cannot be kept: %s",

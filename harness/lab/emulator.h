@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lab/stream.h"
 #include "lab/strlist.h"
 
 struct err;
@@ -68,12 +69,27 @@ struct emulator_watch {
 	void *context;
 };
 
+enum emulator_end {
+	EMULATOR_ENDED,		/* by itself, with status 0 */
+	EMULATOR_FAILED,	/* by itself: another status, or a signal that was not ours */
+	EMULATOR_BUSY,		/* it was at work, but sent no results for too long, and was ended */
+	EMULATOR_IDLE,		/* likewise, but did nothing */
+	EMULATOR_TOLD,		/* interrupted, or ended because it went on after the last line */
+};
+
+/* How it went; all zero before. */
+struct emulator_record {
+	enum emulator_end end;
+	char last_words[1024];	/* how it ended, and the last lines of its stderr and the console */
+	struct tail console;	/* valid while it runs, too */
+};
+
 /*
  * Runs @emulator on @plan, whose console, results and media are set here, until it has ended. Returns 0
- * when it was started, with how it ended and its last lines in @last_words; -errno otherwise.
+ * when it was started; -errno otherwise.
  */
 int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
-		 const struct emulator_watch *watch, char *last_words, size_t size_bytes,
+		 const struct emulator_watch *watch, struct emulator_record *record,
 		 struct err *err);
 
 #endif

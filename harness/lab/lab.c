@@ -166,6 +166,7 @@ int lab_check(const char *name, struct lab_defaults *ret, struct err *err)
 		*ret = (struct lab_defaults){
 			.test_timeout_ms = lab->test_timeout_ms,
 			.module = lab->module,
+			.timeout_s = lab->timeout_s,
 		};
 	return status;
 }
@@ -325,13 +326,11 @@ static int run(struct boot *boot, struct err *err)
 	int status;
 
 	boot->start_s = now_s();
-	status = emulator_run(lab->emulator, &plan, &watch, outcome->last_words,
-			      sizeof(outcome->last_words), err);
+	status = emulator_run(lab->emulator, &plan, &watch, &outcome->emulator, err);
 	outcome->total_s = now_s() - boot->start_s;
-	if (outcome->is_complete)
-		outcome->last_words[0] = '\0';
-	else if (*boot->error)
-		snprintf(outcome->last_words, sizeof(outcome->last_words), "%s", boot->error);
+	if (!outcome->is_complete)
+		snprintf(outcome->last_words, sizeof(outcome->last_words), "%s",
+			 *boot->error ? boot->error : outcome->emulator.last_words);
 	return status;
 }
 

@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lab/emulator.h"
+
 struct err;
 
 struct lab_options {
@@ -37,12 +39,14 @@ struct lab_outcome {
 	int exit_code;		/* its exit code, 128 + N after signal N; meaningful only if complete */
 	double boot_s;		/* emulator start to the first line; 0: there was none */
 	double total_s;
-	char last_words[1024];	/* when not complete: how the emulator ended and its last lines of stderr and console */
+	char last_words[1024];	/* when not complete: what process 1 said, or else the emulator's */
+	struct emulator_record emulator;	/* how it ended; filled during the boot */
 };
 
 struct lab_defaults {
 	unsigned int test_timeout_ms;	/* what a test may take: emulators differ by a factor of ten */
 	const char *module;		/* the KVM module under test, as /sys/module spells it: "kvm_amd" */
+	unsigned int timeout_s;		/* of silence, where no test may take longer than that */
 };
 
 /* The name of the @index-th lab; NULL behind the last one. */

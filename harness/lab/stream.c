@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel_log.h"
+
 /* No writer of ours comes near it; it ends the growth for one who lost its newlines. */
 static const size_t line_max = 64 << 20;
 
@@ -63,6 +65,7 @@ void tail_feed(struct tail *tail, const char *bytes, size_t len_bytes)
 {
 	size_t keep = tail->len_bytes;
 
+	tail->nr_bytes += len_bytes;
 	if (len_bytes > sizeof(tail->bytes)) {
 		bytes += len_bytes - sizeof(tail->bytes);
 		len_bytes = sizeof(tail->bytes);
@@ -75,12 +78,12 @@ void tail_feed(struct tail *tail, const char *bytes, size_t len_bytes)
 }
 
 /* Copies what can be shown; returns the number of lines that leaves, blank ones not counted. */
-static unsigned int copy_printable(const struct tail *tail, char *copy)
+static unsigned int copy_printable(const struct tail *tail, size_t from, char *copy)
 {
 	unsigned int nr_lines = 0;
 	bool is_blank = true;
 
-	for (size_t i = 0; i < tail->len_bytes; i++) {
+	for (size_t i = from; i < tail->len_bytes; i++) {
 		char c = tail->bytes[i] == '\t' ? ' ' : tail->bytes[i];
 
 		if (c == '\n' && !is_blank) {
@@ -97,13 +100,25 @@ static unsigned int copy_printable(const struct tail *tail, char *copy)
 	return nr_lines;
 }
 
+char *tail_since(const struct tail *tail, uint64_t then)
+{
+	char *copy = malloc(sizeof(tail->bytes) + 1);
+	uint64_t nr_new = then < tail->nr_bytes ? tail->nr_bytes - then : 0;
+
+	if (copy)
+		copy_printable(tail, nr_new < tail->len_bytes ? tail->len_bytes - nr_new : 0, copy);
+	return copy;
+}
+
 static bool is_telling(const char *line)
 {
+	/* Beside the kernel's own reports: where one was met, what our program says, and Bochs. */
 	static const char *const signs[] = {
-		"BUG: ", "Kernel panic", "Oops: ", "general protection", "RIP: 0010:",
-		"WARNING: CPU", "Sanitizer: ", "runtime error: ", ">>PANIC<< ",
+		"RIP: 0010:", "Sanitizer: ", "runtime error: ", ">>PANIC<< ",
 	};
 
+	if (kernel_line_report(line))
+		return true;
 	for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++) {
 		if (strstr(line, signs[i]))
 			return true;
@@ -122,7 +137,7 @@ void tail_quote(const struct tail *tail, unsigned int nr_lines, const char *titl
 		size_t size_bytes)
 {
 	char copy[sizeof(tail->bytes) + 1];
-	unsigned int nr_left = copy_printable(tail, copy);
+	unsigned int nr_left = copy_printable(tail, 0, copy);
 	const char *before = title;
 	char *rest = NULL;
 

@@ -7,6 +7,7 @@
 #define VMASSAY_LAB_STREAM_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* All zero is empty. */
 struct line_buffer {
@@ -25,11 +26,18 @@ void line_buffer_free(struct line_buffer *lines);
 
 /* All zero is empty. */
 struct tail {
-	char bytes[4096];	/* the last @len_bytes that came, oldest first */
+	char bytes[16384];	/* the last @len_bytes that came, oldest first */
 	size_t len_bytes;
+	uint64_t nr_bytes;	/* that ever came */
 };
 
 void tail_feed(struct tail *tail, const char *bytes, size_t len_bytes);
+
+/*
+ * The text that came since @nr_bytes was @then, as far as it is kept, malloced; control characters and blank lines are
+ * left out. NULL only when out of memory.
+ */
+char *tail_since(const struct tail *tail, uint64_t then);
 
 /*
  * Appends to the string in @text the tail's most telling lines, " | " between them: those that

@@ -385,6 +385,14 @@ static void bad_params_are_named(void **state)
 	}
 }
 
+static void assert_tail(const struct tail *tail, uint64_t then, const char *want)
+{
+	char *text = tail_since(tail, then);
+
+	assert_string_equal(text, want);
+	free(text);
+}
+
 static void tail_keeps_the_end(void **state)
 {
 	static struct tail tail;
@@ -393,13 +401,17 @@ static void tail_keeps_the_end(void **state)
 	(void)state;
 	tail_quote(&tail, 2, "; said: ", text, sizeof(text));
 	assert_string_equal(text, "end");
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 3000; i++)
 		tail_feed(&tail, "filler\r\n", 8);
 	tail_feed(&tail, "BUG: it\n\n\none\n  tw", 18);
 	tail_feed(&tail, "o\033[0m\n", 6);
 	tail_quote(&tail, 2, "; said: ", text, sizeof(text));
 	assert_string_equal(text, "end; said: BUG: it | one | two[0m");
 	assert_int_equal(tail.len_bytes, sizeof(tail.bytes));
+	assert_int_equal(tail.nr_bytes, 3000 * 8 + 18 + 6);
+	assert_tail(&tail, tail.nr_bytes - 6, "o[0m\n");
+	assert_tail(&tail, tail.nr_bytes - 24, "BUG: it\none\n  two[0m\n");
+	assert_tail(&tail, tail.nr_bytes, "");
 }
 
 static void bochs_is_configured(void **state)
@@ -570,21 +582,23 @@ static bool keep_line(void *context, const char *line)
 	return !strcmp(line, "last");
 }
 
-static void assert_run(const char *commands, const char *want_lines, const char *want_words)
+static void assert_run(const char *commands, const char *want_lines, enum emulator_end want_end,
+		       const char *want_words)
 {
 	struct emulator_plan plan = { .kernel_fd = -1, .initramfs_fd = -1 };
 	struct strlist lines = { 0 };
 	struct emulator_watch watch = {
 		.timeout_s = 1, .console_fd = -1, .on_line = keep_line, .context = &lines,
 	};
+	struct emulator_record record;
 	struct err err = { "" };
-	char words[1024];
 
 	script = commands;
-	if (emulator_run(&emulator_shell, &plan, &watch, words, sizeof(words), &err))
+	if (emulator_run(&emulator_shell, &plan, &watch, &record, &err))
 		fail_msg("%s", err.text);
 	assert_words(&lines, want_lines);
-	assert_string_equal(words, want_words);
+	assert_string_equal(record.last_words, want_words);
+	assert_int_equal(record.end, want_end);
 	strlist_free(&lines);
 }
 
@@ -593,12 +607,12 @@ static void emulator_end_is_told(void **state)
 	(void)state;
 	if (!shell("command -v bash >/dev/null"))
 		skip();
-	assert_run("printf 'a\\nb' >&9; printf 'c\\nlost' >&9", "a\nbc",
+	assert_run("printf 'a\\nb' >&9; printf 'c\\nlost' >&9", "a\nbc", EMULATOR_ENDED,
 		   "emulator ended before the command did");
-	assert_run("echo odd >&2; echo said >&8; exit 3", "",
+	assert_run("echo odd >&2; echo said >&8; exit 3", "", EMULATOR_FAILED,
 		   "emulator ended with status 3; last line on stderr: odd; console: said");
-	assert_run("kill -ABRT $$", "", "emulator ended by signal 6 (Aborted)");
-	assert_run("echo last >&9; echo more >&9; echo even more >&9", "last",
+	assert_run("kill -ABRT $$", "", EMULATOR_FAILED, "emulator ended by signal 6 (Aborted)");
+	assert_run("echo last >&9; echo more >&9; echo even more >&9", "last", EMULATOR_ENDED,
 		   "emulator ended before the command did");
 }
 
@@ -608,8 +622,10 @@ static void silence_ends_emulator(void **state)
 	if (!shell("command -v bash >/dev/null"))
 		skip();
 	/* A console that never rests is no life. */
-	assert_run("echo a >&9; while :; do echo hung >&8; read -t 0.2 <><(:); done", "a",
-		   "emulator sent no results for 1 s and was ended; console: hung | hung | hung");
+	assert_run("echo a >&9; while :; do echo hung >&8; read -t 0.2 <><(:); done", "a", EMULATOR_IDLE,
+		   "emulator stood still, sent no results for 1 s and was ended; console: hung | hung | hung");
+	assert_run("echo a >&9; while :; do :; done", "a", EMULATOR_BUSY,
+		   "emulator sent no results for 1 s and was ended");
 }
 
 static void signal_ends_emulator(void **state)
@@ -621,16 +637,17 @@ static void signal_ends_emulator(void **state)
 		.timeout_s = 60, .console_fd = -1, .is_interrupted = &is_interrupted,
 		.on_line = keep_line, .context = &lines,
 	};
+	struct emulator_record record;
 	struct err err = { "" };
-	char words[256];
 
 	(void)state;
 	if (!shell("command -v bash >/dev/null"))
 		skip();
 	script = "exec sleep 60";
-	if (emulator_run(&emulator_shell, &plan, &watch, words, sizeof(words), &err))
+	if (emulator_run(&emulator_shell, &plan, &watch, &record, &err))
 		fail_msg("%s", err.text);
-	assert_string_equal(words, "interrupted");
+	assert_string_equal(record.last_words, "interrupted");
+	assert_int_equal(record.end, EMULATOR_TOLD);
 }
 
 static void no_line_here(void *context, const char *line)
