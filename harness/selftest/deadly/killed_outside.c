@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#include "case.h"
+
+#include <unistd.h>
+
+CASE(killed_outside, .says = "there is time to kill the emulator", .modes = NO_GUEST)
+
+HOST(killed_outside)
+{
+	sleep(5);
+	expect_true(t, t->vcpu);
+}
