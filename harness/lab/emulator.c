@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "kernel_log.h"
 #include "lab/spawn.h"
 #include "lab/stream.h"
 
@@ -21,6 +22,12 @@ enum stream { RESULTS, CONSOLE, DIAGNOSTICS, NR_STREAMS };
 
 /* How long an emulator may take to end after the last line. */
 static const int64_t farewell_ms = 10000;
+
+/*
+ * How long a kernel that said it has crashed may take to show that it still runs programs: the
+ * next results, from the one that met it.
+ */
+static const int64_t crash_ms = 20000;
 
 /* How often is looked whether a signal has come; most end the wait themselves. */
 static const int64_t look_ms = 500;
@@ -31,10 +38,13 @@ struct run {
 	int read_fds[NR_STREAMS];	/* -1 once at its end */
 	int write_fds[NR_STREAMS];	/* the child's ends */
 	struct line_buffer lines;
+	struct line_buffer console_lines;
 	struct emulator_record *record;
 	struct tail diagnostics;
 	int64_t deadline_ms;
-	int64_t work_ms;		/* the emulator's CPU time when the last results came */
+	int64_t results_ms;		/* when the last results came */
+	int64_t work_ms;		/* and the emulator's CPU time then */
+	int64_t silence_ms;		/* since then, when it was ended for that */
 	bool is_over;			/* the last line has come */
 	bool is_killed;
 	int error;			/* why results could not be kept; or 0 */
@@ -94,11 +104,9 @@ static void end_emulator(struct run *run, enum emulator_end end)
  */
 static enum emulator_end end_by_silence(const struct run *run)
 {
-	int64_t silence_ms = run->watch->timeout_s * INT64_C(1000);
-
 	if (run->is_over)
 		return EMULATOR_TOLD;
-	return work_ms(run->pid) - run->work_ms >= silence_ms / 10 ? EMULATOR_BUSY : EMULATOR_IDLE;
+	return work_ms(run->pid) - run->work_ms >= run->silence_ms / 10 ? EMULATOR_BUSY : EMULATOR_IDLE;
 }
 
 static void take_line(void *context, const char *line)
@@ -123,7 +131,17 @@ static void take_results(struct run *run, const char *bytes, size_t len_bytes)
 		run->deadline_ms = now_ms() + farewell_ms;
 	else if (!run->is_over)
 		run->deadline_ms = now_ms() + run->watch->timeout_s * INT64_C(1000);
+	run->results_ms = now_ms();
 	run->work_ms = work_ms(run->pid);
+}
+
+static void take_console_line(void *context, const char *line)
+{
+	struct run *run = context;
+	int64_t deadline_ms = now_ms() + crash_ms;
+
+	if (kernel_line_report(line) >= KERNEL_OOPSES && deadline_ms < run->deadline_ms)
+		run->deadline_ms = deadline_ms;
 }
 
 static void take_console(struct run *run, const char *bytes, size_t len_bytes)
@@ -131,6 +149,7 @@ static void take_console(struct run *run, const char *bytes, size_t len_bytes)
 	int fd = run->watch->console_fd;
 
 	tail_feed(&run->record->console, bytes, len_bytes);
+	line_buffer_feed(&run->console_lines, bytes, len_bytes, take_console_line, run);
 	/* A copy for people: a full disk is no reason to lose the results. */
 	if (fd >= 0 && write(fd, bytes, len_bytes) < 0)
 		return;
@@ -183,8 +202,10 @@ static void watch_once(struct run *run)
 	/*
 	 * Only results count as life: a kernel that hangs repeats on its console that it does.
 	 */
-	if (!run->is_killed && now_ms() >= run->deadline_ms)
+	if (!run->is_killed && now_ms() >= run->deadline_ms) {
+		run->silence_ms = now_ms() - run->results_ms;
 		end_emulator(run, end_by_silence(run));
+	}
 }
 
 /* All three streams end with the emulator, for nobody else has their write ends. */
@@ -207,9 +228,9 @@ static void describe_end(const struct run *run, int wait_status)
 	else if (run->is_killed && run->is_over)
 		snprintf(words, size_bytes, "emulator did not end after the command and was ended");
 	else if (run->is_killed)
-		snprintf(words, size_bytes, "emulator %ssent no results for %u s and was ended",
+		snprintf(words, size_bytes, "emulator %ssent no results for %.0f s and was ended",
 			 run->record->end == EMULATOR_IDLE ? "stood still, " : "",
-			 run->watch->timeout_s);
+			 run->silence_ms / 1e3);
 	else if (WIFSIGNALED(wait_status))
 		snprintf(words, size_bytes, "emulator ended by signal %d (%s)",
 			 WTERMSIG(wait_status), sigdescr_np(WTERMSIG(wait_status)));
@@ -298,7 +319,8 @@ int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
 	close_media(plan);
 	if (status)
 		goto err_close;
-	run.deadline_ms = now_ms() + watch->timeout_s * INT64_C(1000);
+	run.results_ms = now_ms();
+	run.deadline_ms = run.results_ms + watch->timeout_s * INT64_C(1000);
 	while (is_running(&run))
 		watch_once(&run);
 	wait_status = wait_for_end(run.pid);
@@ -306,6 +328,7 @@ int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
 		record->end = EMULATOR_FAILED;
 	describe_end(&run, wait_status);
 	line_buffer_free(&run.lines);
+	line_buffer_free(&run.console_lines);
 	if (run.error)
 		status = err_set(err, run.error, "the emulator's results cannot be kept: %s",
 				 strerror(run.error));

@@ -60,7 +60,7 @@ extern const struct emulator emulator_qemu;
 extern const struct emulator emulator_bochs;
 
 struct emulator_watch {
-	unsigned int timeout_s;	/* without results for this long the emulator is ended */
+	unsigned int timeout_s;	/* without results for this long the emulator is ended, sooner after an oops */
 	int console_fd;		/* open file that gets a copy of the console; -1: none */
 	const volatile sig_atomic_t *is_interrupted;	/* the emulator is ended when set; or NULL */
 
