@@ -24,6 +24,7 @@ struct lab_run {
 	struct args *args;
 	const struct plan *plan;
 	enum item_state *states;	/* of the plan's items */
+	unsigned int *suspicions;	/* likewise: how near they are to tests that cost a boot */
 	struct sink *const *sinks;
 	lab_boot_fn *boot;
 	struct summary summary;
@@ -35,6 +36,7 @@ struct lab_run {
 	struct lab_outcome outcome;
 	unsigned int nr_running;
 	unsigned int nr_results;
+	size_t last_done;		/* the item whose result came last */
 	uint64_t console_from;		/* where the console was when the tests that run now began */
 	double first_test_s;
 	uint64_t boot_us;
@@ -112,6 +114,7 @@ static void take_result(struct lab_run *run, struct json_object *line)
 		run->nr_running -= *state == ITEM_RUNNING;
 		run->nr_results++;
 		*state = ITEM_DONE;
+		run->last_done = state - run->states;
 		report(run, result);
 	}
 	result_free(result);
@@ -148,11 +151,26 @@ static void on_line(void *context, const char *text)
 
 /* --- the words that the run inside is given --- */
 
+/* Tests that are like one that cost a boot come last, for they may cost the boots that others need. */
+static void add_waiting(const struct lab_run *run, struct strlist *words)
+{
+	unsigned int level, max = 0;
+	size_t i;
+
+	for (i = 0; i < run->plan->nr_items; i++)
+		if (run->suspicions[i] > max)
+			max = run->suspicions[i];
+	for (level = 0; level <= max; level++)
+		for (i = 0; i < run->plan->nr_items; i++)
+			if (run->states[i] == ITEM_WAITING && run->suspicions[i] == level)
+				strlist_addf(words, "%s#%u", run->plan->items[i].entry->name,
+					     run->plan->items[i].round);
+}
+
 static struct strlist words_for_tests(const struct lab_run *run, bool is_last)
 {
 	const struct args *args = run->args;
 	struct strlist words = { 0 };
-	size_t i;
 
 	strlist_add(&words, "run");
 	strlist_add(&words, "--as-given");
@@ -167,13 +185,24 @@ static struct strlist words_for_tests(const struct lab_run *run, bool is_last)
 	/* Without another boot, a kernel that can go on does. */
 	strlist_addf(&words, "--leave-at=%s", is_last ? "oops" : "warning");
 	strlist_add(&words, "--");
-	for (i = 0; i < run->plan->nr_items; i++)
-		if (run->states[i] == ITEM_WAITING)
-			strlist_addf(&words, "%s#%u", run->plan->items[i].entry->name, run->plan->items[i].round);
+	add_waiting(run, &words);
 	return words;
 }
 
 /* --- boots --- */
+
+/* @item cost a boot: so may other modes of the same row, and other rows of the same case. */
+static void suspect(struct lab_run *run, const struct plan_item *item)
+{
+	size_t i;
+
+	for (i = 0; i < run->plan->nr_items; i++) {
+		const struct test_entry *entry = run->plan->items[i].entry;
+
+		if (entry->desc == item->entry->desc)
+			run->suspicions[i] += entry->row == item->entry->row ? 2 : 1;
+	}
+}
 
 static void report_lost(struct lab_run *run, size_t index, const struct lab_death *death)
 {
@@ -213,8 +242,10 @@ static void settle_death(struct lab_run *run, bool is_last)
 
 	lab_death_judge(&death, &run->outcome, run->console_from);
 	for (i = 0; i < run->plan->nr_items; i++)
-		if (run->states[i] == ITEM_RUNNING)
+		if (run->states[i] == ITEM_RUNNING) {
+			suspect(run, &run->plan->items[i]);
 			report_lost(run, i, &death);
+		}
 	if (!run->nr_running && run->nr_results)
 		err_set(&run->unanswered, ENOTRECOVERABLE, "the lab died when no test ran: %.400s", death.why);
 	if (is_last || (!run->nr_running && !run->nr_results))
@@ -230,6 +261,8 @@ static void settle_left(struct lab_run *run, bool is_last)
 	for (i = 0; i < run->plan->nr_items; i++)
 		if (run->states[i] == ITEM_RUNNING)
 			run->states[i] = ITEM_WAITING;
+	if (run->nr_results)
+		suspect(run, &run->plan->items[run->last_done]);
 	if (is_last)
 		report_not_run(run, "the kernel could not be trusted after what it reported, and no boot was left "
 			       "(--boots)");
@@ -283,11 +316,16 @@ int lab_run_plan(struct args *args, const struct plan *plan, struct sink *const 
 	int r = 0;
 
 	run.states = calloc(plan->nr_items + 1, sizeof(*run.states));
-	if (!run.states)
+	run.suspicions = calloc(plan->nr_items + 1, sizeof(*run.suspicions));
+	if (!run.states || !run.suspicions) {
+		free(run.states);
+		free(run.suspicions);
 		return err_set(err, ENOMEM, "out of memory");
+	}
 	for (nr_boots = 0; has_waiting(&run) && !run.is_stopping && !cli_is_interrupted && !r; nr_boots++)
 		r = boot_once(&run, nr_boots == args->nr_boots, err);
 	free(run.states);
+	free(run.suspicions);
 	run.summary.duration_us = clock_us() - start_us;
 	if (run.has_begun || !r)
 		sinks_run_end(sinks, &run.summary);

@@ -108,6 +108,7 @@ static void prepare_surroundings(void)
 	write_setting("/proc/sys/kernel/panic_on_oops", "0");
 	/* One that runs in circles says so and ends; of a task that waits for ever the run itself is told. */
 	write_setting("/proc/sys/kernel/softlockup_panic", "1");
+	write_setting("/proc/sys/kernel/panic_on_rcu_stall", "1");
 	write_setting("/proc/sys/kernel/hung_task_timeout_secs", "8");
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	setenv("HOME", "/", 1);

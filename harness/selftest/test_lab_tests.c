@@ -200,7 +200,7 @@ static void assert_result(const char *name, const struct result *got, const stru
 
 static int scene_run(const struct scene *play)
 {
-	static const struct case_desc desc;
+	static const struct case_desc descs[MAX_TESTS];
 	static const char *const names[MAX_TESTS] = { "a", "b", "c", "d" };
 	struct test_entry entries[MAX_TESTS];
 	struct plan_item items[MAX_TESTS];
@@ -212,7 +212,7 @@ static int scene_run(const struct scene *play)
 	unsigned int i;
 
 	for (i = 0; i < MAX_TESTS; i++) {
-		entries[i] = (struct test_entry){ .name = (char *)names[i], .file = "f", .desc = &desc };
+		entries[i] = (struct test_entry){ .name = (char *)names[i], .file = "f", .desc = &descs[i == 2 ? 1 : i] };
 		items[i] = (struct plan_item){ &entries[i], 0 };
 		result_free(results[i]);
 		results[i] = NULL;
@@ -240,10 +240,19 @@ static void test_scene(void **state)
 
 static void test_words(void **state)
 {
+	static const struct scene deaths = {
+		"b kills, and then d", 5, { { "+a -a +b @" }, { "+d @" }, { "-c", DONE } },
+	};
+
 	(void)state;
 	scene_run(&scenes[0]);
 	assert_non_null(strstr(words[0], " -- a#0 b#0 c#0 d#0"));
-	assert_non_null(strstr(words[1], " -- c#0 d#0"));
+	assert_non_null(strstr(words[1], " -- d#0 c#0"));
+	/* c is of the case that b is of. */
+	scene_run(&deaths);
+	assert_non_null(strstr(words[1], " -- d#0 c#0"));
+	assert_non_null(strstr(words[2], " -- c#0"));
+	assert_int_equal(results[2]->verdict, VERDICT_PASS);
 }
 
 int main(void)
