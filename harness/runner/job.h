@@ -31,6 +31,7 @@ struct job {
 	bool is_lost;		/* a later state could not be read */
 	bool is_complete;	/* TEST_LINE_END came */
 	uint64_t kmsg_from;	/* the runner's: where the kernel's log was when it began */
+	uint64_t judged_until;	/* the runner's: reports before that are another's */
 	unsigned int nr_suspects;	/* the runner's: it ran with others when the kernel reported something; or 0 */
 };
 

@@ -130,7 +130,7 @@ static int start(struct run *run, struct job *job, const struct test_entry *entr
 	uint64_t from = kmsg_now(&run->kmsg);
 	int r = job_start(job, &setup, timeout_us(run, entry), err);
 
-	job->kmsg_from = from;
+	job->kmsg_from = job->judged_until = from;
 	return r;
 }
 
@@ -201,20 +201,29 @@ static void suspect_all(struct run *run, struct job *job)
 		run->jobs[i].nr_suspects = job->nr_suspects;
 }
 
+/* Somebody answers for what was said until now. */
+static void clear_others(struct run *run)
+{
+	unsigned int i;
+
+	for (i = 0; i < run->nr_jobs; i++)
+		run->jobs[i].judged_until = kmsg_now(&run->kmsg);
+}
+
 /* @job has ended, and is not among run->jobs any more. */
 static void judge_kernel(struct run *run, struct job *job, struct result *result)
 {
 	struct kernel_words words;
-	const char *text;
 	enum blame blame;
 
 	kmsg_read(&run->kmsg);
-	text = kmsg_since(&run->kmsg, job->kmsg_from);
-	result_add_dmesg(result, text);
-	kernel_text_read(text, &words);
+	result_add_dmesg(result, kmsg_since(&run->kmsg, job->kmsg_from));
+	kernel_text_read(kmsg_since(&run->kmsg, job->judged_until), &words);
 	blame = blame_find(&words, job, run->jobs, run->nr_jobs, run->options->owns_kernel);
 	if (blame == BLAME_ALL && !job->nr_suspects)
 		suspect_all(run, job);
+	if (blame == BLAME_ONE && !job->nr_suspects)
+		clear_others(run);
 	if (blame != BLAME_NONE) {
 		result_blame(result, VERDICT_FAIL, words.headline, job->nr_suspects);
 		leave_if(run, words.worst);
@@ -238,12 +247,11 @@ static void report_suspect(struct run *run, struct job *job)
 {
 	const struct test_entry *entry = job->setup.entry;
 	struct result *result = result_new(entry->name, run->options->target, entry->file);
-	const char *text = kmsg_since(&run->kmsg, job->kmsg_from);
 	struct kernel_words words;
 
 	result->round = job->setup.round;
-	kernel_text_read(text, &words);
-	result_add_dmesg(result, text);
+	kernel_text_read(kmsg_since(&run->kmsg, job->judged_until), &words);
+	result_add_dmesg(result, kmsg_since(&run->kmsg, job->kmsg_from));
 	result_blame(result, VERDICT_FAIL, words.headline, job->nr_suspects);
 	job_abandon(job);
 	report(run, entry, result);

@@ -1061,6 +1061,174 @@ static void test_output(void **state)
 	assert_int_equal(result_of("b")->nr_notes, 0);
 }
 
+/* --- what the kernel says --- */
+
+static int kmsg_fds[2];
+
+static void kernel_says(const char *record)
+{
+	assert_int_equal(write(kmsg_fds[1], record, strlen(record)), strlen(record));
+}
+
+static void host_quiet_words(struct test *t)
+{
+	kernel_says("6,1,1000000,-;a word\n");
+	kernel_says("12,1,1000000,-;WARNING: a program's\n");
+	expect_true(t, true);
+}
+
+static void host_warned(struct test *t)
+{
+	kernel_says("4,2,2000000,-;WARNING: CPU: 0 PID: 1 at x.c:1 f+0x1/0x2\n");
+	expect_true(t, true);
+}
+
+static void host_warned_by_name(struct test *t)
+{
+	char record[128];
+
+	snprintf(record, sizeof(record), "4,2,2000000,-;WARNING: CPU: 0 PID: %d at x.c:1 f+0x1/0x2\n", (int)getpid());
+	kernel_says(record);
+	expect_true(t, true);
+}
+
+/* Another runs when the kernel warns, and is there still. */
+static void host_warned_beside(struct test *t)
+{
+	while (__atomic_add_fetch(&shared->nr_started, 0, __ATOMIC_SEQ_CST) < 1)
+		usleep(1000);
+	host_warned(t);
+}
+
+static void host_beside(struct test *t)
+{
+	__atomic_add_fetch(&shared->nr_started, 1, __ATOMIC_SEQ_CST);
+	sleep(3);
+	expect_true(t, true);
+}
+
+static int hear(void **state)
+{
+	static char path[32];
+
+	fresh(state);
+	if (pipe2(kmsg_fds, O_DIRECT | O_CLOEXEC))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", kmsg_fds[0]);
+	options.kmsg = path;
+	options.owns_kernel = true;
+	return 0;
+}
+
+static int hear_no_more(void **state)
+{
+	close(kmsg_fds[0]);
+	close(kmsg_fds[1]);
+	return done(state);
+}
+
+/* Note, what the runner holds is not released then. */
+static void run_left(void)
+{
+	struct sink *sinks[] = { &recorder.sink, NULL };
+	struct plan plan;
+
+	qsort(entries, registry.nr_tests, sizeof(entries[0]), compare_names);
+	assert_int_equal(plan_open(&plan, &registry, &selection, &run_err), 0);
+	assert_int_equal(run_plan(&plan, &registry, &options, sinks, &summary, &run_err), RUN_LEFT);
+	plan_close(&plan);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+#define WARNED "the kernel reported: WARNING: CPU: 0 PID: 1 at x.c:1 f+0x1/0x2"
+#define WARNED_LINE "[    2.000000] WARNING: CPU: 0 PID: 1 at x.c:1 f+0x1/0x2\n"
+
+static void assert_dmesg(const char *test, const char *want)
+{
+	const struct note *note = note_find(result_of(test), NOTE_DMESG, 0);
+
+	assert_string_equal(note ? note->text : "", want);
+}
+
+static void test_kernel_is_heard(void **state)
+{
+	(void)state;
+	case_add("a", host_quiet_words);
+	case_add("b", host_warned);
+	case_add("c", host_pass);
+	options.leave_at = KERNEL_OOPSES;
+	run_all();
+	assert_verdict("a", VERDICT_PASS, NULL);
+	assert_dmesg("a", "[    1.000000] a word\n");
+	assert_verdict("b", VERDICT_FAIL, WARNED);
+	assert_dmesg("b", WARNED_LINE);
+	assert_verdict("c", VERDICT_PASS, NULL);
+	assert_dmesg("c", "");
+}
+
+static void test_kernel_is_left(void **state)
+{
+	(void)state;
+	case_add("a", host_pass);
+	case_add("b", host_warned);
+	case_add("c", host_pass);
+	options.leave_at = KERNEL_WARNS;
+	run_left();
+	assert_verdict("a", VERDICT_PASS, NULL);
+	assert_verdict("b", VERDICT_FAIL, WARNED);
+	assert_null(event_find('s', "c", 0));
+}
+
+/* Of a kernel that others use, too, only what names a test is about it. */
+static void test_kernel_is_shared(void **state)
+{
+	(void)state;
+	case_add("a", host_warned);
+	case_add("b", host_warned_by_name);
+	options.owns_kernel = false;
+	run_all();
+	assert_verdict("a", VERDICT_PASS, NULL);
+	assert_dmesg("a", WARNED_LINE);
+	assert_int_equal(result_of("b")->verdict, VERDICT_FAIL);
+}
+
+static void test_kernel_accuses_all(void **state)
+{
+	static const char why[] = WARNED " (2 tests ran then: which of them is to blame is not known)";
+
+	(void)state;
+	case_add("a", host_warned_beside);
+	case_add("b", host_beside);
+	case_add("c", host_pass);
+	options.nr_jobs = 2;
+	options.leave_at = KERNEL_WARNS;
+	run_left();
+	assert_verdict("a", VERDICT_FAIL, why);
+	assert_verdict("b", VERDICT_FAIL, why);
+	assert_dmesg("b", WARNED_LINE);
+	assert_null(event_find('t', "c", 0));
+}
+
+/* The one that is named is no longer there, or has not ended yet. */
+static void host_warned_by_name_beside(struct test *t)
+{
+	while (__atomic_add_fetch(&shared->nr_started, 0, __ATOMIC_SEQ_CST) < 1)
+		usleep(1000);
+	host_warned_by_name(t);
+}
+
+static void test_kernel_accuses_one(void **state)
+{
+	(void)state;
+	case_add("a", host_warned_by_name_beside);
+	case_add("b", host_beside);
+	options.nr_jobs = 2;
+	run_all();
+	assert_int_equal(result_of("a")->verdict, VERDICT_FAIL);
+	assert_null(strstr(result_reason(result_of("a")), "tests ran then"));
+	assert_verdict("b", VERDICT_PASS, NULL);
+}
+
 static void test_shuffle(void **state)
 {
 	char first[ARRAY_SIZE(letters) + 1] = "", second[ARRAY_SIZE(letters) + 1] = "";
@@ -1084,6 +1252,7 @@ static void test_shuffle(void **state)
 }
 
 #define RUNS(test_) cmocka_unit_test_setup_teardown(test_, fresh, done)
+#define HEARS(test_) cmocka_unit_test_setup_teardown(test_, hear, hear_no_more)
 
 int main(void)
 {
@@ -1095,7 +1264,8 @@ int main(void)
 		RUNS(test_shuffle), RUNS(test_interrupted), RUNS(test_interrupted_in_test),
 		RUNS(test_interrupted_in_canary), RUNS(test_no_process_is_left), RUNS(test_no_process_is_left_by_death),
 		RUNS(test_no_process_is_left_by_hang), RUNS(test_no_process_is_left_by_interrupt),
-		RUNS(test_a_hundred), RUNS(test_output),
+		RUNS(test_a_hundred), RUNS(test_output), HEARS(test_kernel_is_heard), HEARS(test_kernel_is_left),
+		HEARS(test_kernel_is_shared), HEARS(test_kernel_accuses_all), HEARS(test_kernel_accuses_one),
 	};
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
