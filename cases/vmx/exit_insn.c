@@ -64,7 +64,7 @@ static const struct l2_row rows[] = {
 
 	ON(hlt, PROC_HLT_EXITING, EXIT_REASON_HLT),
 	/* KVM halts the vCPU, and user space is told. */
-	OFF("hlt_off", hlt, .is_hlt = true, .hw_exits = { EXIT_REASON_HLT }),
+	OFF("hlt_off", hlt, .is_hlt = true, KVM_SEES(EXIT_REASON_HLT)),
 	ON(rdtsc, PROC_RDTSC_EXITING, EXIT_REASON_RDTSC),
 	OFF("rdtsc_off", rdtsc),
 	ON(rdtscp, PROC_RDTSC_EXITING, EXIT_REASON_RDTSCP, .needs = "cpuid:rdtscp vmx:rdtscp",

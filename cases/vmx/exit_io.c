@@ -60,10 +60,10 @@ static void catch_all_but_80(void)
 	      .exit.insn_info = info_, .exit.guest_linear = linear_, ##__VA_ARGS__)
 /* User space sees it. */
 #define LEAVES_IN(label_, name_, port_, size_, ...)					\
-	{ L2_NAMED(label_, name_), .has_no_exit = true, DX(port_), .hw_exits = { EXIT_REASON_IO_INSTRUCTION }, \
+	{ L2_NAMED(label_, name_), .has_no_exit = true, DX(port_), KVM_SEES(EXIT_REASON_IO_INSTRUCTION), \
 	  .pio = { .direction = KVM_EXIT_IO_IN, .port = port_, .size = size_, .count = 1 }, ##__VA_ARGS__ }
 #define LEAVES_OUT(label_, name_, port_, size_, data_, ...)				\
-	{ L2_NAMED(label_, name_), .has_no_exit = true, DX(port_), .hw_exits = { EXIT_REASON_IO_INSTRUCTION }, \
+	{ L2_NAMED(label_, name_), .has_no_exit = true, DX(port_), KVM_SEES(EXIT_REASON_IO_INSTRUCTION), \
 	  .regs.rax = data_,								\
 	  .pio = { .direction = KVM_EXIT_IO_OUT, .port = port_, .size = size_, .count = 1, .data = data_ }, \
 	  ##__VA_ARGS__ }

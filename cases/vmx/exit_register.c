@@ -67,7 +67,7 @@ ALL_BUT(catch_all_but_write_high_100, WRITE_HIGH(0x100))
 	{ L2_NAMED(label_, name_), .exit.reason = EXIT_REASON_##reason_, ##__VA_ARGS__ }
 /* KVM sees the access, for reasons of its own, or does not. */
 #define SEEN(label_, name_, reason_, ...)						\
-	{ L2_NAMED(label_, name_), .has_no_exit = true, .hw_exits = { EXIT_REASON_##reason_ }, ##__VA_ARGS__ }
+	{ L2_NAMED(label_, name_), .has_no_exit = true, KVM_SEES(EXIT_REASON_##reason_), ##__VA_ARGS__ }
 #define FREE(label_, name_, ...) { L2_NAMED(label_, name_), .has_no_exit = true, ##__VA_ARGS__ }
 #define CR_EXITS(label_, name_, qualification_, ...)					\
 	EXITS(label_, name_, CR_ACCESS, .exit.qualification = qualification_, ##__VA_ARGS__)

@@ -30,18 +30,24 @@ struct l2_row {
 	/* What comes of it; .exit has neither RIP, length nor state, which are known. */
 	bool has_no_exit;		/* L2 comes to its end */
 	bool has_no_length;		/* the exit is due to no instruction */
+	bool is_final;			/* it would come again: L2 is left there */
 	bool is_qualification_void;	/* Bochs leaves there what it finds: finding 0401 */
 	bool is_trap;			/* RIP is behind the instruction */
 	struct vmx_exit exit;
 	uint64_t set_rflags;		/* that the exit adds to L2's */
+	bool is_rf_void;		/* not compared: finding 0404 */
 
-	/* What KVM sees of L2 before its end; 0: just .exit's reason. */
+	/* What KVM sees of L2 before its end: KVM_SEES(); otherwise just .exit's reason, or nothing. */
 	uint64_t hw_exits[L2_MAX_EXITS];
+	uint8_t nr_hw_exits;
+	bool has_no_hw_exit;		/* KVM made the exit up */
 	/* And user space, of what L1 did not want. */
 	struct exit_io pio;		/* IN is answered with .data */
 	bool is_hlt;
 };
 
+#define KVM_SEES(...)									\
+	.hw_exits = { __VA_ARGS__ }, .nr_hw_exits = sizeof((uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t)
 #define L2_CODE(name_) .label = #name_, .code = l2_##name_, .next = l2_##name_##_next
 #define L2_NAMED(label_, name_) .label = label_, .code = l2_##name_, .next = l2_##name_##_next
 
@@ -108,6 +114,8 @@ static inline void l2_check_exit(const struct l2_row *row, const struct vmx_exit
 	want.interruptibility = state->interruptibility;
 	want.activity = state->activity;
 	want.pending_debug = state->pending_debug;
+	if (row->is_rf_void)
+		vmx.exit.rflags &= ~X86_EFLAGS_RF;
 	if (row->is_qualification_void)
 		vmx.exit.qualification = 0;
 	if (!row->has_no_length)
@@ -142,7 +150,7 @@ static inline void l2_row_run(const struct l2_row *row)
 	}
 	l2_check_exit(row, &state);
 	l2_check_gprs(&gprs);
-	if (vmx.exit.outcome != VMX_OK || vmx.exit.reason != row->exit.reason)
+	if (row->is_final || vmx.exit.outcome != VMX_OK || vmx.exit.reason != row->exit.reason)
 		return;
 	vmcs_write(GUEST_RIP, (ulong_t)row->next);
 	vmx_run();
@@ -154,16 +162,14 @@ static inline void l2_row_run(const struct l2_row *row)
 static inline void l2_row_check_hw(struct test *t, const struct l2_row *row)
 {
 	uint64_t want[L2_MAX_EXITS + 1];
-	unsigned int nr = 0;
+	unsigned int nr;
 
-	if (!row->hw_exits[0] && !row->has_no_exit)
+	for (nr = 0; nr < row->nr_hw_exits; nr++)
+		want[nr] = row->hw_exits[nr];
+	if (!nr && !row->has_no_exit && !row->has_no_hw_exit)
 		want[nr++] = row->exit.reason;
-	else
-		while (nr < L2_MAX_EXITS && row->hw_exits[nr]) {
-			want[nr] = row->hw_exits[nr];
-			nr++;
-		}
-	want[nr++] = EXIT_REASON_VMCALL;
+	if (!row->is_final)
+		want[nr++] = EXIT_REASON_VMCALL;
 	test_check_nested_exits(t, AT_EXPECT, KVM_ISA_VMX, want, nr);
 }
 
