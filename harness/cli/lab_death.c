@@ -15,7 +15,7 @@ void lab_death_judge(struct lab_death *death, const struct lab_outcome *outcome,
 	death->console = tail_since(&outcome->emulator.console, console_from);
 	if (death->console)
 		kernel_text_read(death->console, &kernel);
-	if (kernel.worst && outcome->emulator.end != EMULATOR_FAILED) {
+	if (kernel.worst == KERNEL_DIES || (kernel.worst && outcome->emulator.end != EMULATOR_FAILED)) {
 		death->verdict = VERDICT_FAIL;
 		words = kernel.headline;
 	} else if (outcome->emulator.end == EMULATOR_BUSY) {

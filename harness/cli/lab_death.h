@@ -4,7 +4,8 @@
  *
  * The kernel is when its console says so since the tests began (a panic, an oops, a lockup), or when the emulator was at
  * work all the time and yet nothing came: a kernel that runs in circles with interrupts off says no more. It is not when
- * the emulator itself failed, whatever the console says, stood still, or ended without a word.
+ * the emulator itself failed, unless the kernel had panicked before (its reboot is how Bochs ends), stood still, or
+ * ended without a word.
  */
 #ifndef VMASSAY_LAB_DEATH_H
 #define VMASSAY_LAB_DEATH_H
