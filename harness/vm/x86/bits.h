@@ -59,6 +59,7 @@
 #define X86_EFLAGS_OF (1ull << 11)
 #define X86_EFLAGS_NT (1ull << 14)
 #define X86_EFLAGS_RF (1ull << 16)
+#define X86_EFLAGS_VM (1ull << 17)
 #define X86_EFLAGS_AC (1ull << 18)
 
 #define MSR_IA32_TSC 0x10
