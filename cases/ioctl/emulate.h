@@ -69,6 +69,7 @@
 #define EMU_STACK 0x4800u	/* RSP */
 #define EMU_FAULT_STACK 0x5f00u	/* of the exceptions, where the mode has such */
 #define EMU_IDT 0x6000u
+#define EMU_GDT 0x6800u		/* a copy of the mode's */
 #define EMU_HANDLERS 0x7000u	/* + vector: a HLT */
 #define EMU_TSS 0x7400u
 #define EMU_TSS_LIMIT 0x267u
@@ -130,6 +131,8 @@ struct emu_row;
 		struct emu_bytes memory_in[4];						\
 		unsigned int code_at;	/* 0: EMU_CODE_AT */				\
 		void (*prepare)(struct test *t, struct kvm_sregs *sregs, uint8_t *memory);	\
+		bool has_fpu;		/* x87 and SSE state is set and compared, too */	\
+		void (*forget)(uint8_t *memory);	/* clears what the manual leaves open */	\
 		bool no_native;								\
 		bool has_want;		/* the rest is what the manual says */		\
 		int32_t vector;		/* with .has_want: NO_VECTOR or the fault's */	\
@@ -173,6 +176,7 @@ struct emu_outcome {
 	struct kvm_regs regs;	/* as the fault's frame has them */
 	uint16_t cs, ss;
 	struct kvm_sregs sregs;
+	struct kvm_fpu fpu;
 	uint8_t memory[EMU_BYTES];
 };
 
@@ -358,6 +362,7 @@ static inline void emu_sregs(struct emu *emu)
 	emu->sregs.idt = (struct kvm_dtable){ .base = EMU_GPA + EMU_IDT, .limit = t->mode == REAL16 ? 0x3ff : 0x7ff };
 	if (t->mode == REAL16)
 		return;
+	emu->sregs.gdt.base = EMU_GPA + EMU_GDT;
 	emu->sregs.tr.base = EMU_GPA + EMU_TSS;
 	emu->sregs.tr.limit = EMU_TSS_LIMIT;
 	/* QEMU 7.2 aborts when it takes a stack from a busy 32-bit TSS that VMRUN has loaded; SVM asks for neither. */
@@ -374,6 +379,7 @@ static inline void emu_start(struct emu *emu, struct test *t, const struct emu_r
 		emu->start[i] = i < EMU_DATA - 0x800 ? EMU_HLT : i * 29 + (i >> 8) + 7;
 	emu_idt_write(t, emu->start);
 	emu_tss_write(t, emu->start);
+	memcpy(emu->start + EMU_GDT, vm_hva(t->vm, GDT_GPA, GDT_BYTES), GDT_BYTES);
 	emu_table_write(t, emu->start);
 	emu_sregs(emu);
 	for (i = 0; i < 4 && row->memory_in[i].size; i++)
@@ -503,6 +509,18 @@ static inline void emu_outcome_take(const struct emu *emu, struct emu_outcome *o
 		outcome->vector = NO_VECTOR;
 }
 
+static inline void emu_fpu_set(struct emu *emu)
+{
+	struct kvm_fpu fpu = { .fcw = 0x27f, .fsw = 0x3800, .mxcsr = 0x1f80 };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(fpu.xmm); i++)
+		((uint8_t *)fpu.xmm)[i] = i * 37 + 11;
+	for (i = 0; i < 8; i++)
+		memset(fpu.fpr[i], 0x51 + i, 10);
+	vcpu_ioctl(emu->t->vcpu, KVM_SET_FPU, &fpu);
+}
+
 static inline void emu_run(struct emu *emu, bool is_forced, struct emu_outcome *outcome)
 {
 	static const uint8_t prefix[EMU_PREFIX_BYTES] = { 0x0f, 0x0b, 'k', 'v', 'm' };
@@ -565,9 +583,9 @@ static inline void emu_check_regs(struct emu *emu, const char *whose, const stru
 	}
 }
 
-static inline void emu_check_memory(struct emu *emu, const char *whose, const uint8_t *want, const uint8_t *got)
+static inline void emu_check_memory(struct emu *emu, const struct emu_window *window, const char *whose,
+				    const uint8_t *want, const uint8_t *got)
 {
-	const struct emu_window *window = emu->windows;
 	char text[64];
 	uint32_t at;
 
@@ -597,6 +615,21 @@ static inline void emu_check_sregs(struct emu *emu, const struct kvm_sregs *want
 	emu_check(emu, text, emu_get(w, at, 8), emu_get(g, at, 8));
 }
 
+static inline void emu_check_fpu(struct emu *emu, const struct kvm_fpu *want, const struct kvm_fpu *got)
+{
+	unsigned int i;
+
+	for (i = 0; i < 16; i++) {
+		emu_check(emu, "an XMM register's lower half against the CPU", emu_get(want->xmm[i], 0, 8), emu_get(got->xmm[i], 0, 8));
+		emu_check(emu, "an XMM register's upper half against the CPU", emu_get(want->xmm[i], 8, 8), emu_get(got->xmm[i], 8, 8));
+	}
+	for (i = 0; i < 8; i++)
+		emu_check(emu, "an x87 register against the CPU", emu_get(want->fpr[i], 0, 8), emu_get(got->fpr[i], 0, 8));
+	emu_check(emu, "FCW against the CPU", want->fcw, got->fcw);
+	emu_check(emu, "FSW against the CPU", want->fsw, got->fsw);
+	emu_check(emu, "MXCSR against the CPU", want->mxcsr, got->mxcsr);
+}
+
 static inline void emu_compare(struct emu *emu, const struct emu_outcome *native, const struct emu_outcome *forced)
 {
 	emu_check(emu, "the exit against the CPU", native->exit_reason, forced->exit_reason);
@@ -606,7 +639,27 @@ static inline void emu_compare(struct emu *emu, const struct emu_outcome *native
 	emu_check(emu, "SS against the CPU", native->ss, forced->ss);
 	emu_check_regs(emu, "the CPU", &native->regs, &forced->regs);
 	emu_check_sregs(emu, &native->sregs, &forced->sregs);
-	emu_check_memory(emu, "the CPU", native->memory, forced->memory);
+	if (emu->row->has_fpu)
+		emu_check_fpu(emu, &native->fpu, &forced->fpu);
+	emu_check_memory(emu, emu->windows, "the CPU", native->memory, forced->memory);
+}
+
+/* The data is as it was, but for what the manual says is written. */
+static inline void emu_compare_data(struct emu *emu, const struct emu_outcome *forced)
+{
+	const struct emu_bytes *want = emu->row->memory_want;
+	static const struct emu_window data[] = { { EMU_DATA - 0x800, 0x2000 }, { 0 } };
+	static uint8_t expected[EMU_BYTES];
+	unsigned int i;
+
+	emu_copy(data, expected, emu->start);
+	for (i = 0; i < 4 && want[i].size; i++) {
+		emu_check(emu, "memory against the manual", want[i].value,
+			  emu_get(forced->memory, want[i].at, want[i].size));
+		emu_put(expected, want[i].at, want[i].value, want[i].size);
+	}
+	if (emu->windows == emu_whole)
+		emu_check_memory(emu, data, "the manual", expected, forced->memory);
 }
 
 /* What the manual says: the fault, or which registers and bytes have changed. */
@@ -614,7 +667,6 @@ static inline void emu_compare_want(struct emu *emu, const struct emu_outcome *f
 {
 	const struct emu_row *row = emu->row;
 	struct kvm_regs want = emu->regs;
-	unsigned int i;
 
 	emu_check(emu, "the exit against the manual", KVM_EXIT_HLT, forced->exit_reason);
 	emu_check(emu, "the fault's vector against the manual", (uint32_t)row->vector, (uint32_t)forced->vector);
@@ -625,9 +677,7 @@ static inline void emu_compare_want(struct emu *emu, const struct emu_outcome *f
 		want.rip += emu->insn[0];
 	emu_regs_set(emu, &want, row->want);
 	emu_check_regs(emu, "the manual", &want, &forced->regs);
-	for (i = 0; i < 4 && row->memory_want[i].size; i++)
-		emu_check(emu, "memory against the manual", row->memory_want[i].value,
-			  emu_get(forced->memory, row->memory_want[i].at, row->memory_want[i].size));
+	emu_compare_data(emu, forced);
 }
 
 static inline void emu_insn(struct emu *emu, const struct emu_values *values, uint64_t flags)
@@ -638,27 +688,48 @@ static inline void emu_insn(struct emu *emu, const struct emu_values *values, ui
 	if (!emu->row->no_native)
 		emu_run(emu, false, &native);
 	emu_run(emu, true, &forced);
+	if (emu->row->forget) {
+		emu->row->forget(native.memory);
+		emu->row->forget(forced.memory);
+	}
 	if (!emu->row->no_native)
 		emu_compare(emu, &native, &forced);
 	if (emu->row->has_want)
 		emu_compare_want(emu, &forced);
 }
 
+static inline const uint8_t *emu_next(const uint8_t *insn)
+{
+	return insn + 1 + insn[0] + __builtin_strlen((const char *)insn + 1 + insn[0]) + 1;
+}
+
+/* @each for every instruction of the row. */
+static inline void emu_row_each(struct test *t, const struct emu_row *row, void (*each)(struct emu *emu))
+{
+	static struct emu emu;
+
+	emu_start(&emu, t, row);
+	for (emu.insn = vm_hva(t->vm, guest_symbol(t, row->list), 16); emu.insn[0]; emu.insn = emu_next(emu.insn))
+		each(&emu);
+	expect_eq(t, 0, emu.nr_failed);
+}
+
+static inline void emu_insn_all(struct emu *emu)
+{
+	static const struct emu_values one = { 0xa1a2a3a4a5a6a7a8, 0xc1c2c3c4c5c6c7c8, 0xd1d2d3d4d5d6d7d8, 0 };
+	const struct emu_row *row = emu->row;
+	unsigned int i, nr = row->values ? row->nr_values : 1;
+
+	for (i = 0; i < nr; i++) {
+		emu_insn(emu, row->values ? &row->values[i] : &one, 0);
+		emu_insn(emu, row->values ? &row->values[i] : &one, EMU_STATUS);
+	}
+}
+
 /* The whole of a row. */
 static inline void emu_row_run(struct test *t, const struct emu_row *row)
 {
-	static const struct emu_values one = { 0xa1a2a3a4a5a6a7a8, 0xc1c2c3c4c5c6c7c8, 0xd1d2d3d4d5d6d7d8, 0 };
-	static struct emu emu;
-	unsigned int i, nr = row->values ? row->nr_values : 1;
-
-	emu_start(&emu, t, row);
-	emu.insn = vm_hva(t->vm, guest_symbol(t, row->list), 16);
-	for (; emu.insn[0]; emu.insn += 1 + emu.insn[0] + __builtin_strlen((const char *)emu.insn + 1 + emu.insn[0]) + 1)
-		for (i = 0; i < nr; i++) {
-			emu_insn(&emu, row->values ? &row->values[i] : &one, 0);
-			emu_insn(&emu, row->values ? &row->values[i] : &one, EMU_STATUS);
-		}
-expect_eq(t, 0, emu.nr_failed);
+	emu_row_each(t, row, emu_insn_all);
 }
 
 #endif

@@ -26,7 +26,7 @@ EMU(jmp, INSN_(".byte 0xeb, 0x7f") INSN_(".byte 0xeb, 0xff") INSN_(".byte 0xeb, 
 EMU(jmp_32, WIDTH_(32) INSN_(".byte 0xe9, 0xf0, 0, 0, 0") INSN_(".byte 0xe8, 0xf0, 0, 0, 0") INSN_(".byte 0xe8, 0x00, 0xff, 0xff, 0xff"))
 EMU(jmp_16, WIDTH_(16) INSN_(".byte 0xe9, 0xf0, 0") INSN_(".byte 0xe8, 0xf0, 0") INSN_(".byte 0xe8, 0x00, 0xff")
     INSN_(".byte 0x66, 0xe9, 0xf0, 0, 0, 0") INSN_(".byte 0x66, 0xe8, 0xf0, 0, 0, 0"))
-EMU(wrap_16, WIDTH_(16) INSN_(".byte 0xe9, 0x00, 0xf8") INSN_(".byte 0xe9, 0x80, 0xf8") INSN_(".byte 0xe8, 0x00, 0xf9"))
+EMU(wrap_16, WIDTH_(16) INSN_(".byte 0xe9, 0x00, 0xf9") INSN_(".byte 0xe9, 0x80, 0xf8") INSN_(".byte 0xe8, 0x00, 0xfa"))
 EMU(beyond, WIDTH_(16) INSN_(".byte 0x66, 0xe9; .long 0x10000") INSN_(".byte 0x66, 0xe8; .long 0x10000"))
 
 EMU(far_real, WIDTH_(16) INSN_("ljmpw $0x2010, $0x810") INSN_("lcallw $0x2010, $0x810") INSN_("ljmpl $0x2010, $0x820")
@@ -89,7 +89,7 @@ static const struct row rows[] = {
 	ROW_(.label = "jmp", EMU_OF(jmp)),
 	ROW_(.label = "jmp_32", .modes = PROT32 | LONG64, EMU_OF(jmp_32)),
 	ROW_(.label = "jmp_16", .modes = REAL16, EMU_OF(jmp_16)),
-	ROW_(.label = "wrap_16", .modes = REAL16, EMU_OF(wrap_16), .code_at = 0x20),
+	ROW_(.label = "wrap_16", .modes = REAL16, EMU_OF(wrap_16)),
 	/* QEMU cuts the target. */
 	ROW_(.label = "beyond_limit", .modes = REAL16, EMU_OF(beyond), .no_native = true, WANT_FAULT(GP_VECTOR, 0)),
 	ROW_(.label = "far_real", .modes = REAL16, EMU_OF(far_real),
@@ -131,9 +131,8 @@ static void segment_make(struct test *t, struct kvm_sregs *sregs, uint8_t *memor
 	const struct row *row = ROW(t, rows);
 	uint64_t flags = row->is_long ? 0xa : row->is_16 ? 0x8 : 0xc;
 
-	(void)memory;
 	sregs->ldt = (struct kvm_segment){ .unusable = 1 };
-	*(uint64_t *)vm_hva(t->vm, GDT_GPA + SEL_FREE, 8) = 0x000f00000000ffff | flags << 52 | (uint64_t)row->access << 40;
+	emu_put(memory, EMU_GDT + SEL_FREE, 0x000f00000000ffff | flags << 52 | (uint64_t)row->access << 40, 8);
 }
 
 GUEST(emulate_branch)
