@@ -175,6 +175,7 @@ struct emu_outcome {
 	uint32_t error_code;
 	struct kvm_regs regs;	/* as the fault's frame has them */
 	uint16_t cs, ss;
+	bool has_rf;		/* in the fault's frame; .regs has it clear */
 	struct kvm_sregs sregs;
 	struct kvm_fpu fpu;
 	uint8_t memory[EMU_BYTES];
@@ -467,6 +468,7 @@ static inline void emu_frame_take(const struct emu *emu, struct emu_outcome *out
 	outcome->regs.rip = frame[0];
 	outcome->cs = frame[1];
 	outcome->regs.rflags = frame[2] & ~X86_EFLAGS_RF;
+	outcome->has_rf = frame[2] & X86_EFLAGS_RF;
 	outcome->regs.rsp = nr == 5 ? frame[3] : outcome->regs.rsp + (at - start);
 	if (nr == 5)
 		outcome->ss = frame[4];
