@@ -486,6 +486,14 @@ static inline bool emu_is_end(const struct emu *emu, const struct emu_outcome *o
 	return at < EMU_DATA - 0x800 && at != emu->code_at && emu->memory[at] == EMU_HLT;
 }
 
+/* CR2 is looked at behind a page fault only: Bochs 2.7 shows the host's as the guest's (finding 0504). */
+static inline bool emu_is_handler_of(const struct emu *emu, unsigned int vector)
+{
+	const struct kvm_sync_regs *sync = &emu->t->vcpu->run->s.regs;
+
+	return sync->sregs.cs.base + sync->regs.rip == EMU_GPA + EMU_HANDLERS + vector + 1;
+}
+
 static inline void emu_outcome_take(const struct emu *emu, struct emu_outcome *outcome)
 {
 	const struct kvm_run *run = emu->t->vcpu->run;
@@ -496,6 +504,8 @@ static inline void emu_outcome_take(const struct emu *emu, struct emu_outcome *o
 	outcome->error_code = 0;
 	outcome->regs = run->s.regs.regs;
 	outcome->sregs = run->s.regs.sregs;
+	if (!emu_is_handler_of(emu, PF_VECTOR))
+		outcome->sregs.cr2 = 0;
 	outcome->cs = outcome->sregs.cs.selector;
 	outcome->ss = outcome->sregs.ss.selector;
 	emu_copy(emu->windows, outcome->memory, emu->memory);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Prefixes by KVM's emulator: LOCK where it is legal and #UD where not, fifteen bytes and sixteen, a REX that is undone
- * by the prefix behind it, repeated and conflicting overrides, prefixes without effect; instructions that end on a page
+ * by the prefix behind it, repeated prefixes, prefixes without effect; instructions that end on a page
  * which is not there; opcodes that are not any.
  *
  * Can break: LOCK taken with a register, or with a reading instruction; the length counted from the last prefix; REX.W
- * kept across a prefix; the first of two overrides taken; anything executed of what could not be fetched whole.
+ * kept across a prefix; anything executed of what could not be fetched whole.
  * Source: APM vol. 3, 1.2 (prefixes, length limit 15), 1.2.5 (LOCK); vol. 2, 8.2.15.
  */
 #include "cases/ioctl/emulate.h"
@@ -28,8 +28,8 @@ EMU(rex, WIDTH_(64) INSN_(".byte 0x66, 0x48, 0x01, 0xca")
     INSN_(".byte 0x41, 0x48, 0x01, 0xca") INSN_(".byte 0x48, 0x41, 0x01, 0xca") INSN_(".byte 0x40, 0x00, 0xec")
     INSN_(".byte 0x00, 0xec") INSN_(".byte 0x4d, 0x01, 0xf7") INSN_(".byte 0x44, 0x01, 0x07") INSN_(".byte 0x42, 0x8b, 0x0c, 0x27")
     INSN_(".byte 0x67, 0x42, 0x8d, 0x0c, 0x27") INSN_(".byte 0x4f, 0x8d, 0x4c, 0xe5, 0x10"))
-EMU(repeated, INSN_(".byte 0x66, 0x66, 0x01, 0xca") INSN_(".byte 0x64, 0x3e; movb " M ", %cl") INSN_(".byte 0x3e, 0x64; movb " M ", %cl")
-    INSN_(".byte 0xf3, 0x01, 0xca") INSN_(".byte 0xf2, 0xf3; stosb") INSN_(".byte 0xf3, 0x31, 0xd2") INSN_(".byte 0xf2; movb %cl, " M)
+EMU(repeated, INSN_(".byte 0x66, 0x66, 0x01, 0xca") INSN_(".byte 0x64, 0x64; movb " M ", %cl") INSN_(".byte 0x3e; movb " M ", %cl")
+    INSN_(".byte 0xf3, 0x01, 0xca") INSN_(".byte 0xf3, 0xf3; stosb") INSN_(".byte 0xf3, 0x31, 0xd2") INSN_(".byte 0xf2; movb %cl, " M)
     INSN_(".byte 0x2e, 0x74, 0x10") INSN_(".byte 0x3e, 0x75, 0x10"))
 EMU(two_pages, WIDTH_(32) INSN_("movl $0x12345678, %eax") INSN_("addl $0x11111111, %ecx") INSN_("nopl 0x12345678(%eax)"))
 EMU(undefined, INSN_(".byte 0x0f, 0xff") INSN_(".byte 0x0f, 0x0b") INSN_(".byte 0xfe, 0xd0") INSN_(".byte 0xff, 0xf8")

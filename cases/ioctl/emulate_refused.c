@@ -16,7 +16,6 @@ EMU(into, WIDTH_LEGACY INSN_("into"))
 EMU(call_gate, WIDTH_LEGACY INSN_("lcall $0xa8, $0") INSN_("ljmp $0xa8, $0"))
 EMU(iretq, WIDTH_(64) INSN_("iretq"))
 EMU(cmpxchg16b, WIDTH_(64) INSN_("cmpxchg16b (%rdi)"))
-EMU(sysenter_64, WIDTH_(64) INSN_("sysenter"))
 EMU(fxsave_64, WIDTH_(64) INSN_("fxsave (%rdi)") INSN_("fxrstor (%rdi)"))
 EMU(retf_outer, WIDTH_LEGACY INSN_("lretl"))
 
@@ -34,7 +33,6 @@ static const struct emu_row rows[] = {
 	ROW_("call_gate", call_gate, .modes = PROT32),
 	ROW_("iretq", iretq, .modes = LONG64),
 	ROW_("cmpxchg16b", cmpxchg16b, .modes = LONG64),
-	ROW_("sysenter_64", sysenter_64, .modes = LONG64),
 	ROW_("fxsave_64", fxsave_64, .modes = LONG64),
 	ROW_("retf_outer", retf_outer, .modes = PROT32,
 	     .memory_in = { BYTES(EMU_STACK, 4, EMU_GPA + 0x900), BYTES(EMU_STACK + 4, 4, SEL_USER_CODE32) }),

@@ -63,6 +63,8 @@ EMU(rsm, INSN_("rsm"))
 EMU(syscall, INSN_("syscall"))
 EMU(sysenter, INSN_("sysenter"))
 
+EMU(sysexit, INSN_("sysexit"))
+
 #define MSR(index_) .in = { REG(RCX, index_), REG(RAX, 0x12345678), REG(RDX, 0x9abc) }
 #define UD WANT_FAULT(UD_VECTOR, 0)
 #define GP0 WANT_FAULT(GP_VECTOR, 0)
@@ -77,6 +79,7 @@ struct row {
 };
 
 static void system_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory);
+static void fast_calls_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory);
 
 #define ROW_(...) { .emu = { __VA_ARGS__ } }
 #define SET(label_, list_, ...) { .emu = { .label = label_, EMU_OF(list_), .prepare = ON_HOST(system_set), __VA_ARGS__ }
@@ -84,6 +87,9 @@ static void system_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
 /* QEMU does not ask for all of it: canonical bases, TR's type and selector, SVME. */
 #define NO_NATIVE .no_native = true
 #define PORT .in = { REG(RDX, 0x10) }
+
+/* QEMU's SYSCALL in long mode clears the status flags, whatever the mask says. */
+#define SYSCALL_LOST (PF | AF | ZF | SF)
 
 static const struct row rows[] = {
 	ROW_(.label = "if", EMU_OF(flags_if)),
@@ -166,6 +172,23 @@ static const struct row rows[] = {
 	ROW_(.label = "rsm", EMU_OF(rsm), UD),
 	ROW_(.label = "syscall_disabled", EMU_OF(syscall), UD),
 	ROW_(.label = "sysenter_real", .modes = REAL16, EMU_OF(sysenter), GP0),
+	ROW_(.label = "syscall", .modes = LONG64, .undefined = SYSCALL_LOST, EMU_OF(syscall), .prepare = ON_HOST(fast_calls_set)),
+	ROW_(.label = "syscall_user", .modes = LONG64, .undefined = SYSCALL_LOST, .env = ENV_USER, EMU_OF(syscall), .prepare = ON_HOST(fast_calls_set)),
+	ROW_(.label = "syscall_compat", .modes = LONG64, .undefined = SYSCALL_LOST, .env = ENV_COMPAT, .needs = "vendor:amd", EMU_OF(syscall),
+	     .prepare = ON_HOST(fast_calls_set)),
+	ROW_(.label = "syscall_32", .modes = PROT32, .needs = "vendor:amd", EMU_OF(syscall), .prepare = ON_HOST(fast_calls_set)),
+	ROW_(.label = "sysenter", .modes = PROT32, EMU_OF(sysenter), .prepare = ON_HOST(fast_calls_set)),
+	ROW_(.label = "sysenter_user", .modes = PROT32, .env = ENV_USER, EMU_OF(sysenter), .prepare = ON_HOST(fast_calls_set)),
+	ROW_(.label = "syscall_flags", .modes = LONG64, EMU_OF(syscall), .prepare = ON_HOST(fast_calls_set), NO_NATIVE, WANT,
+	     .flags_in = EMU_STATUS, .want = { REG(RCX, EMU_GPA + EMU_CODE_AT + 2), REG(R11, X86_EFLAGS_FIXED | EMU_STATUS),
+	     REG(RIP, EMU_GPA + 0x900), REG(RFLAGS, X86_EFLAGS_FIXED | PF | AF | ZF | SF) }),
+	ROW_(.label = "sysexit", .modes = PROT32, EMU_OF(sysexit), .prepare = ON_HOST(fast_calls_set),
+	     .in = { REG(RCX, EMU_GPA + EMU_STACK - 0x100), REG(RDX, EMU_GPA + 0x900) }),
+	ROW_(.label = "sysexit_null", .modes = PROT32, EMU_OF(sysexit), GP0),
+	ROW_(.label = "sysexit_real", .modes = REAL16, EMU_OF(sysexit), GP0),
+	ROW_(.label = "sysexit_user", .modes = PROT32, .env = ENV_USER, EMU_OF(sysexit), GP0),
+	ROW_(.label = "sysexit_long_amd", .modes = LONG64, .needs = "vendor:amd", EMU_OF(sysexit), UD, NO_NATIVE,
+	     .known = { .finding = "0711-emulated-sysexit-long-mode-amd" }),
 	ROW_(.label = "sysenter_null", .modes = PROT32, EMU_OF(sysenter), GP0),
 };
 
@@ -181,6 +204,30 @@ static void system_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
 	memory[EMU_TSS + EMU_IOPB + 2] = row->iopb;
 	emu_put(memory, EMU_GDT + SEL_FREE, row->descriptor, 8);
 	emu_put(memory, EMU_GDT + SEL_FREE + 8, 0, 8);
+}
+
+/* SYSCALL to EMU_GPA + 0x900 (64-bit), 0x910 (compatibility) and 0x920 (legacy), SYSENTER to 0x930. */
+static void fast_calls_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entries[7];
+	} msrs = {
+		.head.nmsrs = 7,
+		.entries = {
+			{ .index = MSR_STAR, .data = (uint64_t)SEL_CODE64 << 32 | (EMU_GPA + 0x920) },
+			{ .index = MSR_LSTAR, .data = EMU_GPA + 0x900 },
+			{ .index = MSR_CSTAR, .data = EMU_GPA + 0x910 },
+			{ .index = MSR_SYSCALL_MASK, .data = CF | OF | X86_EFLAGS_IF },
+			{ .index = MSR_IA32_SYSENTER_CS, .data = SEL_CODE16 },
+			{ .index = MSR_IA32_SYSENTER_ESP, .data = EMU_GPA + EMU_STACK - 0x200 },
+			{ .index = MSR_IA32_SYSENTER_EIP, .data = EMU_GPA + 0x930 },
+		},
+	};
+
+	(void)memory;
+	sregs->efer |= EFER_SCE;
+	require_result(t, 7, vcpu_ioctl_try(t->vcpu, KVM_SET_MSRS, &msrs.head));
 }
 
 GUEST(emulate_system)
