@@ -127,6 +127,7 @@ struct emu_row;
 		unsigned int nr_values;							\
 		uint64_t undefined;	/* flags that the manual leaves open */		\
 		uint64_t flags_in;	/* set in every combination */			\
+		bool has_all_flags;	/* every condition is met and not met */	\
 		struct emu_reg in[6];							\
 		struct emu_bytes memory_in[4];						\
 		unsigned int code_at;	/* 0: EMU_CODE_AT */				\
@@ -729,13 +730,14 @@ static inline void emu_row_each(struct test *t, const struct emu_row *row, void 
 static inline void emu_insn_all(struct emu *emu)
 {
 	static const struct emu_values one = { 0xa1a2a3a4a5a6a7a8, 0xc1c2c3c4c5c6c7c8, 0xd1d2d3d4d5d6d7d8, 0 };
+	static const uint64_t flags[] = { 0, EMU_STATUS, SF, OF, SF | OF, ZF, CF, PF | AF };
 	const struct emu_row *row = emu->row;
-	unsigned int i, nr = row->values ? row->nr_values : 1;
+	unsigned int i, flag, nr = row->values ? row->nr_values : 1;
+	unsigned int nr_flags = row->has_all_flags ? sizeof(flags) / sizeof(flags[0]) : 2;
 
-	for (i = 0; i < nr; i++) {
-		emu_insn(emu, row->values ? &row->values[i] : &one, 0);
-		emu_insn(emu, row->values ? &row->values[i] : &one, EMU_STATUS);
-	}
+	for (i = 0; i < nr; i++)
+		for (flag = 0; flag < nr_flags; flag++)
+			emu_insn(emu, row->values ? &row->values[i] : &one, flags[flag]);
 }
 
 /* The whole of a row. */

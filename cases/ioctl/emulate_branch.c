@@ -45,6 +45,8 @@ static const struct emu_values counts[] = {
 	{ 0, 0x100000001, 0, 0 },
 };
 
+static const struct emu_values condition[] = { { 0, 3, 0, 0 } };
+
 static void segment_make(struct test *t, struct kvm_sregs *sregs, uint8_t *memory);
 
 struct row {
@@ -61,12 +63,8 @@ struct row {
 #define DPL3 0x60
 
 #define ROW_(...) { .emu = { __VA_ARGS__ } }
-#define CC_ROWS(label_, list_, ...)							\
-	ROW_(.label = label_, EMU_OF(list_), __VA_ARGS__),				\
-	ROW_(.label = label_ "_s", EMU_OF(list_), .flags_in = SF, __VA_ARGS__),		\
-	ROW_(.label = label_ "_so", EMU_OF(list_), .flags_in = SF | OF, __VA_ARGS__),	\
-	ROW_(.label = label_ "_z", EMU_OF(list_), .flags_in = ZF, __VA_ARGS__),		\
-	ROW_(.label = label_ "_cp", EMU_OF(list_), .flags_in = CF | PF, __VA_ARGS__)
+#define CC_ROW(label_, list_, ...)							\
+	ROW_(.label = label_, EMU_OF(list_), .values = VALUES(condition), .has_all_flags = true, __VA_ARGS__)
 
 /* A far pointer in memory, and on the stack. */
 #define FAR32(selector_) .prepare = ON_HOST(segment_make),				\
@@ -81,9 +79,9 @@ struct row {
 	{ .emu = { .label = "far_64_" label_, .modes = LONG64, EMU_OF(far_64), FAR64(selector_) }, .access = access_, __VA_ARGS__ }
 
 static const struct row rows[] = {
-	CC_ROWS("jcc", jcc),
-	CC_ROWS("jcc_near", jcc_near, .modes = PROT32 | LONG64),
-	CC_ROWS("jcc_near_16", jcc_near_16, .modes = REAL16),
+	CC_ROW("jcc", jcc),
+	CC_ROW("jcc_near", jcc_near, .modes = PROT32 | LONG64),
+	CC_ROW("jcc_near_16", jcc_near_16, .modes = REAL16),
 	ROW_(.label = "loop", EMU_OF(loop), .values = VALUES(counts)),
 	ROW_(.label = "loop_z", EMU_OF(loop), .flags_in = ZF, .in = { REG(RCX, 5) }),
 	ROW_(.label = "jmp", EMU_OF(jmp)),

@@ -105,7 +105,7 @@ static const struct blob_row rows[] = {
 	{ .label = "fnstcw", BLOB_OF(fnstcw), .steps = { WR(0x40, 2, 0x37f), WR(0x42, 2, 0) } },
 };
 
-CASE(emulate_mmio, .says = "forms that touch memory without a slot exit access by access", .modes = REAL16 | PROT32 | LONG64,
+CASE(emulate_mmio, .says = "forms that touch memory without a slot exit access by access", .modes = PROT32,
      .rows = ROWS(rows))
 
 GUEST(emulate_mmio)

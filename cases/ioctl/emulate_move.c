@@ -91,6 +91,9 @@ static const struct emu_values equals[] = {
 	{ 0xffffffffffffffff, 0x1122334455667788, 0xffffffffffffffff, 0xffffffffffffffff },
 	{ 0x0000000005060708, 0x1122334455667788, 0xffffffff01020304, 0x0102030405060708 },
 };
+static const struct emu_values condition[] = {
+	{ 0x0102030405060708, 0x1122334455667788, 0x0f0e0d0c01020304, 0x8081828384858687 },
+};
 static const struct emu_values table_indexes[] = { { 0, 0, 0, 0 }, { 0xa5a5a57f, 0, 0, 0 }, { 0x30, 0, 0, 0 } };
 static const struct emu_values decimals[] = {
 	{ 0x0000, 0, 0, 0 }, { 0x1234, 0, 0, 0 }, { 0x019a, 0, 0, 0 }, { 0x05ff, 0, 0, 0 }, { 0xff06, 0, 0, 0 },
@@ -102,15 +105,8 @@ static const struct emu_values ah_values[] = {
 };
 
 #define ROW_(name_, values_, ...) { .label = #name_, EMU_OF(name_), .values = VALUES(values_), __VA_ARGS__ }
-/* One for each combination of the flags that conditions ask for; the two runs of each add none and all. */
-#define CC_ROWS(name_, ...)								\
-	ROW_(name_, equals, __VA_ARGS__),						\
-	{ .label = #name_ "_s", EMU_OF(name_), .flags_in = SF, __VA_ARGS__ },		\
-	{ .label = #name_ "_o", EMU_OF(name_), .flags_in = OF, __VA_ARGS__ },		\
-	{ .label = #name_ "_so", EMU_OF(name_), .flags_in = SF | OF, __VA_ARGS__ },	\
-	{ .label = #name_ "_z", EMU_OF(name_), .flags_in = ZF, __VA_ARGS__ },		\
-	{ .label = #name_ "_c", EMU_OF(name_), .flags_in = CF, __VA_ARGS__ },		\
-	{ .label = #name_ "_p", EMU_OF(name_), .flags_in = PF | AF, __VA_ARGS__ }
+/* Whatever conditions ask for, on one pair of values. */
+#define CC_ROW(name_, ...) { .label = #name_, EMU_OF(name_), .values = VALUES(condition), .has_all_flags = true, __VA_ARGS__ }
 
 static const struct emu_row rows[] = {
 	ROW_(mov, emu_pairs),
@@ -128,8 +124,8 @@ static const struct emu_row rows[] = {
 	{ .label = "bsf_zero", EMU_OF(bsf_zero), .no_native = true, .undefined = OF | SF | AF | PF | CF, WANT,
 	  .in = { REG(RCX, 0), REG(RDX, 0x1122334455667788) }, .memory_in = { BYTES(EMU_DATA, 8, 0) },
 	  .want = { REG(RFLAGS, X86_EFLAGS_FIXED | ZF) } },
-	CC_ROWS(setcc),
-	CC_ROWS(cmov, .modes = PROT32),
+	CC_ROW(setcc),
+	CC_ROW(cmov, .modes = PROT32),
 	ROW_(movbe, emu_pairs, .modes = PROT32 | LONG64, .needs = "cpuid:movbe"),
 	/* QEMU takes the operand size of 16-bit code without a prefix for 32. */
 	{ .label = "movbe_16_real", EMU_OF(movbe_ld), .modes = REAL16, .needs = "cpuid:movbe", .no_native = true, WANT,
@@ -151,7 +147,7 @@ static const struct emu_row rows[] = {
 	ROW_(move_64, emu_pairs, .modes = LONG64, .undefined = OF | SF | AF | PF),
 	ROW_(bsf_64, searched, .modes = LONG64, .undefined = OF | SF | AF | PF | CF),
 	ROW_(bt_string_64, offsets, .modes = LONG64, .undefined = OF | SF | AF | PF),
-	CC_ROWS(cmov_64, .modes = LONG64),
+	CC_ROW(cmov_64, .modes = LONG64),
 };
 
 CASE(emulate_move, .says = "moves, exchanges, bit and flag instructions by KVM's emulator are the CPU's",
