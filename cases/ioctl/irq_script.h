@@ -60,11 +60,11 @@ struct op {
 #define END { .kind = OP_END }
 
 #define OUT8(port_, value_) { OP(OP_OUT8, "OUT8 " #port_), .at = port_, .value = value_ }
-#define IN8(port_, want_) IN8_BITS(port_, 0xff, want_)
+#define IN8(port_, want_) { OP(OP_IN8, "IN8 " #port_), .at = port_, .mask = 0xff, .want = want_ }
 #define IN8_BITS(port_, mask_, want_) { OP(OP_IN8, "IN8 " #port_), .at = port_, .mask = mask_, .want = want_ }
-/* 32 bits of memory-mapped register; the masked form compares some bits. */
+/* 32 bits of a memory-mapped register. The forms with a mask compare some bits. */
 #define WRITE32(at_, value_) { OP(OP_WRITE32, "WRITE32 " #at_), .at = at_, .value = value_ }
-#define READ32(at_, want_) READ32_BITS(at_, 0xffffffff, want_)
+#define READ32(at_, want_) { OP(OP_READ32, "READ32 " #at_), .at = at_, .mask = 0xffffffff, .want = want_ }
 #define READ32_BITS(at_, mask_, want_) { OP(OP_READ32, "READ32 " #at_), .at = at_, .mask = mask_, .want = want_ }
 #define WRMSR(msr_, value_) { OP(OP_WRMSR, "WRMSR " #msr_), .at = msr_, .value = value_, .want = 0 }
 #define RDMSR(msr_, want_) { OP(OP_RDMSR, "RDMSR " #msr_), .at = msr_, .mask = ~0ull, .want = want_ }
