@@ -78,10 +78,13 @@ struct op {
 /* Waits in HLT for the first one. */
 #define HALT(want_) { OP(OP_HALT, "HALT"), .mask = ~0ull, .want = want_ }
 #define GUEST_DO(function_) { OP(OP_GUEST, #function_), .guest = function_ }
-/* A WRITE32() that leaves for user space on the way. */
+/* The same steps, leaving for user space on the way. */
 #define WRITE32_EXIT(at_, value_, ...)							\
 	{ OP(OP_WRITE32, "WRITE32 " #at_), .at = at_, .value = value_,			\
 	  .exit = &(const struct exit_record){ __VA_ARGS__ } }
+
+#define OUT8_EXIT(port_, value_, ...)							\
+	{ OP(OP_OUT8, "OUT8 " #port_), .at = port_, .value = value_, .exit = &(const struct exit_record){ __VA_ARGS__ } }
 
 /* KVM_IRQ_LINE. */
 #define LINE(gsi_, level_) { OP(OP_LINE, "KVM_IRQ_LINE " #gsi_), .at = gsi_, .value = level_ }

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * INIT and start-up messages with the in-kernel local APIC: the states a second vCPU goes through, where it starts, what
+ * INIT resets and what it keeps, and what comes at the wrong time and is dropped.
+ *
+ * Can break: CS and IP of the start-up vector, a start-up taken without INIT or twice, a register that INIT clears, the
+ * boot processor left waiting, events of an earlier life that stay pending.
+ * Source: SDM vol. 3A, 9.1.1 (table 9-1, state after INIT), 9.4.4.1 (INIT-SIPI-SIPI), 11.4.7.3 (local APIC after INIT);
+ * APM vol. 2, 14.1.3; KVM API, 4.38 (KVM_GET_MP_STATE).
+ */
+#include "case.h"
+
+#include <string.h>
+
+#include "cases/ioctl/lapic_regs.h"
+
+#define START_VECTOR 0x2a
+#define START_GPA (START_VECTOR << 12)
+
+static const uint8_t out_loop[] = {
+	0xb0, 0x5a,		/* mov $0x5a, %al */
+	0xe6, 0x80,		/* out %al, $0x80 */
+	0xeb, 0xfc,		/* jmp to the out */
+};
+
+static void ipi(struct test *t, uint32_t low)
+{
+	/* vCPU 0 sends it, at its next stage. */
+	t->vcpu = t->vm->vcpus[0];
+	guest_arg(t, 0, low);
+	require_sync(t, 1);
+}
+
+static uint32_t state_of(struct test *t, unsigned int index)
+{
+	struct kvm_mp_state state;
+
+	vcpu_ioctl(t->vm->vcpus[index], KVM_GET_MP_STATE, &state);
+	return state.mp_state;
+}
+
+static void init(struct test *t)
+{
+	ipi(t, ICR_INIT | ICR_ASSERT);
+}
+
+static void startup(struct test *t, uint8_t vector)
+{
+	ipi(t, ICR_STARTUP | ICR_ASSERT | vector);
+}
+
+/* Note, whether the accessed bit of CS and SS shows differs between the vendors' modules. */
+static void expect_segment(struct test *t, const struct kvm_segment *segment, uint16_t selector, uint8_t type)
+{
+	expect_eq(t, selector, segment->selector);
+	expect_eq(t, (uint32_t)selector << 4, segment->base);
+	expect_eq(t, 0xffff, segment->limit);
+	expect_eq(t, type, segment->type | 1);
+	expect_eq(t, 1, segment->present);
+	expect_eq(t, 1, segment->s);
+	expect_eq(t, 0, segment->dpl);
+	expect_eq(t, 0, segment->db);
+	expect_eq(t, 0, segment->l);
+	expect_eq(t, 0, segment->g);
+}
+
+/* At the code of out_loop, after a start-up with START_VECTOR. */
+static void expect_started(struct test *t)
+{
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	struct kvm_debugregs debug;
+
+	t->vcpu = t->vm->vcpus[1];
+	expect_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 0x5a);
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &regs);
+	vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &debug);
+	expect_segment(t, &sregs.cs, START_VECTOR << 8, 0xb);
+	expect_segment(t, &sregs.ds, 0, 3);
+	expect_segment(t, &sregs.es, 0, 3);
+	expect_segment(t, &sregs.ss, 0, 3);
+	expect_segment(t, &sregs.fs, 0, 3);
+	expect_segment(t, &sregs.gs, 0, 3);
+	expect_eq(t, 0, sregs.gdt.base);
+	expect_eq(t, 0xffff, sregs.gdt.limit);
+	expect_eq(t, 0, sregs.idt.base);
+	expect_eq(t, 0xffff, sregs.idt.limit);
+	expect_eq(t, X86_CR0_ET, sregs.cr0 & ~(X86_CR0_CD | X86_CR0_NW));
+	expect_eq(t, 0, sregs.cr2);
+	expect_eq(t, 0, sregs.cr3);
+	expect_eq(t, 0, sregs.cr4);
+	expect_eq(t, 0, sregs.efer);
+	expect_eq(t, 2, regs.rflags);
+	expect_eq(t, 0x5a, regs.rax);
+	expect_eq(t, 0, regs.rbx | regs.rcx | regs.rsi | regs.rdi | regs.rbp | regs.rsp);
+	expect_eq(t, 0, regs.r8 | regs.r9 | regs.r10 | regs.r11 | regs.r12 | regs.r13 | regs.r14 | regs.r15);
+	expect_true(t, regs.rdx != 0);	/* the CPU's identification */
+	expect_eq(t, 0xffff0ff0, debug.dr6);
+	expect_eq(t, 0x400, debug.dr7);
+	expect_eq(t, KVM_MP_STATE_RUNNABLE, state_of(t, 1));
+}
+
+/* --- INIT, start-up --- */
+
+static void host_start(struct test *t)
+{
+	expect_eq(t, KVM_MP_STATE_RUNNABLE, state_of(t, 0));
+	expect_eq(t, KVM_MP_STATE_UNINITIALIZED, state_of(t, 1));
+	init(t);
+	expect_eq(t, KVM_MP_STATE_INIT_RECEIVED, state_of(t, 1));
+	startup(t, START_VECTOR);
+	expect_started(t);
+	expect_eq(t, KVM_MP_STATE_RUNNABLE, state_of(t, 0));
+}
+
+/* Both are there when KVM_RUN looks: one after the other. It asks to be called again (EAGAIN) after a wait. */
+static void host_start_at_once(struct test *t)
+{
+	init(t);
+	startup(t, START_VECTOR);
+	t->vcpu = t->vm->vcpus[1];
+	expect_run_error(t, EAGAIN);
+	expect_started(t);
+}
+
+static void host_first_vector_counts(struct test *t)
+{
+	init(t);
+	startup(t, START_VECTOR);
+	expect_eq(t, KVM_MP_STATE_RUNNABLE, state_of(t, 1));
+	startup(t, 0x50);
+	expect_started(t);
+	/* And again while it runs. */
+	startup(t, 0x50);
+	t->vcpu = t->vm->vcpus[1];
+	expect_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 0x5a);
+}
+
+static void host_no_init(struct test *t)
+{
+	startup(t, START_VECTOR);
+	expect_eq(t, KVM_MP_STATE_UNINITIALIZED, state_of(t, 1));
+	/* It was dropped, not kept for the INIT. */
+	init(t);
+	expect_eq(t, KVM_MP_STATE_INIT_RECEIVED, state_of(t, 1));
+}
+
+static void host_runs_blocked(struct test *t)
+{
+	t->vcpu = t->vm->vcpus[1];
+	t->vcpu->run->immediate_exit = 1;
+	expect_run_error(t, EINTR);
+	t->vcpu->run->immediate_exit = 0;
+	init(t);
+	expect_eq(t, KVM_MP_STATE_INIT_RECEIVED, state_of(t, 1));
+	t->vcpu = t->vm->vcpus[1];
+	t->vcpu->run->immediate_exit = 1;
+	expect_run_error(t, EINTR);
+	t->vcpu->run->immediate_exit = 0;
+	expect_eq(t, KVM_MP_STATE_INIT_RECEIVED, state_of(t, 1));
+}
+
+/* --- INIT of a vCPU that runs: its state goes, all but what INIT keeps --- */
+
+static void dirty(struct test *t, struct vcpu *vcpu)
+{
+	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+	struct kvm_regs regs = { .rip = START_GPA, .rflags = 2, .rax = 1, .rbx = 2, .rcx = 3, .rdx = 0, .rsi = 5, .rdi = 6,
+				 .rbp = 7, .rsp = 8, .r8 = 9, .r15 = 10 };
+	struct kvm_debugregs debug = { .db = { 1, 2, 3, 4 }, .dr6 = 0xffff0fff, .dr7 = 0x700 };
+	struct kvm_lapic_state lapic;
+
+	vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &runnable);
+	vcpu_ioctl(vcpu, KVM_SET_REGS, &regs);
+	vcpu_ioctl(vcpu, KVM_SET_DEBUGREGS, &debug);
+	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
+	lapic.regs[0x80] = 0x30;	/* TPR */
+	lapic.regs[0xf1] = 0x01;	/* SVR: enabled */
+	lapic.regs[0x200 + 0x20 + 2] = 0x02;	/* IRR 51h */
+	lapic.regs[0x100 + 0x20 + 1] = 0x02;	/* ISR 49h */
+	lapic.regs[0xd3] = 0x02;	/* LDR */
+	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic);
+	expect_result(t, 0, vcpu_ioctl_value_try(vcpu, KVM_NMI, 0));
+}
+
+static uint32_t lapic_word(const struct kvm_lapic_state *lapic, uint32_t at)
+{
+	uint32_t value;
+
+	memcpy(&value, lapic->regs + at, sizeof(value));
+	return value;
+}
+
+static void host_init_resets(struct test *t)
+{
+	struct vcpu *vcpu = t->vm->vcpus[1];
+	struct kvm_vcpu_events events;
+	struct kvm_debugregs debug;
+	struct kvm_lapic_state lapic;
+
+	dirty(t, vcpu);
+	init(t);
+	expect_eq(t, KVM_MP_STATE_INIT_RECEIVED, state_of(t, 1));
+	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
+	expect_eq(t, 0x01000000, lapic_word(&lapic, 0x20));
+	expect_eq(t, 0, lapic_word(&lapic, 0x80));
+	expect_eq(t, 0xff, lapic_word(&lapic, 0xf0));
+	expect_eq(t, 0, lapic_word(&lapic, 0xd0));
+	expect_eq(t, 0, lapic_word(&lapic, 0x220));
+	expect_eq(t, 0, lapic_word(&lapic, 0x120));
+	expect_eq(t, LVT_MASKED, lapic_word(&lapic, 0x350));
+	vcpu_ioctl(vcpu, KVM_GET_DEBUGREGS, &debug);
+	expect_eq(t, 0, debug.db[0] | debug.db[1] | debug.db[2] | debug.db[3]);
+	vcpu_ioctl(vcpu, KVM_GET_VCPU_EVENTS, &events);
+	expect_eq(t, 0, events.nmi.pending);
+	expect_eq(t, 0, events.nmi.masked);
+	startup(t, START_VECTOR);
+	expect_started(t);
+}
+
+/* --- what INIT keeps (table 9-1): CR0.CD and NW, the TSC, IA32_APIC_BASE --- */
+
+static void host_init_keeps(struct test *t)
+{
+	struct vcpu *vcpu = t->vm->vcpus[1];
+	struct kvm_sregs sregs;
+
+	dirty(t, vcpu);
+	vcpu_ioctl(vcpu, KVM_GET_SREGS, &sregs);
+	sregs.cr0 &= ~(uint64_t)(X86_CR0_CD | X86_CR0_NW);
+	sregs.apic_base = APIC_BASE_X2APIC;
+	vcpu_ioctl(vcpu, KVM_SET_SREGS, &sregs);
+	init(t);
+	expect_eq(t, KVM_MP_STATE_INIT_RECEIVED, state_of(t, 1));
+	vcpu_ioctl(vcpu, KVM_GET_SREGS, &sregs);
+	expect_eq(t, X86_CR0_ET, sregs.cr0);
+	expect_eq(t, APIC_BASE_X2APIC, sregs.apic_base);
+}
+
+struct row {
+	ROW_FIELDS;
+	void (*host)(struct test *t);
+};
+
+static const struct row rows[] = {
+	{ .label = "start", .host = ON_HOST(host_start) },
+	{ .label = "start_at_once", .host = ON_HOST(host_start_at_once) },
+	{ .label = "first_vector_counts", .host = ON_HOST(host_first_vector_counts) },
+	{ .label = "no_init", .host = ON_HOST(host_no_init) },
+	{ .label = "runs_blocked", .host = ON_HOST(host_runs_blocked) },
+	{ .label = "init_resets", .host = ON_HOST(host_init_resets) },
+	{ .label = "init_keeps", .host = ON_HOST(host_init_keeps), .needs = "cpuid:x2apic" },
+};
+
+CASE(irq_init_sipi, .says = "INIT and start-up messages take a vCPU through its states", .modes = LONG64,
+     .irqchip = true, .nr_vcpus = 2, .rows = ROWS(rows))
+
+/* vCPU 0 only: sends to vCPU 1 what the host says, for ever. */
+GUEST(irq_init_sipi)
+{
+	write32(APIC_SVR, SVR_ENABLE | 0xff);
+	guest_sync(0);
+	for (;;) {
+		write32(APIC_ICR_HIGH, 1u << 24);
+		write32(APIC_ICR, GUEST_ARG(0));
+		guest_sync(1);
+	}
+}
+
+HOST(irq_init_sipi)
+{
+	memcpy(vm_hva(t->vm, START_GPA, sizeof(out_loop)), out_loop, sizeof(out_loop));
+	require_sync(t, 0);
+	ROW(t, rows)->host(t);
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System management mode: KVM_SMI (or an SMI message) enters it at SMBASE + 8000h in the state that the manual has,
+ * the interrupted state is in the save area, and RSM brings it back whole. A vCPU in SMM sees the slots of the second
+ * address space.
+ *
+ * Can break: a register of the entry's state, one lost by RSM, upper halves of 64-bit registers, SMBASE's relocation,
+ * a second SMI inside, NMI inside, the run's SMM flag.
+ * Source: SDM vol. 3C, 32.4 (SMRAM), 32.5 (SMI handler execution environment), 32.11 (SMBASE relocation), 32.3.2 (RSM);
+ * APM vol. 2, 10.2.3 (AMD64 save area), 10.3; KVM API, 4.105 (KVM_SMI), KVM_RUN_X86_SMM, KVM_CAP_MULTI_ADDRESS_SPACE.
+ */
+#include "case.h"
+
+#include <string.h>
+
+#include "cases/ioctl/lapic_regs.h"
+
+#define SMBASE 0x30000
+#define OTHER_SMBASE 0x50000
+#define ENTRY 0x8000
+#define SAVE_AREA 0xfe00	/* from SMBASE; APM vol. 2, table 10-1 */
+#define SAVED_SMBASE 0xff00
+#define SAVED_REVISION 0xfefc
+#define SAVED_RIP 0xff78
+#define SAVED_RFLAGS 0xff70
+#define SAVED_RAX 0xfff8
+#define SAVED_R15 0xff80
+#define SAVED_CR0 0xff58
+#define SAVED_CR3 0xff50
+#define SAVED_CR4 0xff48
+#define SAVED_EFER 0xfed0
+
+static const uint8_t out_then_rsm[] = {
+	0xb0, 0x5a,		/* mov $0x5a, %al */
+	0xe6, 0x80,		/* out %al, $0x80 */
+	0x0f, 0xaa,		/* rsm */
+};
+
+static const uint8_t out_twice_then_rsm[] = {
+	0xb0, 0x5a,
+	0xe6, 0x80,
+	0xe6, 0x81,
+	0x0f, 0xaa,
+};
+
+/* SMBASE in the save area becomes OTHER_SMBASE. */
+static const uint8_t relocate[] = {
+	0x66, 0x2e, 0xc7, 0x06, 0x00, 0xff, 0x00, 0x00, 0x05, 0x00,	/* movl $0x50000, %cs:0xff00 */
+	0xe6, 0x80,
+	0x0f, 0xaa,
+};
+
+static void code_put(struct test *t, uint64_t smbase, const uint8_t *code, size_t bytes)
+{
+	memcpy(vm_hva(t->vm, smbase + ENTRY, bytes), code, bytes);
+}
+
+static void smi(struct test *t)
+{
+	expect_result(t, 0, vcpu_ioctl_value_try(t->vcpu, KVM_SMI, 0));
+}
+
+static uint64_t saved(struct test *t, uint64_t smbase, uint32_t at)
+{
+	uint64_t value;
+
+	memcpy(&value, vm_hva(t->vm, smbase + at, sizeof(value)), sizeof(value));
+	return value;
+}
+
+static void expect_smm(struct test *t, bool is_inside)
+{
+	struct kvm_vcpu_events events;
+
+	vcpu_ioctl(t->vcpu, KVM_GET_VCPU_EVENTS, &events);
+	expect_eq(t, is_inside, events.smi.smm);
+	expect_eq(t, is_inside ? KVM_RUN_X86_SMM : 0, t->vcpu->run->flags & KVM_RUN_X86_SMM);
+}
+
+static void expect_smm_out(struct test *t, uint16_t port)
+{
+	expect_pio_out(t, .port = port, .size = 1, .count = 1, .data = 0x5a);
+	expect_smm(t, true);
+}
+
+static void expect_flat_segment(struct test *t, const struct kvm_segment *segment)
+{
+	expect_eq(t, 0, segment->base);
+	expect_eq(t, 0xffffffff, segment->limit);
+	expect_eq(t, 0, segment->selector);
+	expect_eq(t, 1, segment->present);
+	expect_eq(t, 3, segment->type);
+	expect_eq(t, 0, segment->db);
+}
+
+/* SDM vol. 3C, table 32-4. */
+static void expect_entry_state(struct test *t, uint64_t smbase)
+{
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	struct kvm_debugregs debug;
+
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &regs);
+	vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &debug);
+	expect_eq(t, smbase, sregs.cs.base);
+	expect_eq(t, smbase >> 4, sregs.cs.selector);
+	expect_eq(t, 0xffffffff, sregs.cs.limit);
+	expect_flat_segment(t, &sregs.ds);
+	expect_flat_segment(t, &sregs.es);
+	expect_flat_segment(t, &sregs.fs);
+	expect_flat_segment(t, &sregs.gs);
+	expect_flat_segment(t, &sregs.ss);
+	expect_eq(t, 0, sregs.cr0 & (X86_CR0_PE | X86_CR0_EM | X86_CR0_TS | X86_CR0_PG));
+	expect_eq(t, X86_CR0_NE | X86_CR0_ET, sregs.cr0 & (X86_CR0_NE | X86_CR0_ET));
+	expect_eq(t, 0, sregs.cr4);
+	expect_eq(t, 0, sregs.efer);
+	expect_eq(t, 2, regs.rflags);
+	expect_eq(t, 0x400, debug.dr7);
+	/* MOV, OUT; user space has not completed the OUT yet. */
+	expect_true(t, regs.rip == ENTRY + 2 || regs.rip == ENTRY + 4);
+}
+
+/* --- entered, and left again --- */
+
+#ifdef __x86_64__
+/* All registers have patterns around an OUT, at which the SMI comes. */
+static void guest_round(void)
+{
+	static uint64_t patterns[16];
+	unsigned int i;
+
+	for (i = 0; i < 16; i++)
+		patterns[i] = 0;
+	__asm__ volatile(
+		"push %%rbp\n\t"
+		"mov $0x1111111122222222, %%rax\n\tmov $0x2222222233333333, %%rbx\n\tmov $0x3333333344444444, %%rcx\n\t"
+		"mov $0x4444444455555555, %%rdx\n\tmov $0x5555555566666666, %%rsi\n\tmov $0x7777777788888888, %%rbp\n\t"
+		"mov $0x8888888899999999, %%r8\n\tmov $0x99999999aaaaaaaa, %%r9\n\tmov $0xaaaaaaaabbbbbbbb, %%r10\n\t"
+		"mov $0xbbbbbbbbcccccccc, %%r11\n\tmov $0xccccccccdddddddd, %%r12\n\tmov $0xddddddddeeeeeeee, %%r13\n\t"
+		"mov $0xeeeeeeeeffffffff, %%r14\n\tmov $0xffffffff00000000, %%r15\n\t"
+		"stc\n\toutb %%al, $0x82\n\t"
+		"mov %%rax, (%%rdi)\n\tmov %%rbx, 8(%%rdi)\n\tmov %%rcx, 16(%%rdi)\n\tmov %%rdx, 24(%%rdi)\n\t"
+		"mov %%rsi, 32(%%rdi)\n\tmov %%rbp, 40(%%rdi)\n\tmov %%r8, 48(%%rdi)\n\tmov %%r9, 56(%%rdi)\n\t"
+		"mov %%r10, 64(%%rdi)\n\tmov %%r11, 72(%%rdi)\n\tmov %%r12, 80(%%rdi)\n\tmov %%r13, 88(%%rdi)\n\t"
+		"mov %%r14, 96(%%rdi)\n\tmov %%r15, 104(%%rdi)\n\t"
+		"pop %%rbp"
+		: : "D"(patterns) : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+		"cc", "memory");
+	for (i = 0; i < 14; i++) {
+		uint64_t digit = (i < 5 ? i + 1 : i + 2) * 0x11111111ull, next = ((i < 5 ? i + 2 : i + 3) & 15) * 0x11111111ull;
+
+		CHECK_EQ(digit << 32 | next, patterns[i]);
+	}
+}
+#else
+static void guest_round(void)
+{
+}
+#endif
+
+static void host_round(struct test *t)
+{
+	struct kvm_regs regs, after_regs;
+	struct kvm_sregs sregs, after_sregs;
+
+	code_put(t, SMBASE, out_then_rsm, sizeof(out_then_rsm));
+	require_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 0x22);
+	expect_smm(t, false);
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	/* The OUT is completed first. */
+	t->vcpu->run->immediate_exit = 1;
+	expect_run_error(t, EINTR);
+	t->vcpu->run->immediate_exit = 0;
+	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &regs);
+	smi(t);
+	expect_smm_out(t, 0x80);
+	expect_entry_state(t, SMBASE);
+	expect_eq(t, regs.rip, saved(t, SMBASE, SAVED_RIP));
+	expect_eq(t, regs.rflags, saved(t, SMBASE, SAVED_RFLAGS));
+	expect_eq(t, regs.rax, saved(t, SMBASE, SAVED_RAX));
+	expect_eq(t, regs.r15, saved(t, SMBASE, SAVED_R15));
+	expect_eq(t, sregs.cr0, saved(t, SMBASE, SAVED_CR0));
+	expect_eq(t, sregs.cr3, saved(t, SMBASE, SAVED_CR3));
+	expect_eq(t, sregs.cr4, saved(t, SMBASE, SAVED_CR4));
+	expect_eq(t, sregs.efer, saved(t, SMBASE, SAVED_EFER));
+	expect_eq(t, SMBASE, (uint32_t)saved(t, SMBASE, SAVED_SMBASE));
+	/* AMD64's form, SMBASE can be moved. */
+	expect_eq(t, 0x00020064, (uint32_t)saved(t, SMBASE, SAVED_REVISION));
+	expect_done(t);
+	expect_smm(t, false);
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &after_sregs);
+	expect_sregs(t, &sregs, &after_sregs);
+	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &after_regs);
+	expect_eq(t, regs.rsp & ~0xfffull, after_regs.rsp & ~0xfffull);
+}
+
+/* --- what the handler writes to the save area is what comes back --- */
+
+static void guest_stages(void)
+{
+	guest_sync(1);
+	out8(0x82, 1);
+	guest_sync(2);
+}
+
+static void host_relocated(struct test *t)
+{
+	code_put(t, SMBASE, relocate, sizeof(relocate));
+	code_put(t, OTHER_SMBASE, out_then_rsm, sizeof(out_then_rsm));
+	require_sync(t, 1);
+	smi(t);
+	expect_exit(t, .reason = KVM_EXIT_IO,
+		    .io = { .direction = KVM_EXIT_IO_OUT, .port = 0x80, .size = 1, .count = 1, .data = 0 });
+	expect_smm(t, true);
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 1);
+	smi(t);
+	expect_smm_out(t, 0x80);
+	expect_entry_state(t, OTHER_SMBASE);
+	require_sync(t, 2);
+	expect_smm(t, false);
+	expect_done(t);
+}
+
+/* --- an SMI inside waits for RSM; two of them are one --- */
+
+static void host_inside(struct test *t)
+{
+	struct kvm_vcpu_events events;
+
+	code_put(t, SMBASE, out_twice_then_rsm, sizeof(out_twice_then_rsm));
+	require_sync(t, 1);
+	smi(t);
+	expect_smm_out(t, 0x80);
+	smi(t);
+	smi(t);
+	expect_smm_out(t, 0x81);
+	vcpu_ioctl(t->vcpu, KVM_GET_VCPU_EVENTS, &events);
+	expect_eq(t, 1, events.smi.pending);
+	expect_smm_out(t, 0x80);
+	expect_smm_out(t, 0x81);
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 1);
+	expect_smm(t, false);
+	require_sync(t, 2);
+	expect_done(t);
+}
+
+/* --- NMI and interrupts wait until RSM --- */
+
+static volatile uint32_t nr_nmis;
+
+static void on_nmi(struct guest_regs *regs)
+{
+	(void)regs;
+	nr_nmis++;
+}
+
+static void guest_nmi(void)
+{
+	guest_handle(NMI_VECTOR, on_nmi);
+	guest_sync(1);
+	CHECK_EQ(1, nr_nmis);
+	out8(0x82, 1);
+	guest_sync(2);
+}
+
+static void host_nmi(struct test *t)
+{
+	struct kvm_vcpu_events events;
+
+	code_put(t, SMBASE, out_twice_then_rsm, sizeof(out_twice_then_rsm));
+	require_sync(t, 1);
+	smi(t);
+	expect_smm_out(t, 0x80);
+	vcpu_ioctl(t->vcpu, KVM_GET_VCPU_EVENTS, &events);
+	expect_eq(t, 1, events.nmi.masked);
+	expect_result(t, 0, vcpu_ioctl_value_try(t->vcpu, KVM_NMI, 0));
+	expect_smm_out(t, 0x81);
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 1);
+	require_sync(t, 2);
+	expect_done(t);
+}
+
+/* --- by message: the local APIC's SMI delivery mode --- */
+
+static void host_message(struct test *t)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = 0x200 };
+
+	code_put(t, SMBASE, out_then_rsm, sizeof(out_then_rsm));
+	require_sync(t, 1);
+	expect_result(t, 1, vm_ioctl_try(t->vm, KVM_SIGNAL_MSI, &msi));
+	expect_smm_out(t, 0x80);
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 1);
+	require_sync(t, 2);
+	expect_done(t);
+}
+
+static void guest_apic_on(void)
+{
+	write32(APIC_SVR, SVR_ENABLE | 0xff);
+	guest_stages();
+}
+
+static void guest_self(void)
+{
+	guest_sync(1);
+	write32(APIC_ICR, ICR_SELF | ICR_SMI);
+	out8(0x82, 1);
+	guest_sync(2);
+}
+
+static void guest_ipi(void)
+{
+	write32(APIC_SVR, SVR_ENABLE | 0xff);
+	guest_sync(1);
+	write32(APIC_ICR_HIGH, 0);
+	write32(APIC_ICR, ICR_SMI);
+	out8(0x82, 1);
+	guest_sync(2);
+}
+
+static void host_ipi(struct test *t)
+{
+	code_put(t, SMBASE, out_then_rsm, sizeof(out_then_rsm));
+	require_sync(t, 1);
+	expect_smm_out(t, 0x80);
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 1);
+	require_sync(t, 2);
+	expect_done(t);
+}
+
+/* --- RSM outside of SMM --- */
+
+static void guest_rsm(void)
+{
+	CHECK_FAULT(UD_VECTOR, 0, TRY("rsm"));
+}
+
+static void host_rsm(struct test *t)
+{
+	expect_done(t);
+}
+
+/* --- SMBASE by KVM_SET_MSRS (user space's only) --- */
+
+static void guest_smbase(void)
+{
+	uint64_t value;
+
+	CHECK_FAULT(GP_VECTOR, 0, rdmsr_safe(0x9e, &value));
+	CHECK_FAULT(GP_VECTOR, 0, wrmsr_safe(0x9e, OTHER_SMBASE));
+	guest_sync(1);
+	out8(0x82, 1);
+	guest_sync(2);
+}
+
+static void host_smbase(struct test *t)
+{
+	struct {
+		struct kvm_msrs header;
+		struct kvm_msr_entry entry;
+	} msrs = { .header.nmsrs = 1, .entry.index = 0x9e };
+
+	code_put(t, OTHER_SMBASE, out_then_rsm, sizeof(out_then_rsm));
+	expect_result(t, 1, vcpu_ioctl_try(t->vcpu, KVM_GET_MSRS, &msrs.header));
+	expect_eq(t, SMBASE, msrs.entry.data);
+	msrs.entry.data = OTHER_SMBASE;
+	expect_result(t, 1, vcpu_ioctl_try(t->vcpu, KVM_SET_MSRS, &msrs.header));
+	require_sync(t, 1);
+	smi(t);
+	expect_smm_out(t, 0x80);
+	expect_entry_state(t, OTHER_SMBASE);
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 1);
+	require_sync(t, 2);
+	expect_done(t);
+}
+
+struct row {
+	ROW_FIELDS;
+	void (*guest)(void);
+	void (*host)(struct test *t);
+};
+
+static const struct row rows[] = {
+	{ .label = "round", .guest = guest_round, .host = ON_HOST(host_round) },
+	{ .label = "relocated", .guest = guest_stages, .host = ON_HOST(host_relocated) },
+	{ .label = "inside", .guest = guest_stages, .host = ON_HOST(host_inside) },
+	{ .label = "nmi", .guest = guest_nmi, .host = ON_HOST(host_nmi) },
+	{ .label = "message", .guest = guest_apic_on, .host = ON_HOST(host_message) },
+	/* A software-disabled local APIC takes it too (SDM vol. 3A, 11.4.7.2). */
+	{ .label = "message_apic_fresh", .guest = guest_stages, .host = ON_HOST(host_message),
+	  .known = { .finding = "0612-lapic-map-without-newest" } },
+	{ .label = "self_ipi", .guest = guest_self, .host = ON_HOST(host_ipi) },
+	{ .label = "ipi", .guest = guest_ipi, .host = ON_HOST(host_ipi) },
+	{ .label = "rsm_outside", .guest = guest_rsm, .host = ON_HOST(host_rsm) },
+	{ .label = "smbase_msr", .guest = guest_smbase, .host = ON_HOST(host_smbase) },
+};
+
+CASE(irq_smi, .says = "an SMI enters SMM in the manual's state, and RSM brings back the old one", .modes = LONG64,
+     .irqchip = true, .needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm", .rows = ROWS(rows))
+
+GUEST(irq_smi)
+{
+	GUEST_ROW(rows)->guest();
+}
+
+HOST(irq_smi)
+{
+	/* The same RAM in the address space that SMM sees. */
+	expect_result(t, 0, vm_region_try(t->vm, 1 << 16, 0, 0, RAM_BYTES, vm_hva(t->vm, 0, RAM_BYTES)));
+	ROW(t, rows)->host(t);
+}
