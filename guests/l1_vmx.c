@@ -20,6 +20,7 @@ static uint8_t l2_stack[STACK_BYTES] __attribute__((aligned(16)));
 #define NOT_FAILED (~0ull)
 uint64_t vmx_switch(struct vmx_gprs *gprs, bool is_resume);
 extern const char vmx_switch_exit[];
+uint64_t vmx_host_rflags;
 
 __asm__(".pushsection .text\n"
 	".globl vmx_switch, vmx_switch_exit, vmx_l2_end\n"
@@ -47,6 +48,7 @@ __asm__(".pushsection .text\n"
 	".long 3b - ., 2b - .\n"
 	".popsection\n"
 	"vmx_switch_exit:\n\t"
+	"pushf\n\tpopq vmx_host_rflags\n\t"
 	"push %rdi\n\tmov 8(%rsp), %rdi\n\t"
 	"mov %rax, 0(%rdi)\n\tmov %rcx, 8(%rdi)\n\tmov %rdx, 16(%rdi)\n\tmov %rbx, 24(%rdi)\n\t"
 	"mov %rbp, 32(%rdi)\n\tmov %rsi, 40(%rdi)\n\t"

@@ -161,6 +161,8 @@ struct vmx_l1 {
 
 GUEST_API extern struct vmx_l1 vmx;
 GUEST_API extern const char vmx_l2_end[];
+/* L1's RFLAGS as the last exit left them. */
+GUEST_API extern uint64_t vmx_host_rflags;
 
 /* --- VMX operation --- */
 
