@@ -37,11 +37,16 @@
 
 struct test;
 
-/* A divergence that is written up in reports/findings/: a FAIL there is KNOWN, a PASS is a FAIL. */
+/*
+ * A divergence that is written up in reports/findings/: a FAIL there is KNOWN, a PASS is a FAIL. Where a test has more
+ * than one, the first that speaks of the target and kernel counts: .next = &(const struct known){ ... }.
+ */
 struct known {
 	const char *finding;	/* "0001-slug": reports/findings/0001-slug.md */
-	const char *targets;	/* glob, NULL: all */
+	const char *targets;	/* glob, also "@(lab-vmx|lab-svm-bochs)"; NULL: all */
 	const char *kernels;	/* "5.10..6.6": both ends belong to it, either may be empty; NULL: all */
+	bool is_skipped;	/* not run there: takes the whole target with it, or comes out now so, now so */
+	const struct known *next;
 };
 
 struct case_desc {

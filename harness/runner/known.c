@@ -38,17 +38,25 @@ static bool is_in_range(const char *kernel, const char *range)
 	return (!*from || version_compare(kernel, from) >= 0) && (!*to || version_compare(kernel, to) <= 0);
 }
 
-bool known_applies(const struct known *known, const char *target, const char *kernel)
+static bool known_applies(const struct known *known, const char *target, const char *kernel)
 {
-	return known && is_in_range(kernel, known->kernels) &&
-	       (!known->targets || !fnmatch(known->targets, target, 0));
+	return is_in_range(kernel, known->kernels) &&
+	       (!known->targets || !fnmatch(known->targets, target, FNM_EXTMATCH));
+}
+
+const struct known *known_find(const struct known *known, const char *target, const char *kernel)
+{
+	while (known && !known_applies(known, target, kernel))
+		known = known->next;
+	return known;
 }
 
 void apply_known(struct result *result, const struct known *known, const char *kernel)
 {
 	char text[256];
 
-	if (!known_applies(known, result->target, kernel))
+	known = known_find(known, result->target, kernel);
+	if (!known)
 		return;
 	if (result->verdict == VERDICT_FAIL) {
 		snprintf(text, sizeof(text), "known: reports/findings/%s.md", known->finding);

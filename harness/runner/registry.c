@@ -124,13 +124,23 @@ static int row_add(struct registry *registry, const struct case_desc *desc, unsi
 }
 
 /* A range without ".." would stand for every kernel. */
-static bool is_range(const struct known *known)
+static bool is_range(const char *kernels)
 {
-	return !known->kernels || strstr(known->kernels, "..");
+	return !kernels || strstr(kernels, "..");
+}
+
+/* The first of the list whose range is none; NULL when all are well formed. */
+static const struct known *bad_range(const struct known *known)
+{
+	while (known && is_range(known->kernels))
+		known = known->next;
+	return known;
 }
 
 static int check_desc(const struct case_desc *desc, struct err *err)
 {
+	const struct known *bad = bad_range(&desc->known);
+
 	if (!is_id_of_file(desc))
 		return err_set(err, EINVAL, "%s: the case's id '%s' is not the file's name", desc->file,
 			       desc->id);
@@ -141,23 +151,25 @@ static int check_desc(const struct case_desc *desc, struct err *err)
 	if (desc->modes != NO_GUEST && desc->nr_vcpus > ABI_MAX_VCPUS)
 		return err_set(err, EINVAL, "%s: a guest has at most %d vCPUs", desc->file,
 			       ABI_MAX_VCPUS);
-	if (!is_range(&desc->known))
+	if (bad)
 		return err_set(err, EINVAL, "%s: '%s' is no range of kernels (\"5.10..6.6\")", desc->file,
-			       desc->known.kernels);
+			       bad->kernels);
 	return 0;
 }
 
 static int check_row(const struct case_desc *desc, unsigned int row, const struct row_head *head, struct err *err)
 {
+	const struct known *bad = bad_range(&head->known);
+
 	if (!head->label)
 		return err_set(err, EINVAL, "%s: row %u has no label", desc->file, row);
 	/* Note, no mode at all would make it a test without a guest. */
 	if (head->modes && !(head->modes & desc->modes))
 		return err_set(err, EINVAL, "%s: row %s has none of the case's modes", desc->file,
 			       head->label);
-	if (!is_range(&head->known))
+	if (bad)
 		return err_set(err, EINVAL, "%s: row %s: '%s' is no range of kernels (\"5.10..6.6\")",
-			       desc->file, head->label, head->known.kernels);
+			       desc->file, head->label, bad->kernels);
 	return 0;
 }
 

@@ -101,6 +101,11 @@ static void report_without_run(struct run *run, const struct plan_item *item, en
 
 /* --- starting --- */
 
+static const struct known *known_of(const struct run *run, const struct test_entry *entry)
+{
+	return known_find(test_entry_known(entry), run->options->target, run->uts.release);
+}
+
 static uint64_t timeout_us(const struct run *run, const struct test_entry *entry)
 {
 	unsigned int timeout_ms = run->options->timeout_ms ? run->options->timeout_ms : RUN_TIMEOUT_MS;
@@ -108,7 +113,7 @@ static uint64_t timeout_us(const struct run *run, const struct test_entry *entry
 	if (entry->desc->timeout_ms > timeout_ms)
 		timeout_ms = entry->desc->timeout_ms;
 	/* What is known to hang shall not cost every run the whole of its time. */
-	if (known_applies(test_entry_known(entry), run->options->target, run->uts.release))
+	if (known_of(run, entry))
 		timeout_ms /= 8;
 	return timeout_ms * 1000ull;
 }
@@ -138,6 +143,7 @@ static int start(struct run *run, struct job *job, const struct test_entry *entr
 static void start_next(struct run *run)
 {
 	const struct plan_item *item = &run->plan->items[run->next++];
+	const struct known *known = known_of(run, item->entry);
 	char needs[512], missing[256];
 	struct err err;
 
@@ -153,6 +159,11 @@ static void start_next(struct run *run)
 		return;
 	}
 	if (!needs_met(needs, &run->sys, missing, sizeof(missing))) {
+		report_without_run(run, item, VERDICT_SKIP, missing);
+		return;
+	}
+	if (known && known->is_skipped) {
+		snprintf(missing, sizeof(missing), "not run on this target: reports/findings/%s.md", known->finding);
 		report_without_run(run, item, VERDICT_SKIP, missing);
 		return;
 	}

@@ -48,8 +48,8 @@ void sinks_run_end(struct sink *const *sinks, const struct summary *summary);
 void sinks_target_begin(struct sink *const *sinks, const char *target, struct json_object *facts);
 void sinks_comparison(struct sink *const *sinks, const struct compare *compare);
 
-/* True when @known (may be NULL) speaks of this target and kernel. */
-bool known_applies(const struct known *known, const char *target, const char *kernel);
+/* The first of the list (may be NULL) that speaks of this target and kernel; NULL when none does. */
+const struct known *known_find(const struct known *known, const char *target, const char *kernel);
 
 /* FAIL becomes KNOWN where a finding says so, and a PASS there a FAIL. @kernel is a release as uname has it. */
 void apply_known(struct result *result, const struct known *known, const char *kernel);

@@ -87,6 +87,7 @@ static void test_refused(void **state)
 	static const struct row elsewhere[] = { { .label = "a", .modes = PAE32 } };
 	static const struct row no_range[] = { { .label = "a", .known = { "0001-x", NULL, "6.1" } } };
 	static const struct row twice[] = { { .label = "a" }, { .label = "b" }, { .label = "a" } };
+	static const struct known bad_known = { "0002-x", NULL, "6.2" };
 	static const struct case_desc
 		wrong_id = { .id = "fak", .file = FAKE_CASE_FILE, .says = "x" },
 		longer_id = { .id = "fake2", .file = FAKE_CASE_FILE, .says = "x" },
@@ -99,6 +100,7 @@ static void test_refused(void **state)
 		same_label = { FAKE_DESC, .rows = ROWS(twice) },
 		crowded = { FAKE_DESC, .modes = LONG64, .nr_vcpus = ABI_MAX_VCPUS + 1 },
 		range = { FAKE_DESC, .known = { "0001-x", NULL, "6.1" } },
+		next_range = { FAKE_DESC, .known = { "0001-x", NULL, "6.1..", .next = &bad_known } },
 		row_range = { FAKE_DESC, .rows = ROWS(no_range) };
 
 	(void)state;
@@ -115,6 +117,7 @@ static void test_refused(void **state)
 	refused(&same_label, -EEXIST, "two tests have the name cases.fake.a");
 	refused(&crowded, -EINVAL, FAKE_CASE_FILE ": a guest has at most 4 vCPUs");
 	refused(&range, -EINVAL, FAKE_CASE_FILE ": '6.1' is no range of kernels (\"5.10..6.6\")");
+	refused(&next_range, -EINVAL, FAKE_CASE_FILE ": '6.2' is no range of kernels (\"5.10..6.6\")");
 	refused(&row_range, -EINVAL, FAKE_CASE_FILE ": row a: '6.1' is no range of kernels (\"5.10..6.6\")");
 }
 

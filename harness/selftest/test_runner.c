@@ -605,6 +605,9 @@ static void test_known(void **state)
 {
 	static const struct known known = { .finding = "0001-x" }, elsewhere = { "0001-x", "lab-*", NULL };
 	static struct known past = { "0001-x", NULL, "2.0..2.6" }, now = { "0001-x", "fa*", NULL };
+	static const struct known skipped = { .finding = "0002-x", .targets = "@(other|fake)", .is_skipped = true };
+	static const struct known first = { "0001-x", "@(other|fake)", NULL, .next = &skipped };
+	static const struct known second = { "0001-x", "other", NULL, .next = &known };
 	static char range[64];
 	struct utsname uts;
 
@@ -619,6 +622,9 @@ static void test_known(void **state)
 	case_add("e_now", host_wrong)->known = now;
 	case_add("f_past_passes", host_pass)->known = past;
 	case_add("g_error", host_nothing)->known = known;
+	case_add("h_first", host_wrong)->known = first;
+	case_add("i_second", host_wrong)->known = second;
+	case_add("j_skipped", host_wrong)->known = skipped;
 	run_all();
 	assert_verdict("a_fails", VERDICT_KNOWN, "known: reports/findings/0001-x.md");
 	assert_int_equal(note_count(result_of("a_fails"), NOTE_CHECK), 1);
@@ -629,6 +635,10 @@ static void test_known(void **state)
 	assert_verdict("e_now", VERDICT_KNOWN, "known: reports/findings/0001-x.md");
 	assert_verdict("f_past_passes", VERDICT_PASS, NULL);
 	assert_verdict("g_error", VERDICT_ERROR, "no check was made");
+	assert_verdict("h_first", VERDICT_KNOWN, "known: reports/findings/0001-x.md");
+	assert_verdict("i_second", VERDICT_KNOWN, "known: reports/findings/0001-x.md");
+	assert_verdict("j_skipped", VERDICT_SKIP, "not run on this target: reports/findings/0002-x.md");
+	assert_int_equal(result_of("j_skipped")->nr_checks, 0);
 }
 
 static void test_kernel_ranges(void **state)
