@@ -140,15 +140,12 @@ static bool vmx_feature_met(const struct vmx_feature *feature, struct sys *sys)
 
 /* --- module parameters --- */
 
-/* Reads /sys/module/MODULE/parameters/NAME without its newline; false when there is none. */
-static bool param_read(const char *module, const char *name, char *buf, size_t len)
+/* Reads the file's first line without its newline; false when there is none. */
+static bool line_read(const char *path, char *buf, size_t len)
 {
-	char path[256];
-	FILE *file;
+	FILE *file = fopen(path, "re");
 	bool is_read;
 
-	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, name);
-	file = fopen(path, "re");
 	if (!file)
 		return false;
 	is_read = fgets(buf, len, file);
@@ -156,6 +153,14 @@ static bool param_read(const char *module, const char *name, char *buf, size_t l
 	if (is_read)
 		buf[strcspn(buf, "\n")] = '\0';
 	return is_read;
+}
+
+static bool param_read(const char *module, const char *name, char *buf, size_t len)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, name);
+	return line_read(path, buf, len);
 }
 
 static const char *bool_word(const char *value)
@@ -205,6 +210,15 @@ static bool nested_met(void)
 static bool tdp_met(void)
 {
 	return param_met("kvm_amd.npt=1") || param_met("kvm_intel.ept=1");
+}
+
+/* "tsc" or, soon after the boot, "tsc-early": a kernel that distrusts its TSC has neither. */
+static bool stable_tsc_met(void)
+{
+	char sources[256];
+
+	return line_read("/sys/devices/system/clocksource/clocksource0/available_clocksource", sources,
+			 sizeof(sources)) && strstr(sources, "tsc");
 }
 
 /* --- words --- */
@@ -291,6 +305,8 @@ static enum word_state word_check(const char *word, struct sys *sys)
 		met = sys && param_met(word + 6);
 	} else if (!strncmp(word, "smp:", 4) && number_parse(word + 4, &nr_cpus) && nr_cpus > 0) {
 		met = sys && sysconf(_SC_NPROCESSORS_ONLN) >= nr_cpus;
+	} else if (!strcmp(word, "stable_tsc")) {
+		met = sys && stable_tsc_met();
 	} else if (!strcmp(word, "root")) {
 		met = sys && geteuid() == 0;
 	} else {

@@ -12,6 +12,7 @@
  *	tdp			two-dimensional paging: kvm_amd.npt=1 or kvm_intel.ept=1
  *	param:module.name=value	a module parameter, as /sys/module shows it
  *	smp:N			the target has at least N online CPUs
+ *	stable_tsc		the kernel has not given up its TSC as a clock
  *	root			the tests run as root
  */
 #ifndef VMASSAY_NEEDS_H
