@@ -110,6 +110,8 @@ struct abi_page {
 	uint32_t row;
 	uint64_t seed;
 	uint64_t args[16];
+	uint32_t cr2_is_lost;	/* the target's CPU does not load CR2 when the guest is entered */
+	uint32_t unused;
 
 	/* Written by the guest. */
 	uint32_t state;		/* enum abi_state */

@@ -65,6 +65,12 @@ GUEST_API void guest_say(const char *file, unsigned int line, const char *text, 
 /* Leaves for the host's expect_sync(t, stage) and goes on when it runs the vCPU again. */
 GUEST_API void guest_sync(uint32_t stage);
 
+/*
+ * CR2 that had to come through an entry: written before an exit, or with a #PF that KVM injected. On a target whose CPU
+ * loses it there, anything fits.
+ */
+#define CHECK_CR2(want_, got_) CHECK_EQ(want_, abi_self()->cr2_is_lost ? (want_) : (got_))
+
 static inline uint32_t guest_mode(void)
 {
 	return abi_self()->mode;

@@ -65,7 +65,7 @@ GUEST(events_guest)
 	CHECK_EQ(here, taken.rip);
 	CHECK_EQ(X86_EFLAGS_IF | X86_EFLAGS_FIXED, taken.rflags & (X86_EFLAGS_IF | X86_EFLAGS_FIXED | X86_EFLAGS_TF));
 	CHECK_EQ(is_long_mode() ? SEL_CODE64 : SEL_CODE32, taken.cs & 0xffff);
-	CHECK_EQ(row->payload ? row->payload : 0x777000, taken_cr2);
+	CHECK_CR2(row->payload ? row->payload : 0x777000, taken_cr2);
 	sti_nop_cli();
 	CHECK_EQ(1, nr_taken);
 }

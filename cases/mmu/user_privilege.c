@@ -141,7 +141,7 @@ GUEST(user_privilege)
 		CHECK_EQ(want_rip, f.rip);
 	after = machine_read();
 	CHECK_EQ(before.cr0, after.cr0);
-	CHECK_EQ(before.cr2, after.cr2);
+	CHECK_CR2(before.cr2, after.cr2);
 	CHECK_EQ(before.cr3, after.cr3);
 	CHECK_EQ(before.cr4, after.cr4);
 	CHECK_EQ(before.dr7, after.dr7);

@@ -17,6 +17,7 @@
 #include "err.h"
 #include "runner/hw_exits.h"
 #include "runner/job.h"
+#include "runner/quirks.h"
 
 /* A process runs one test at a time; the signal handler and must_failed() have no other way to it. */
 static struct test *current;
@@ -179,6 +180,7 @@ static void page_write(struct test *t, struct vm *vm, unsigned int index)
 		.vcpu = index,
 		.nr_vcpus = t->desc->nr_vcpus ? t->desc->nr_vcpus : 1,
 		.row = t->row,
+		.cr2_is_lost = quirks_lose_cr2(t->result->target),
 		.seed = t->seed,
 		.fault.vector = NO_VECTOR,
 	};

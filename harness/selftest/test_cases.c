@@ -11,6 +11,7 @@
 #include "elf/guest_elf.h"
 #include "err.h"
 #include "runner/needs.h"
+#include "runner/quirks.h"
 #include "runner/registry.h"
 
 #define NEEDS_BYTES 512		/* as the runner has them */
@@ -59,13 +60,34 @@ static void test_findings(void **state)
 
 	(void)state;
 	for (i = 0; i < registry.nr_tests; i++) {
-		const struct known *known = test_entry_known(&registry.tests[i]);
+		const struct known *known;
 
-		if (!known)
-			continue;
-		snprintf(path, sizeof(path), SOURCE_ROOT "/reports/findings/%s.md", known->finding);
-		if (access(path, R_OK))
-			fail_msg("%s: %s is not there", registry.tests[i].name, path);
+		for (known = test_entry_known(&registry.tests[i]); known; known = known->next) {
+			snprintf(path, sizeof(path), SOURCE_ROOT "/reports/findings/%s.md", known->finding);
+			if (access(path, R_OK))
+				fail_msg("%s: %s is not there", registry.tests[i].name, path);
+		}
+	}
+}
+
+/* Each quirk has a finding, and a test that is known to fail by it on the same targets. */
+static void test_quirks(void **state)
+{
+	const struct quirk *quirks;
+	size_t i, q, nr_quirks;
+
+	(void)state;
+	quirks = quirk_list(&nr_quirks);
+	for (q = 0; q < nr_quirks; q++) {
+		for (i = 0; i < registry.nr_tests; i++) {
+			const struct known *known = test_entry_known(&registry.tests[i]);
+
+			if (known && !strcmp(known->finding, quirks[q].finding) && known->targets &&
+			    !strcmp(known->targets, quirks[q].targets))
+				break;
+		}
+		if (i == registry.nr_tests)
+			fail_msg("%s: no test shows that quirk", quirks[q].finding);
 	}
 }
 
@@ -104,7 +126,8 @@ static void test_one_canary(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_needs), cmocka_unit_test(test_findings), cmocka_unit_test(test_images),
+		cmocka_unit_test(test_needs), cmocka_unit_test(test_findings),
+		cmocka_unit_test(test_quirks), cmocka_unit_test(test_images),
 		cmocka_unit_test(test_one_canary),
 	};
 
