@@ -35,6 +35,7 @@ struct emulator_plan {
 	const char *cpu;
 	unsigned int nr_cpus;
 	unsigned int memory_mib;
+	bool outlives_triple_fault;	/* goes on to what the CPU does then, instead of ending */
 	int initramfs_fd;
 	int console_fd;		/* first serial port: the write end of a pipe */
 	int results_fd;		/* second serial port, likewise */

@@ -31,6 +31,7 @@ struct lab {
 	unsigned int memory_mib;
 	unsigned int timeout_s;
 	unsigned int test_timeout_ms;
+	bool outlives_triple_fault;
 	const char *command_line;
 };
 
@@ -95,6 +96,7 @@ static const struct lab lab_table[] = {
 		.memory_mib = 1024,
 		.timeout_s = 300,
 		.test_timeout_ms = 60000,
+		.outlives_triple_fault = true,
 		.command_line = bochs_command_line,
 	},
 };
@@ -312,6 +314,7 @@ static int run(struct boot *boot, struct err *err)
 		.kernel_fd = boot->kernel_fd,
 		.command_line = boot->command_line,
 		.cpu = options->cpu ? options->cpu : lab->cpu,
+		.outlives_triple_fault = lab->outlives_triple_fault,
 		.nr_cpus = options->nr_cpus ? options->nr_cpus : lab->nr_cpus,
 		.memory_mib = options->memory_mib ? options->memory_mib : lab->memory_mib,
 		.initramfs_fd = boot->initramfs_fd,

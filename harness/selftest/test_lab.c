@@ -428,6 +428,7 @@ static void bochs_is_configured(void **state)
 		"\ncom2: enabled=1, mode=file, dev=/proc/self/fd/9\n",
 		"\npanic: action=fatal\n",
 	};
+	struct emulator_plan outliving = plan;
 	char *got = bochs_configuration(&plan);
 
 	(void)state;
@@ -435,6 +436,10 @@ static void bochs_is_configured(void **state)
 		if (!strstr(got, want[i]))
 			fail_msg("no '%s' in %s", want[i], got);
 	}
+	free(got);
+	outliving.outlives_triple_fault = true;
+	got = bochs_configuration(&outliving);
+	assert_non_null(strstr(got, "\npanic: action=fatal, cpu0=report\n"));
 	free(got);
 }
 
