@@ -106,8 +106,12 @@ static void others_check(unsigned int number, unsigned int round)
 static void access_refused(const struct row *row)
 {
 	ulong_t value = 0x77, before = row->number == 0 ? read_dr0() : row->number == 3 ? read_dr3() : 0;
-	struct fault f = dr_write(row->number, row->value, row->forced);
+	struct fault f;
 
+	/* From here on, every access is #DB. */
+	if (row->gd)
+		write_dr7(DR7_CLEAR | DR7_GD);
+	f = dr_write(row->number, row->value, row->forced);
 	CHECK_FAULT(row->vector, 0, f);
 	if (row->number == 0)
 		CHECK_EQ(before, read_dr0());
@@ -158,7 +162,7 @@ GUEST(dr_rules)
 		write_dr1(0x1100 + round);
 		write_dr2(0x2200 + round);
 		write_dr6(DR6_CLEAR);
-		write_dr7(row->gd ? DR7_CLEAR | DR7_GD : DR7_CLEAR);
+		write_dr7(DR7_CLEAR);
 		if (row->vector)
 			access_refused(row);
 		else
