@@ -2,7 +2,8 @@
 /*
  * Writes of CR0, CR3 and CR4: which bits may change in which mode, and what an accepted write reads back as.
  *
- * The including file defines CR3_NEEDS: what it takes for a bad CR3 to be refused.
+ * The including file defines CR3_NEEDS: what it takes for a bad CR3 to be refused, and UPPER_LOST_ON: the targets where
+ * its writes of CR0 and CR4 reach KVM's emulator.
  *
  * Source: APM vol. 2, 3.1 (CR0, CR3, CR4) and 5.1; SDM vol. 2B, MOV to control registers, vol. 3A, 2.5.
  */
@@ -33,13 +34,10 @@ struct cr_row {
 	{ .label = label_, .modes = modes_, .cr = cr_, .set = bit_, .refused = true }
 #define REFUSE_OFF(label_, cr_, bit_, modes_) \
 	{ .label = label_, .modes = modes_, .cr = cr_, .clear = bit_, .refused = true }
-/*
- * Where a write is left to KVM's emulator, its upper half is lost. The CPU of lab-svm has no decode assists, so there
- * it always is; of CR0, only a write that changes more than TS and MP.
- */
+/* Where a write is left to KVM's emulator, its upper half is lost; of CR0, only one that changes more than TS and MP. */
 #define REFUSE_UPPER(label_, cr_, bit_) \
 	{ .label = label_, .modes = LONG, .cr = cr_, .set = bit_, .refused = true, \
-	  .known = { .finding = "0302-cr-write-upper-half", .targets = "lab-svm" } }
+	  .known = { .finding = "0302-cr-write-upper-half", .targets = UPPER_LOST_ON } }
 #define REFUSE_CR3(label_, bit_) \
 	{ .label = label_, .needs = CR3_NEEDS, .modes = LONG, .cr = CR3, .set = bit_, .refused = true }
 

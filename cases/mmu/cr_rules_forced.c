@@ -7,6 +7,7 @@
  * Source: APM vol. 2, 3.1; SDM vol. 3A, 2.5, vol. 2B, MOV to control registers.
  */
 #define CR3_NEEDS NULL
+#define UPPER_LOST_ON NULL
 
 #include "cases/mmu/cr_rows.h"
 #include "cases/mmu/forced.h"
