@@ -164,11 +164,15 @@ struct fault guest_catch(void (*function)(void *), void *argument)
 }
 
 #ifndef VMASSAY_REAL16
+#define FRAME_BYTES 64		/* what an INT pushes, and more; may lie in two pages */
+
 struct fault guest_catch_user(void (*function)(void *), void *argument)
 {
 	uint32_t vcpu = vcpu_index();
 
 	fault_clear();
+	/* The INT that returns shall not take a nested page fault on its stack: reports/findings/0507. */
+	memset(exception_stacks[vcpu] + STACK_BYTES - FRAME_BYTES, 0, FRAME_BYTES);
 	guarded_user_call(function, argument, &guard_sp[vcpu], user_stacks[vcpu] + STACK_BYTES - 64);
 	return abi_self()->fault;
 }
@@ -283,6 +287,17 @@ void guest_start(void)
 
 static uint32_t barrier_arrived, barrier_round;
 
+/* One turn of waiting, in which interrupts are taken: Bochs 2.7 holds back even the host's while a guest has IF clear. */
+static void wait_open(void)
+{
+	ulong_t flags = read_flags();
+
+	sti();
+	cpu_relax();
+	if (!(flags & X86_EFLAGS_IF))
+		cli();
+}
+
 void guest_barrier(void)
 {
 	uint32_t round = __atomic_load_n(&barrier_round, __ATOMIC_SEQ_CST);
@@ -293,7 +308,7 @@ void guest_barrier(void)
 		return;
 	}
 	while (__atomic_load_n(&barrier_round, __ATOMIC_SEQ_CST) == round)
-		cpu_relax();
+		wait_open();
 }
 
 /* --- what the compiler calls on its own --- */

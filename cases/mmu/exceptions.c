@@ -95,9 +95,11 @@ static void device_not_available(ulong_t top)
 
 #define PAGING (PAGE32 | PAE32 | LONG64)
 
+#define INT_KNOWN .known = { .finding = "0507-bochs-exitintinfo-of-int-n", .targets = "lab-svm-bochs" }
+
 static const struct row rows[] = {
-	{ .label = "int3", .vector = BP_VECTOR, .len_bytes = 1, .is_trap = true },
-	{ .label = "int_n", .vector = 0x31, .len_bytes = 2, .is_trap = true },
+	{ .label = "int3", .vector = BP_VECTOR, .len_bytes = 1, .is_trap = true, INT_KNOWN },
+	{ .label = "int_n", .vector = 0x31, .len_bytes = 2, .is_trap = true, INT_KNOWN },
 	{ .label = "ud2", .vector = UD_VECTOR, .len_bytes = 2 },
 	{ .label = "divide", .vector = DE_VECTOR, .len_bytes = 2 },
 	{ .label = "bad_selector", .vector = GP_VECTOR, .len_bytes = 2, .error_code = BEYOND_GDT },
