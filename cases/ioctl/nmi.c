@@ -144,7 +144,8 @@ struct row {
 
 static const struct row rows[] = {
 	{ .label = "once", .guest = guest_once, .host = ON_HOST(host_once) },
-	{ .label = "masked", .guest = guest_masked, .host = ON_HOST(host_masked) },
+	{ .label = "masked", .guest = guest_masked, .host = ON_HOST(host_masked),
+	  .known = { .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs" } },
 	{ .label = "hlt", .guest = guest_hlt, .host = ON_HOST(host_hlt) },
 	{ .label = "events", .guest = guest_events, .host = ON_HOST(host_events) },
 };
