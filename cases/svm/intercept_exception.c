@@ -85,7 +85,7 @@ static void check_exit(const struct row *row, uint64_t cr2)
 	CHECK_EXIT(.code = SVM_EXIT_EXCP_BASE + row->vector, .info_1 = row->error_code,
 		   .info_2 = row->vector == PF_VECTOR ? row->address : l1_vmcb.control.exit_info_2,
 		   .rip = (ulong_t)row->rip);
-	CHECK_EQ(cr2, l1_vmcb.save.cr2);
+	CHECK_CR2(cr2, l1_vmcb.save.cr2);
 }
 
 static void check_delivered(const struct row *row)
@@ -95,8 +95,8 @@ static void check_delivered(const struct row *row)
 	CHECK_FAULT(row->vector, row->error_code, l2_fault);
 	CHECK_EQ((ulong_t)(row->rip_delivered ? row->rip_delivered : row->rip), l2_fault.rip);
 	if (row->vector == PF_VECTOR) {
-		CHECK_EQ(row->address, l2_fault.cr2);
-		CHECK_EQ(row->address, l1_vmcb.save.cr2);
+		CHECK_CR2(row->address, l2_fault.cr2);
+		CHECK_CR2(row->address, l1_vmcb.save.cr2);
 	}
 }
 

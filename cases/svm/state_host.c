@@ -92,7 +92,7 @@ static struct machine machine_read(void)
 static void check_machine(const struct machine *want, const struct machine *got)
 {
 	CHECK_EQ(want->cr0, got->cr0);
-	CHECK_EQ(want->cr2, got->cr2);
+	CHECK_CR2(want->cr2, got->cr2);
 	CHECK_EQ(want->cr3, got->cr3);
 	CHECK_EQ(want->cr4, got->cr4);
 	CHECK_EQ(want->efer, got->efer);
