@@ -487,6 +487,18 @@ static inline bool emu_is_end(const struct emu *emu, const struct emu_outcome *o
 	return at < EMU_DATA - 0x800 && at != emu->code_at && emu->memory[at] == EMU_HLT;
 }
 
+/* What is hidden behind a null selector, but for the base, is nobody's to see. */
+static inline void emu_segments_forget(struct kvm_sregs *sregs)
+{
+	struct kvm_segment *segments[] = { &sregs->ds, &sregs->es, &sregs->fs, &sregs->gs, &sregs->ss, &sregs->ldt };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(segments) / sizeof(segments[0]); i++)
+		if (segments[i]->unusable)
+			*segments[i] = (struct kvm_segment){ .selector = segments[i]->selector, .base = segments[i]->base,
+							     .unusable = 1 };
+}
+
 /* CR2 is looked at behind a page fault only: Bochs 2.7 shows the host's as the guest's (finding 0504). */
 static inline bool emu_is_handler_of(const struct emu *emu, unsigned int vector)
 {
@@ -507,6 +519,7 @@ static inline void emu_outcome_take(const struct emu *emu, struct emu_outcome *o
 	outcome->sregs = run->s.regs.sregs;
 	if (!emu_is_handler_of(emu, PF_VECTOR))
 		outcome->sregs.cr2 = 0;
+	emu_segments_forget(&outcome->sregs);
 	outcome->cs = outcome->sregs.cs.selector;
 	outcome->ss = outcome->sregs.ss.selector;
 	emu_copy(emu->windows, outcome->memory, emu->memory);

@@ -95,7 +95,8 @@ static const struct row rows[] = {
 	DATA("down_read_only_store", store_4, DOWN_READ_ONLY, 0, NO_NATIVE, GP0),
 	DATA("code_load", load_4, CODE_RX, 0xffffffff),
 	DATA("code_store", store_4, CODE_RX, 0xffffffff, NO_NATIVE, GP0),
-	DATA("execute_only_load", load_fs, CODE_X, 0xffffffff, NO_NATIVE, GP0),
+	/* VMX lets no guest start with it. */
+	DATA("execute_only_load", load_fs, CODE_X, 0xffffffff, NO_NATIVE, GP0, .needs = "vendor:amd"),
 	DATA("lea_past", lea, UP, 0x100),
 	{ .emu = { .label = "null_load", .modes = PROT32, EMU_OF(load_4), .prepare = ON_HOST(segments_set), NO_NATIVE, GP0 },
 	  .ds = { UP, 0, .is_null = true } },

@@ -76,7 +76,8 @@ static const struct row rows[] = {
 	PAGE_("user_pop_absent", pop, 0x4000, NOT_PRESENT, U, EMU_STACK, USER),
 	PAGE_("movs_from_absent", movs, EMU_DATA2, NOT_PRESENT, R, EMU_DATA2, .in = { REG(RCX, 3) }),
 	PAGE_("movs_to_absent", movs, EMU_DATA, NOT_PRESENT, W, EMU_DATA, .in = { REG(RCX, 3) }),
-	PAGE_("lgdt_absent", lgdt, EMU_DATA, NOT_PRESENT, R, EMU_DATA),
+	/* Bochs reads the base first. */
+	PAGE_("lgdt_absent", lgdt, EMU_DATA, NOT_PRESENT, R, EMU_DATA, .no_native = true),
 	PAGE_("sgdt_absent", sgdt, EMU_DATA, NOT_PRESENT, W, EMU_DATA),
 };
 

@@ -35,7 +35,7 @@ static const struct emu_row rows[] = {
 	{ .label = "int_high", .modes = REAL16, EMU_OF(interrupt_high), .known = { .finding = "0707-emulated-int-vector-sign" },
 	  .memory_in = { BYTES(EMU_IDT - 4, 4, EMU_GPA << 12 | 0x100), BYTES(EMU_IDT - 512, 4, EMU_GPA << 12 | 0x200) } },
 	{ .label = "into", .modes = REAL16, EMU_OF(into) },
-	{ .label = "iret", .modes = REAL16, EMU_OF(iretw), FRAME_16(0x7fd5) },
+	{ .label = "iret", .modes = REAL16, EMU_OF(iretw), FRAME_16(0x7ed5) },
 	{ .label = "iret_clears", .modes = REAL16, EMU_OF(iretw), FRAME_16(0), .flags_in = X86_EFLAGS_IF | EMU_IOPL(3) },
 	{ .label = "iret_32", .modes = REAL16, EMU_OF(iretl), FRAME_32(0x900, 0x00247cd7) },
 	{ .label = "iret_32_high", .modes = REAL16, EMU_OF(iretl), FRAME_32(0x10900, 2), .no_native = true, WANT_FAULT(GP_VECTOR, 0) },

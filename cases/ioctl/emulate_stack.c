@@ -45,7 +45,9 @@ EMU(push_64, WIDTH_(64) INSN_("push %rax") INSN_("push %r8") INSN_("pushw %ax") 
 EMU(pop_64, WIDTH_(64) INSN_("pop %rax") INSN_("pop %r8") INSN_("popw %ax") INSN_("pop %rsp") INSN_("popq (%rdi)")
     INSN_("popw (%rdi)") INSN_("popq 8(%rsp)") INSN_("popw -2(%rsp)") INSN_(".byte 0x8f, 0xc1"))
 EMU(enter_64, WIDTH_(64) INSN_("enterq $0x10, $0"))
-EMU(leave_64, WIDTH_(64) INSN_("leaveq") INSN_("leavew"))
+EMU(leave_64, WIDTH_(64) INSN_("leaveq"))
+/* Bochs pops eight bytes. */
+EMU(leave_64_16, WIDTH_(64) INSN_("leavew"))
 EMU(call_64, WIDTH_(64) INSN_("call *%rax") INSN_("call *(%rdi)") INSN_("jmp *%rax") INSN_("jmp *(%rdi)") INSN_("call *%r8")
     INSN_(".byte 0xe8, 0x10, 0, 0, 0") INSN_(".byte 0xe9, 0xf0, 0xff, 0xff, 0xff") INSN_(".byte 0xeb, 0x80"))
 EMU(call_64_reg, WIDTH_(64) INSN_("call *%rax") INSN_("jmp *%rax"))
@@ -117,6 +119,9 @@ static const struct emu_row rows[] = {
 	{ .label = "pop_64", .modes = LONG64, EMU_OF(pop_64) },
 	{ .label = "enter_64", .modes = LONG64, EMU_OF(enter_64) },
 	{ .label = "leave_64", .modes = LONG64, EMU_OF(leave_64), TARGETS_FLAT },
+	{ .label = "leave_64_16", .modes = LONG64, EMU_OF(leave_64_16), .no_native = true, WANT, .in = { AT(RBP, EMU_STACK + 0x20) },
+	  .memory_in = { BYTES(EMU_STACK + 0x20, 8, 0x8877665544331234) },
+	  .want = { REG(RBP, 0x21234), AT(RSP, EMU_STACK + 0x22) } },
 	{ .label = "call_64", .modes = LONG64, EMU_OF(call_64), TARGETS_FLAT },
 	{ .label = "ret_64", .modes = LONG64, EMU_OF(ret_64), TARGETS_FLAT },
 	{ .label = "pushf_64", .modes = LONG64, EMU_OF(pushf_64) },

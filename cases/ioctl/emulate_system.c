@@ -54,7 +54,8 @@ EMU(privileged_vm86, INSN_("clts") INSN_("hlt") INSN_("invd") INSN_("wbinvd") IN
     INSN_("invlpg " M) INSN_("lgdt " M) INSN_("lidt " M) INSN_(".byte 0x0f, 0x20, 0xc0") INSN_(".byte 0x0f, 0x22, 0xc0"))
 EMU(in_wide, INSN_("in %dx, %ax") INSN_("in %dx, %eax") INSN_("out %ax, %dx") INSN_("outsl") INSN_("insw"))
 EMU(prot_only, INSN_("sldt %ax") INSN_("str %ax") INSN_("lldt %ax") INSN_("ltr %ax"))
-EMU(umip, INSN_("sgdt " M) INSN_("sidt " M) INSN_("sldt %ax") INSN_("str %ax") INSN_("smsw %ax"))
+EMU(umip, INSN_("sgdt " M) INSN_("sidt " M) INSN_("sldt %ax") INSN_("str %ax"))
+EMU(umip_smsw, INSN_("smsw %ax") INSN_("smsw " M))
 EMU(rdtsc, INSN_("rdtsc"))
 EMU(svm, INSN_("vmrun") INSN_("vmload") INSN_("vmsave") INSN_("stgi") INSN_("clgi") INSN_(".byte 0x0f, 0x01, 0xdf"))
 EMU(hints, INSN_("prefetchnta " M) INSN_("prefetcht0 " M) INSN_("prefetchw " M) INSN_("nopl " M) INSN_("nopw " M)
@@ -65,7 +66,7 @@ EMU(sysenter, INSN_("sysenter"))
 
 EMU(sysexit, INSN_("sysexit"))
 
-#define MSR(index_) .in = { REG(RCX, index_), REG(RAX, 0x12345678), REG(RDX, 0x9abc) }
+#define MSR(index_) .in = { REG(RCX, index_), REG(RAX, 0x12345678), REG(RDX, 0x1abc) }
 #define UD WANT_FAULT(UD_VECTOR, 0)
 #define GP0 WANT_FAULT(GP_VECTOR, 0)
 #define USER .modes = PROT32 | LONG64, .env = ENV_USER
@@ -164,6 +165,8 @@ static const struct row rows[] = {
 	ROW_(.label = "privileged_vm86", .modes = PROT32, .env = ENV_VM86, EMU_OF(privileged_vm86), GP0, .flags_in = EMU_IOPL(3)),
 	SET("umip_kernel", umip, .modes = PROT32 | LONG64, .needs = "cpuid:umip"), .cr4 = X86_CR4_UMIP },
 	SET("umip_user", umip, USER, .needs = "cpuid:umip", GP0), .cr4 = X86_CR4_UMIP },
+	/* Where KVM makes up for a CPU without UMIP, the CPU executes SMSW. */
+	SET("umip_smsw_user", umip_smsw, USER, .needs = "cpuid:umip", NO_NATIVE, GP0), .cr4 = X86_CR4_UMIP },
 	SET("rdtsc_tsd", rdtsc, USER, GP0), .cr4 = X86_CR4_TSD },
 	ROW_(.label = "svm_disabled", .modes = PROT32 | LONG64, .needs = "vendor:amd", EMU_OF(svm), NO_NATIVE, UD, .in = { REG(RAX, 0x1000) }),
 	ROW_(.label = "svm_real", .modes = REAL16, .needs = "vendor:amd", EMU_OF(svm), NO_NATIVE, UD, .in = { REG(RAX, 0x1000) }),
