@@ -28,13 +28,16 @@ EMU(moves, WIDTH_(16) INSN_("movw (%di), %ax") INSN_("movl %eax, (%di)") INSN_("
 #define SELECTORS .in = { REG(RAX, 0x1234), REG(RCX, 3), REG(RBP, 0x4800) }, \
 	.memory_in = { BYTES(EMU_DATA, 8, 0x2000432100018765), BYTES(EMU_STACK, 2, 0x4321) }
 
+#define SOFTWARE_KNOWN .known = { .finding = "0712-bochs-exitintinfo-software-interrupt", .targets = "lab-svm-bochs" }
+
 static const struct emu_row rows[] = {
-	{ .label = "int", .modes = REAL16, EMU_OF(interrupt) },
-	{ .label = "int_flags", .modes = REAL16, EMU_OF(interrupt), .flags_in = X86_EFLAGS_IF | X86_EFLAGS_AC | EMU_IOPL(3) | DF },
+	{ .label = "int", .modes = REAL16, EMU_OF(interrupt), SOFTWARE_KNOWN },
+	{ .label = "int_flags", .modes = REAL16, EMU_OF(interrupt), SOFTWARE_KNOWN,
+	  .flags_in = X86_EFLAGS_IF | X86_EFLAGS_AC | EMU_IOPL(3) | DF },
 	/* Where a vector with a sign would lead to, there are HLTs. */
 	{ .label = "int_high", .modes = REAL16, EMU_OF(interrupt_high), .known = { .finding = "0707-emulated-int-vector-sign" },
 	  .memory_in = { BYTES(EMU_IDT - 4, 4, EMU_GPA << 12 | 0x100), BYTES(EMU_IDT - 512, 4, EMU_GPA << 12 | 0x200) } },
-	{ .label = "into", .modes = REAL16, EMU_OF(into) },
+	{ .label = "into", .modes = REAL16, EMU_OF(into), SOFTWARE_KNOWN },
 	{ .label = "iret", .modes = REAL16, EMU_OF(iretw), FRAME_16(0x7ed5) },
 	{ .label = "iret_clears", .modes = REAL16, EMU_OF(iretw), FRAME_16(0), .flags_in = X86_EFLAGS_IF | EMU_IOPL(3) },
 	{ .label = "iret_32", .modes = REAL16, EMU_OF(iretl), FRAME_32(0x900, 0x00247cd7) },
