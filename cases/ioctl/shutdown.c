@@ -43,7 +43,8 @@ static const struct row {
 	{ .blob = { .label = "int_80_exit_16", .modes = REAL16, BLOB_OF(int_80) }, .host = fault_exits },
 	{ .blob = { .label = "injected_gp_exit_16", .modes = REAL16, BLOB_OF(bad_rdmsr) }, .host = fault_exits },
 	{ .blob = { .label = "ud2_again_16", .modes = REAL16,
-		    .known = { .finding = "0104-hang-after-shutdown-without-paging" }, BLOB_OF(ud2) }, .host = fault_dies },
+		    .known = { .finding = "0104-hang-after-shutdown-without-paging", .targets = "lab-svm*" },
+		    BLOB_OF(ud2) }, .host = fault_dies },
 	{ .blob = { .label = "pending", .needs = "KVM_CAP_X86_TRIPLE_FAULT_EVENT", BLOB_OF(out),
 		    .steps = { OUT(0x80, 1, 0xa8) } }, .host = pending_exits },
 };
