@@ -105,6 +105,8 @@ static void host_state(void)
 	vmx_aim(l2_disturbs);
 	vmx_run();
 	CHECK_EQ(EXIT_REASON_VMCALL, vmx.exit.reason);
+	/* User space looks first: the guest's own look makes KVM read the register again. */
+	guest_sync(1);
 	CHECK_EQ(cr0, read_cr0());
 	CHECK_EQ(cr3, read_cr3());
 	CHECK_EQ(cr4, read_cr4());
@@ -405,5 +407,12 @@ GUEST(world)
 
 HOST(world)
 {
+	struct kvm_debugregs debugregs;
+
+	if (ROW(t, rows)->run == host_state) {
+		require_sync(t, 1);
+		vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &debugregs);
+		expect_eq(t, 0x400, debugregs.dr7);
+	}
 	expect_done(t);
 }
