@@ -10,11 +10,13 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "runner/job.h"
+
 enum {
 	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
 	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_LEAVE_AT, OPT_KERNEL,
-	OPT_MODULES, OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_TIMINGS, OPT_GCOV, OPT_SEND_GCOV,
-	OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_HELP,
+	OPT_MODULES, OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_FRESH, OPT_TIMINGS,
+	OPT_GCOV, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_HELP,
 	OPT_TREE, OPT_GOOD, OPT_BAD, OPT_CASE, OPT_LAB, OPT_VARIANT, OPT_BUILDER, OPT_WORK, OPT_JUDGE, OPT_STEP,
 };
 
@@ -74,7 +76,8 @@ static const struct option_row rows[] = {
 	{ "append", OPT_APPEND, 0, "WORDS", BOOTS, "more kernel command line" },
 	{ "console", OPT_CONSOLE, 0, "FILE", ARGS_LAB, "the kernel's console (default vmassay-LAB.console)" },
 	{ "boots", OPT_BOOTS, 0, "N", BOOTS, "fresh boots after a kernel's report or a lab's death, up to N (default 5)" },
-	{ "timings", OPT_TIMINGS, 0, NULL, ARGS_LAB, "say how long the boot took" },
+	{ "fresh", OPT_FRESH, 0, NULL, ARGS_LAB, "boot; neither resume a saved machine nor save it" },
+	{ "timings", OPT_TIMINGS, 0, NULL, ARGS_LAB, "say how long it took to boot or resume, to the first test, in all" },
 	{ "gcov", OPT_GCOV, 0, "DIR", ARGS_LAB, "fetch the kernel's coverage counters into DIR (ci/coverage)" },
 	{ "send-gcov", OPT_SEND_GCOV, 0, NULL, ARGS_RUN | ARGS_INSIDE, "inside a lab: send them" },
 	{ "help", OPT_HELP, 'h', NULL, ANY | ARGS_BISECT, "this" },
@@ -247,6 +250,7 @@ static bool option_take(struct args *args, int option, const char *text)
 	case OPT_WORK: args->bisect.work = text; return true;
 	case OPT_JUDGE: args->bisect.judge = text; return true;
 	case OPT_STEP: args->bisect.is_step = true; return true;
+	case OPT_FRESH: args->lab.is_fresh = true; return true;
 	case OPT_TIMINGS: args->timings = true; return true;
 	case OPT_GCOV: args->gcov = text; return true;
 	case OPT_SEND_GCOV: args->send_gcov = true; return true;
@@ -313,7 +317,7 @@ int args_parse(struct args *args, int argc, char **argv, enum args_for what)
 	char shorts[3 * NR_ROWS + 2];
 	int option;
 
-	*args = (struct args){ .results_fd = -1, .max_exits = 1000, .nr_boots = 5 };
+	*args = (struct args){ .results_fd = -1, .max_exits = 1000, .nr_boots = 5, .start_us = clock_us() };
 	args->run.seed = seed_draw();
 	args->lab.params = args->params;
 	options_make(what, longs, shorts);

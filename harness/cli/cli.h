@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lab/lab.h"
 #include "reports/sink.h"
@@ -64,6 +65,7 @@ struct args {
 	const char *cases[ARGS_MAX_PARAMS + 1];	/* of --case */
 	unsigned int nr_boots;		/* lab: at most this many after an emulator's death */
 	bool timings;
+	uint64_t start_us;		/* the command's, on clock_us() */
 	const char *gcov;		/* lab: folder for the kernel's coverage; NULL: not asked for */
 	bool send_gcov;			/* in a lab: send it at the end */
 	bool is_canary_only;

@@ -9,9 +9,11 @@
 
 #include "cli/cli.h"
 #include "cli/lab_many.h"
+#include "cli/lab_notes.h"
 #include "cli/lab_tests.h"
 #include "err.h"
 #include "lab/strlist.h"
+#include "runner/job.h"
 
 static void words_for_guest(struct strlist *words, const struct args *args, const char *guest)
 {
@@ -41,6 +43,7 @@ static void print_text(void *context, const char *text)
 static int run_command(struct args *args, const char *guest)
 {
 	const char *const files[] = { guest, NULL };
+	struct lab_clock clock = { .start_us = args->start_us };
 	struct lab_outcome outcome = { 0 };
 	struct strlist words = { 0 };
 	const char *const *word;
@@ -54,12 +57,14 @@ static int run_command(struct args *args, const char *guest)
 	if (words.error)
 		return usage_error("out of memory");
 	args->lab.files = files;
+	clock.boot_us = clock_us();
 	r = lab_boot(&args->lab, (const char *const *)words.strings, print_text, NULL, &outcome, &err);
 	strlist_free(&words);
 	if (r)
 		return usage_error("%s", err.text);
 	if (cli_is_interrupted)
 		return EXIT_INTERRUPTED;
+	lab_notes_print(args, &outcome, &clock);
 	if (!outcome.is_complete) {
 		fprintf(stderr, "vmassay: lab: %s\n", outcome.last_words);
 		return 99;

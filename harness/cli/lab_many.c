@@ -266,6 +266,8 @@ static int run_lab(struct args *args)
 {
 	int code = console_begin(args->lab.console);
 
+	/* It may have waited for its turn. */
+	args->start_us = clock_us();
 	return code ? code : lab_run_tests(args);
 }
 

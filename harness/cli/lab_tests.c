@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/gcov_files.h"
 #include "cli/lab_death.h"
+#include "cli/lab_notes.h"
 #include "cli/lab_tests.h"
 #include "err.h"
 #include "lab/strlist.h"
@@ -38,8 +39,7 @@ struct lab_run {
 	unsigned int nr_results;
 	size_t last_done;		/* the item whose result came last */
 	uint64_t console_from;		/* where the console was when the tests that run now began */
-	double first_test_s;
-	uint64_t boot_us;
+	struct lab_clock clock;		/* of the boot that runs */
 	unsigned int nr_boots;
 	unsigned int nr_gcov_files;
 };
@@ -87,8 +87,8 @@ static void take_start(struct lab_run *run, struct json_object *line)
 
 	json_object_object_get_ex(line, "round", &round);
 	state = state_find(run, json_text(line, "test"), json_object_get_int(round));
-	if (!run->first_test_s)
-		run->first_test_s = (clock_us() - run->boot_us) / 1e6;
+	if (!run->clock.first_test_us)
+		run->clock.first_test_us = clock_us();
 	if (!state)
 		return;
 	if (!run->nr_running++)
@@ -286,18 +286,17 @@ static int boot_once(struct lab_run *run, bool is_last, struct err *err)
 
 	if (words.error)
 		return err_set(err, ENOMEM, "out of memory");
-	run->boot_us = clock_us();
+	run->clock.boot_us = clock_us();
+	run->clock.first_test_us = 0;
 	run->nr_boots++;
-	run->first_test_s = 0;
 	run->nr_running = run->nr_results = 0;
 	run->console_from = 0;
 	r = run->boot(&run->args->lab, (const char *const *)words.strings, on_line, run, outcome, err);
 	strlist_free(&words);
 	if (r || cli_is_interrupted)
 		return r;
-	if (run->args->timings)
-		fprintf(stderr, "lab: boot %.1f s, first test %.1f s, whole run %.1f s\n", outcome->boot_s,
-			run->first_test_s, outcome->total_s);
+	lab_notes_print(run->args, outcome, &run->clock);
+	run->clock.start_us = clock_us();
 	if (outcome->is_complete && (run->is_stopping || !has_waiting(run)))
 		return 0;
 	if (outcome->is_complete && outcome->exit_code == EXIT_LEFT)
@@ -310,7 +309,8 @@ static int boot_once(struct lab_run *run, bool is_last, struct err *err)
 int lab_run_plan(struct args *args, const struct plan *plan, struct sink *const *sinks, lab_boot_fn *boot,
 		 struct summary *ret_summary, struct err *err)
 {
-	struct lab_run run = { .args = args, .plan = plan, .sinks = sinks, .boot = boot };
+	struct lab_run run = { .args = args, .plan = plan, .sinks = sinks, .boot = boot,
+			       .clock.start_us = args->start_us };
 	uint64_t start_us = clock_us();
 	unsigned int nr_boots;
 	int r = 0;

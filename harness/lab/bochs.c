@@ -138,6 +138,7 @@ static int add_arguments(struct strlist *argv, const struct emulator_plan *plan)
 
 const struct emulator emulator_bochs = {
 	.program = "bochs",
+	.binary = "bochs-bin",
 	.package = "packages bochs bochsbios",
 	.listens = true,
 	.boots_elf = true,

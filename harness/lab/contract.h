@@ -7,17 +7,21 @@
 #ifndef VMASSAY_LAB_CONTRACT_H
 #define VMASSAY_LAB_CONTRACT_H
 
-/* The command's words, each ended by a NUL. Its presence marks a lab. */
-#define LAB_ARGS	"/vmassay.args"
-
-/* One line per module in load order: file name in LAB_MODULE_DIR, parameters. */
+/*
+ * One line per module in load order: file name in LAB_MODULE_DIR, parameters. Its presence marks a
+ * lab.
+ */
 #define LAB_MODULES	"/vmassay.modules"
 #define LAB_MODULE_DIR	"/modules"
 
-/* The second serial port. */
+/* The second serial port: results go out, the command's words come in (lab/words.h). */
 #define LAB_RESULTS	"/dev/ttyS1"
 
 #define LAB_LINE_BOOT	"{\"type\":\"lab\",\"event\":\"boot\"}"
+
+/* Asks for the next piece of the command's words. The first one says that all is ready for them. */
+#define LAB_LINE_NEXT	"{\"type\":\"lab\",\"event\":\"next\"}"
+
 #define LAB_LINE_EXIT	"{\"type\":\"lab\",\"event\":\"exit\",\"code\":%d}"
 
 /* The text holds no quote, backslash or control character. */

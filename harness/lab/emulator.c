@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,24 +70,56 @@ static int64_t work_ms(pid_t pid)
 	return work.tv_sec * INT64_C(1000) + work.tv_nsec / 1000000;
 }
 
-static void close_ends(int fds[NR_STREAMS])
+static void close_fd(int *fd)
 {
-	for (int i = 0; i < NR_STREAMS; i++) {
-		if (fds[i] >= 0)
-			close(fds[i]);
-		fds[i] = -1;
-	}
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
-static int open_pipes(struct run *run)
+static void close_ends(int fds[NR_STREAMS])
+{
+	for (int i = 0; i < NR_STREAMS; i++)
+		close_fd(&fds[i]);
+}
+
+static int open_pipes(struct run *run, enum emulator_port port)
 {
 	for (int i = 0; i < NR_STREAMS; i++) {
+		bool is_socket = i == RESULTS && port == EMULATOR_SOCKET;
 		int ends[2];
 
-		if (pipe2(ends, O_CLOEXEC))
+		if (is_socket ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) :
+		    pipe2(ends, O_CLOEXEC))
 			return -errno;
 		run->read_fds[i] = ends[0];
 		run->write_fds[i] = ends[1];
+	}
+	return 0;
+}
+
+static int open_monitor(struct emulator_plan *plan)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		return -errno;
+	plan->control_fd = ends[0];
+	plan->monitor_fd = ends[1];
+	return 0;
+}
+
+int emulator_send(const struct emulator_plan *plan, const char *bytes, size_t len_bytes)
+{
+	while (len_bytes) {
+		ssize_t len = send(plan->send_fd, bytes, len_bytes, MSG_NOSIGNAL);
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return -errno;
+		bytes += len;
+		len_bytes -= len;
 	}
 	return 0;
 }
@@ -107,6 +140,11 @@ static enum emulator_end end_by_silence(const struct run *run)
 	if (run->is_over)
 		return EMULATOR_TOLD;
 	return work_ms(run->pid) - run->work_ms >= run->silence_ms / 10 ? EMULATOR_BUSY : EMULATOR_IDLE;
+}
+
+static void allow_silence(struct run *run, unsigned int silence_s)
+{
+	run->deadline_ms = now_ms() + silence_s * INT64_C(1000);
 }
 
 static void take_line(void *context, const char *line)
@@ -130,7 +168,7 @@ static void take_results(struct run *run, const char *bytes, size_t len_bytes)
 	if (run->is_over && !was_over)
 		run->deadline_ms = now_ms() + farewell_ms;
 	else if (!run->is_over)
-		run->deadline_ms = now_ms() + run->watch->timeout_s * INT64_C(1000);
+		allow_silence(run, run->watch->timeout_s);
 	run->results_ms = now_ms();
 	run->work_ms = work_ms(run->pid);
 }
@@ -246,7 +284,7 @@ static void describe_end(const struct run *run, int wait_status)
 static int start(struct run *run, const struct emulator *emulator, struct emulator_plan *plan,
 		 struct err *err)
 {
-	int inherited[4 + NR_EMULATOR_MEDIA];
+	int inherited[5 + NR_EMULATOR_MEDIA];
 	struct strlist argv = { 0 };
 	char path[PATH_MAX];
 	int status;
@@ -258,8 +296,8 @@ static int start(struct run *run, const struct emulator *emulator, struct emulat
 	if (status)
 		return status;
 	memcpy(inherited, (int[]){ plan->kernel_fd, plan->initramfs_fd, plan->console_fd,
-				   plan->results_fd }, 4 * sizeof(*inherited));
-	memcpy(inherited + 4, plan->media_fds, sizeof(plan->media_fds));
+				   plan->results_fd, plan->monitor_fd }, 5 * sizeof(*inherited));
+	memcpy(inherited + 5, plan->media_fds, sizeof(plan->media_fds));
 	strlist_add(&argv, emulator->program);
 	if (emulator->add_arguments(&argv, plan)) {
 		strlist_free(&argv);
@@ -276,11 +314,8 @@ static int start(struct run *run, const struct emulator *emulator, struct emulat
 
 static void close_media(struct emulator_plan *plan)
 {
-	for (int i = 0; i < NR_EMULATOR_MEDIA; i++) {
-		if (plan->media_fds[i] >= 0)
-			close(plan->media_fds[i]);
-		plan->media_fds[i] = -1;
-	}
+	for (int i = 0; i < NR_EMULATOR_MEDIA; i++)
+		close_fd(&plan->media_fds[i]);
 }
 
 static int wait_for_end(pid_t pid)
@@ -302,25 +337,32 @@ int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
 		.read_fds = { -1, -1, -1 },
 		.write_fds = { -1, -1, -1 },
 	};
-	int status = open_pipes(&run);
-	int wait_status;
+	int wait_status, status;
 
 	*record = (struct emulator_record){ 0 };
+	status = open_pipes(&run, emulator->port);
+	plan->monitor_fd = plan->control_fd = -1;
+	for (int i = 0; i < NR_EMULATOR_MEDIA; i++)
+		plan->media_fds[i] = -1;
+	if (!status && emulator->save)
+		status = open_monitor(plan);
 	if (status) {
 		err_set(err, -status, "cannot make a pipe: %s", strerror(-status));
 		goto err_close;
 	}
-	for (int i = 0; i < NR_EMULATOR_MEDIA; i++)
-		plan->media_fds[i] = -1;
 	plan->console_fd = run.write_fds[CONSOLE];
 	plan->results_fd = run.write_fds[RESULTS];
+	plan->send_fd = emulator->port == EMULATOR_PIPE ? -1 : run.read_fds[RESULTS];
 	status = start(&run, emulator, plan, err);
 	close_ends(run.write_fds);
+	close_fd(&plan->monitor_fd);
 	close_media(plan);
 	if (status)
 		goto err_close;
 	run.results_ms = now_ms();
-	run.deadline_ms = run.results_ms + watch->timeout_s * INT64_C(1000);
+	allow_silence(&run, watch->first_timeout_s ? watch->first_timeout_s : watch->timeout_s);
+	if (watch->on_start)
+		watch->on_start(watch->context);
 	while (is_running(&run))
 		watch_once(&run);
 	wait_status = wait_for_end(run.pid);
@@ -329,12 +371,14 @@ int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
 	describe_end(&run, wait_status);
 	line_buffer_free(&run.lines);
 	line_buffer_free(&run.console_lines);
+	close_fd(&plan->control_fd);
 	if (run.error)
 		status = err_set(err, run.error, "the emulator's results cannot be kept: %s",
 				 strerror(run.error));
 	return status;
 
 err_close:
+	close_fd(&plan->control_fd);
 	close_ends(run.write_fds);
 	close_ends(run.read_fds);
 	return status;

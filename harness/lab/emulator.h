@@ -21,6 +21,7 @@ enum emulator_medium {
 	EMULATOR_DISK,
 	EMULATOR_CONFIGURATION,
 	EMULATOR_SCRIPT,
+	EMULATOR_STATE,
 	NR_EMULATOR_MEDIA,
 };
 
@@ -38,23 +39,46 @@ struct emulator_plan {
 	bool outlives_triple_fault;	/* goes on to what the CPU does then, instead of ending */
 	int initramfs_fd;
 	int console_fd;		/* first serial port: the write end of a pipe */
-	int results_fd;		/* second serial port, likewise */
+	int results_fd;		/* second serial port, of the emulator's kind */
+	int monitor_fd;		/* -1: none */
 	int media_fds[NR_EMULATOR_MEDIA];	/* -1: none */
+	const char *state;	/* folder of a saved machine to resume instead of booting; NULL: boot */
+
+	/* Our own ends, valid while emulator_run() lasts. */
+	int send_fd;		/* what is written arrives at the second serial port; -1: goes nowhere */
+	int control_fd;		/* the monitor's; -1: none */
+};
+
+/* What the second serial port is connected to. */
+enum emulator_port {
+	EMULATOR_PIPE,		/* nothing can be sent */
+	EMULATOR_SOCKET,	/* both ways; the child has it under its number, and cannot open it */
 };
 
 struct emulator {
 	const char *program;
+	const char *binary;	/* what that one runs in the end: another version is another machine */
 	const char *package;	/* Debian's: "package x", "packages x y" */
 
 	bool listens;		/* opens a port that nobody asked for */
 	bool boots_elf;		/* boots a vmlinux, not only a bzImage */
 	bool needs_pvh;		/* and that only by its PVH entry */
+	enum emulator_port port;
 
 	/* Adds to the plan's media what it wants; the caller closes them. NULL: nothing. */
 	int (*make_media)(struct emulator_plan *plan, struct err *err);
 
 	/* Adds the command line after the program's name. Returns 0 or -ENOMEM. */
 	int (*add_arguments)(struct strlist *argv, const struct emulator_plan *plan);
+
+	/*
+	 * Writes the running machine's state into @folder, from where @plan.state resumes it, and
+	 * lets it go on. NULL: cannot, and has no monitor.
+	 */
+	int (*save)(const struct emulator_plan *plan, const char *folder, struct err *err);
+
+	/* Lets a machine that was saved go on once it takes what is sent. NULL: it does. */
+	int (*resume)(const struct emulator_plan *plan, struct err *err);
 };
 
 extern const struct emulator emulator_qemu;
@@ -62,8 +86,12 @@ extern const struct emulator emulator_bochs;
 
 struct emulator_watch {
 	unsigned int timeout_s;	/* without results for this long the emulator is ended, sooner after an oops */
+	unsigned int first_timeout_s;	/* the same for the first ones; 0: no different */
 	int console_fd;		/* open file that gets a copy of the console; -1: none */
 	const volatile sig_atomic_t *is_interrupted;	/* the emulator is ended when set; or NULL */
+
+	/* The emulator runs; NULL: no matter. */
+	void (*on_start)(void *context);
 
 	/* Returns true for the last line that is expected: the emulator is to end soon. */
 	bool (*on_line)(void *context, const char *line);
@@ -86,11 +114,14 @@ struct emulator_record {
 };
 
 /*
- * Runs @emulator on @plan, whose console, results and media are set here, until it has ended. Returns 0
+ * Runs @emulator on @plan, whose descriptors except kernel and initramfs are set here, until it has ended. Returns 0
  * when it was started; -errno otherwise.
  */
 int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
 		 const struct emulator_watch *watch, struct emulator_record *record,
 		 struct err *err);
+
+/* To the second serial port, from within on_line. Returns 0 or -errno. */
+int emulator_send(const struct emulator_plan *plan, const char *bytes, size_t len_bytes);
 
 #endif

@@ -24,6 +24,7 @@
 #include "lab/contract.h"
 #include "lab/modules.h"
 #include "lab/strlist.h"
+#include "lab/words.h"
 
 #ifndef MODULE_INIT_COMPRESSED_FILE	/* linux/module.h, since 5.17 */
 #define MODULE_INIT_COMPRESSED_FILE 4
@@ -36,7 +37,7 @@ struct mount {
 
 bool lab_is_inside(void)
 {
-	return getpid() == 1 && !access(LAB_ARGS, F_OK);
+	return getpid() == 1 && !access(LAB_MODULES, F_OK);
 }
 
 /*
@@ -202,20 +203,12 @@ static void require_kvm(int results_fd)
 		fail(results_fd, "/dev/kvm", "none; the kernel has no KVM, or none for this CPU");
 }
 
-static void read_words(struct strlist *words, int results_fd)
+static void receive_words(struct strlist *words, int results_fd)
 {
-	FILE *file = fopen(LAB_ARGS, "re");
-	char *word = NULL;
-	size_t size = 0;
+	int status = words_receive(words, results_fd);
 
-	if (!file)
-		fail(results_fd, LAB_ARGS, strerror(errno));
-	while (getdelim(&word, &size, '\0', file) > 0)
-		strlist_add(words, word);
-	free(word);
-	fclose(file);
-	if (words->error || !words->nr)
-		fail(results_fd, LAB_ARGS, "no words");
+	if (status)
+		fail(results_fd, "the command's words", strerror(-status));
 }
 
 /* As process 1 we also reap what the command's own children leave behind. */
@@ -265,9 +258,9 @@ void lab_init(int (*run)(int argc, char **argv, int results_fd))
 	prepare_surroundings();
 	results_fd = open_results();
 	dprintf(results_fd, LAB_LINE_BOOT "\n");
-	read_words(&words, results_fd);
 	load_modules(results_fd);
 	require_kvm(results_fd);
+	receive_words(&words, results_fd);
 	code = run_command(run, &words, results_fd);
 	lab_end(results_fd, code);
 }

@@ -66,29 +66,8 @@ static int add_module_lines(struct archive *archive, const struct strlist *lines
 	return status;
 }
 
-static int add_args(struct archive *archive, const char *const *argv, struct err *err)
-{
-	size_t len = 0;
-	char *words;
-	char *end;
-	int status;
-
-	for (size_t i = 0; argv[i]; i++)
-		len += strlen(argv[i]) + 1;
-	words = malloc(len + 1);
-	if (!words)
-		return err_set(err, ENOMEM, "out of memory");
-	end = words;
-	for (size_t i = 0; argv[i]; i++)
-		end = stpcpy(end, argv[i]) + 1;
-	status = archive_add_bytes(archive, LAB_ARGS, 0644, words, len, err);
-	free(words);
-	return status;
-}
-
 int initramfs_create(int *ret_fd, const struct closure *closure, const struct strlist *modules,
-		     const struct strlist *module_lines, const char *const *argv,
-		     const char *const *files, struct err *err)
+		     const struct strlist *module_lines, const char *const *files, struct err *err)
 {
 	int fd = memfd_create("initramfs", MFD_CLOEXEC);
 	struct archive *archive;
@@ -107,8 +86,6 @@ int initramfs_create(int *ret_fd, const struct closure *closure, const struct st
 		status = add_modules(archive, modules, err);
 	if (!status)
 		status = add_module_lines(archive, module_lines, err);
-	if (!status)
-		status = add_args(archive, argv, err);
 	for (; !status && files && *files; files++)
 		status = archive_add_file(archive, *files, *files, err);
 	if (!status)

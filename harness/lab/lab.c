@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +20,11 @@
 #include "lab/initramfs.h"
 #include "lab/kernel.h"
 #include "lab/modules.h"
+#include "lab/spawn.h"
+#include "lab/state.h"
 #include "lab/strlist.h"
 #include "lab/unpack.h"
+#include "lab/words.h"
 
 struct lab {
 	const char *name;
@@ -101,6 +106,12 @@ static const struct lab lab_table[] = {
 	},
 };
 
+/*
+ * Time for a resumed machine to say something. What lies in a state that is whole takes a second;
+ * one that is not may leave the machine running in circles.
+ */
+static const unsigned int resume_timeout_s = 60;
+
 /* One boot, as it is put together. */
 struct boot {
 	const struct lab *lab;
@@ -115,13 +126,18 @@ struct boot {
 	int kernel_fd;
 	int initramfs_fd;
 	int console_fd;
+	struct words words;
+	struct state state;
+	bool has_state;			/* @state can be asked */
+	bool wants_save;		/* once process 1 is ready */
+	struct emulator_plan plan;
 
 	void (*on_line)(void *context, const char *line);
 	void *context;
 	struct lab_outcome *outcome;
 	char error[256];		/* what process 1 could not do; or "" */
 	double start_s;
-	bool has_boot_s;
+	bool has_line;
 };
 
 static double now_s(void)
@@ -229,8 +245,12 @@ static void unpack(struct boot *boot)
 	if (!boot->lab->emulator->boots_elf)
 		return;
 	boot->kernel_fd = unpack_kernel(boot->kernel.image, boot->lab->emulator->needs_pvh);
+	if (boot->kernel_fd < 0)
+		return;
 	snprintf(boot->kernel_path, sizeof(boot->kernel_path), "/proc/self/fd/%d",
 		 boot->kernel_fd);
+	boot->plan.kernel = boot->kernel_path;
+	boot->plan.kernel_fd = boot->kernel_fd;
 }
 
 static int open_console(struct boot *boot, struct err *err)
@@ -247,7 +267,7 @@ static int open_console(struct boot *boot, struct err *err)
 	return 0;
 }
 
-static int prepare(struct boot *boot, const char *const *argv, struct err *err)
+static int prepare_files(struct boot *boot, const char *const *argv, struct err *err)
 {
 	int status = find_lab(&boot->lab, boot->options->name, err);
 
@@ -259,12 +279,111 @@ static int prepare(struct boot *boot, const char *const *argv, struct err *err)
 		status = make_command_line(boot, err);
 	if (!status)
 		status = initramfs_create(&boot->initramfs_fd, &boot->closure, &boot->modules,
-					  &boot->module_lines, argv, boot->options->files, err);
+					  &boot->module_lines, boot->options->files, err);
 	if (!status)
 		status = open_console(boot, err);
-	if (!status)
-		unpack(boot);
+	if (!status && words_pack(&boot->words, argv))
+		status = err_set(err, ENOMEM, "out of memory");
 	return status;
+}
+
+static void make_plan(struct boot *boot)
+{
+	const struct lab *lab = boot->lab;
+	const struct lab_options *options = boot->options;
+
+	boot->plan = (struct emulator_plan){
+		.kernel = boot->kernel.image,
+		.kernel_fd = -1,
+		.command_line = boot->command_line,
+		.cpu = options->cpu ? options->cpu : lab->cpu,
+		.outlives_triple_fault = lab->outlives_triple_fault,
+		.nr_cpus = options->nr_cpus ? options->nr_cpus : lab->nr_cpus,
+		.memory_mib = options->memory_mib ? options->memory_mib : lab->memory_mib,
+		.initramfs_fd = boot->initramfs_fd,
+	};
+}
+
+/*
+ * All that the machine is when process 1 asks for its words; the initramfs has this program, and
+ * so everything it asks of an emulator, the modules and the user's files. NULL: it cannot be said.
+ */
+static char *make_key(const struct boot *boot)
+{
+	const struct emulator *emulator = boot->lab->emulator;
+	const struct emulator_plan *plan = &boot->plan;
+	char initramfs[32], path[PATH_MAX], *key;
+	uint64_t kernel_hash, initramfs_hash, program_hash;
+
+	snprintf(initramfs, sizeof(initramfs), "/proc/self/fd/%d", plan->initramfs_fd);
+	if (spawn_locate(path, sizeof(path), emulator->binary) ||
+	    state_hash_file(&program_hash, path) ||
+	    state_hash_file(&kernel_hash, plan->kernel) ||
+	    state_hash_file(&initramfs_hash, initramfs))
+		return NULL;
+	if (asprintf(&key,
+		     "emulator %s %016" PRIx64 "\ncpu %s, %u of them\nmemory %u MiB\n"
+		     "kernel %016" PRIx64 "\ninitramfs %016" PRIx64 "\ncommand line %s\n",
+		     path, program_hash, plan->cpu, plan->nr_cpus, plan->memory_mib,
+		     kernel_hash, initramfs_hash, plan->command_line) < 0)
+		return NULL;
+	return key;
+}
+
+/* Without a place for it, or a key, there is no state, and the boot is a fresh one. */
+static void find_state(struct boot *boot)
+{
+	char *key;
+
+	if (boot->options->is_fresh || !boot->lab->emulator->save)
+		return;
+	key = make_key(boot);
+	boot->has_state = key && !state_open(&boot->state, key);
+	free(key);
+	if (!boot->has_state)
+		return;
+	if (state_is_there(&boot->state))
+		boot->plan.state = boot->state.folder;
+	else
+		boot->wants_save = true;
+}
+
+static int prepare(struct boot *boot, const char *const *argv, struct err *err)
+{
+	int status = prepare_files(boot, argv, err);
+
+	if (status)
+		return status;
+	make_plan(boot);
+	find_state(boot);
+	return 0;
+}
+
+/* What cannot be kept only costs the next run its time. */
+static void save_state(struct boot *boot)
+{
+	double start_s = now_s();
+	struct err err = { "" };
+	int status = state_begin(&boot->state, &err);
+
+	boot->wants_save = false;
+	if (!status)
+		status = boot->lab->emulator->save(&boot->plan, boot->state.new_folder, &err);
+	if (!status)
+		status = state_keep(&boot->state, &err);
+	boot->outcome->save_s = now_s() - start_s;
+	if (status)
+		snprintf(boot->outcome->note, sizeof(boot->outcome->note),
+			 "the machine is not saved: %s", err.text);
+}
+
+/* A port that is closed belongs to an emulator that has died, which will be seen soon. */
+static void send_words(struct boot *boot)
+{
+	char piece[WORDS_HEAD_BYTES + WORDS_PIECE_MAX_BYTES];
+	size_t len = words_next(&boot->words, piece);
+
+	emulator_send(&boot->plan, piece, len);
 }
 
 /* If @line is process 1's own, takes it and returns true; @is_last is set by the exit code. */
@@ -276,6 +395,12 @@ static bool take_own_line(struct boot *boot, const char *line, bool *is_last)
 
 	if (!len || line[len - 1] == LAB_CANCEL || !strcmp(line, LAB_LINE_BOOT))
 		return true;
+	if (!strcmp(line, LAB_LINE_NEXT)) {
+		if (boot->wants_save)
+			save_state(boot);
+		send_words(boot);
+		return true;
+	}
 	if (sscanf(line, LAB_LINE_EXIT "%n", &code, &end) == 1 && (size_t)end == len) {
 		boot->outcome->is_complete = true;
 		boot->outcome->exit_code = code;
@@ -295,8 +420,8 @@ static bool take_line(void *context, const char *line)
 	struct boot *boot = context;
 	bool is_last = false;
 
-	if (!boot->has_boot_s) {
-		boot->has_boot_s = true;
+	if (!boot->has_line) {
+		boot->has_line = true;
 		boot->outcome->boot_s = now_s() - boot->start_s;
 	}
 	if (!take_own_line(boot, line, &is_last))
@@ -304,37 +429,73 @@ static bool take_line(void *context, const char *line)
 	return is_last;
 }
 
+/*
+ * The machine that is resumed asked before it was saved. If it cannot be resumed, its emulator
+ * ends, now or for its silence.
+ */
+static void take_start(void *context)
+{
+	struct boot *boot = context;
+	const struct emulator *emulator = boot->lab->emulator;
+
+	if (boot->plan.state &&
+	    !(emulator->resume && emulator->resume(&boot->plan, NULL)))
+		send_words(boot);
+}
+
 static int run(struct boot *boot, struct err *err)
 {
-	const struct lab *lab = boot->lab;
 	const struct lab_options *options = boot->options;
 	struct lab_outcome *outcome = boot->outcome;
-	struct emulator_plan plan = {
-		.kernel = boot->kernel_fd < 0 ? boot->kernel.image : boot->kernel_path,
-		.kernel_fd = boot->kernel_fd,
-		.command_line = boot->command_line,
-		.cpu = options->cpu ? options->cpu : lab->cpu,
-		.outlives_triple_fault = lab->outlives_triple_fault,
-		.nr_cpus = options->nr_cpus ? options->nr_cpus : lab->nr_cpus,
-		.memory_mib = options->memory_mib ? options->memory_mib : lab->memory_mib,
-		.initramfs_fd = boot->initramfs_fd,
-	};
+	unsigned int timeout_s = options->timeout_s ? options->timeout_s : boot->lab->timeout_s;
 	struct emulator_watch watch = {
-		.timeout_s = options->timeout_s ? options->timeout_s : lab->timeout_s,
+		.timeout_s = timeout_s,
 		.console_fd = boot->console_fd,
 		.is_interrupted = options->is_interrupted,
+		.on_start = take_start,
 		.on_line = take_line,
 		.context = boot,
 	};
-	int status;
 
-	boot->start_s = now_s();
-	status = emulator_run(lab->emulator, &plan, &watch, &outcome->emulator, err);
+	if (boot->plan.state && timeout_s > resume_timeout_s)
+		watch.first_timeout_s = resume_timeout_s;
+	if (!boot->plan.state)
+		unpack(boot);
+	outcome->is_resumed = boot->plan.state;
+	return emulator_run(boot->lab->emulator, &boot->plan, &watch, &outcome->emulator, err);
+}
+
+static bool is_interrupted(const struct boot *boot)
+{
+	return boot->options->is_interrupted && *boot->options->is_interrupted;
+}
+
+/* A state from which not one line comes is removed, and its machine booted and saved anew. */
+static int run_or_rerun(struct boot *boot, struct err *err)
+{
+	struct lab_outcome *outcome = boot->outcome;
+	int status = run(boot, err);
+
+	if (!outcome->is_resumed || boot->has_line || is_interrupted(boot))
+		return status;
+	snprintf(outcome->note, sizeof(outcome->note),
+		 "the saved machine does not run, booting a fresh one: %.400s",
+		 status && err ? err->text : outcome->emulator.last_words);
+	state_remove(&boot->state);
+	boot->plan.state = NULL;
+	boot->wants_save = true;
+	boot->words.sent_bytes = 0;
+	return run(boot, err);
+}
+
+static void conclude(struct boot *boot)
+{
+	struct lab_outcome *outcome = boot->outcome;
+
 	outcome->total_s = now_s() - boot->start_s;
 	if (!outcome->is_complete)
 		snprintf(outcome->last_words, sizeof(outcome->last_words), "%s",
 			 *boot->error ? boot->error : outcome->emulator.last_words);
-	return status;
 }
 
 static void free_boot(struct boot *boot)
@@ -345,6 +506,8 @@ static void free_boot(struct boot *boot)
 		close(boot->initramfs_fd);
 	if (boot->kernel_fd >= 0)
 		close(boot->kernel_fd);
+	state_close(&boot->state);
+	words_free(&boot->words);
 	free(boot->command_line);
 	strlist_free(&boot->kernel_words);
 	strlist_free(&boot->module_lines);
@@ -365,13 +528,15 @@ int lab_boot(const struct lab_options *options, const char *const *argv,
 		.on_line = on_line,
 		.context = context,
 		.outcome = outcome,
+		.start_s = now_s(),
 	};
 	int status;
 
 	*outcome = (struct lab_outcome){ 0 };
 	status = prepare(&boot, argv, err);
 	if (!status)
-		status = run(&boot, err);
+		status = run_or_rerun(&boot, err);
+	conclude(&boot);
 	free_boot(&boot);
 	return status;
 }

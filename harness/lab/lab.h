@@ -5,7 +5,10 @@
  * Outside, lab_run() writes an initramfs that holds this very program with its shared-library closure and the kernel
  * modules, boots it, and turns the JSON lines that come over the second serial port back into results. Inside, the
  * program finds itself as process 1, and lab_init() mounts, loads the modules, runs the command, and powers off.
- * Nothing is left behind: the initramfs lives in a memfd, the serial port is a pipe.
+ * Nothing is left behind: the initramfs lives in a memfd, the serial port is a socket.
+ *
+ * When the inside is ready for its command, the machine is saved in the user's cache (lab/state.h), and the next boot
+ * of the same machine resumes it there.
  */
 #ifndef VMASSAY_LAB_H
 #define VMASSAY_LAB_H
@@ -29,6 +32,7 @@ struct lab_options {
 	const char *const *params;	/* "module.name=value", NULL-terminated; or NULL */
 	const char *const *files;	/* absolute paths that the command inside finds too; NULL-terminated, or NULL */
 	const char *console;		/* file the kernel's console is appended to; NULL: none kept */
+	bool is_fresh;			/* boot, even where a saved machine could be resumed, and save none */
 	unsigned int timeout_s;		/* the emulator is ended when no results come for this long; 0: default */
 	const volatile sig_atomic_t *is_interrupted;	/* the emulator is ended when set; or NULL */
 };
@@ -37,8 +41,11 @@ struct lab_options {
 struct lab_outcome {
 	bool is_complete;	/* the command inside ended and said so */
 	int exit_code;		/* its exit code, 128 + N after signal N; meaningful only if complete */
-	double boot_s;		/* emulator start to the first line; 0: there was none */
+	bool is_resumed;	/* the machine was a saved one; otherwise it was booted */
+	double boot_s;		/* from the call to the first line; 0: there was none */
+	double save_s;		/* what saving the machine took; 0: it was not tried */
 	double total_s;
+	char note[512];		/* what is wrong with a saved machine, which cost time and no more; or "" */
 	char last_words[1024];	/* when not complete: what process 1 said, or else the emulator's */
 	struct emulator_record emulator;	/* how it ended; filled during the boot */
 };
