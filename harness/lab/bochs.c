@@ -60,7 +60,7 @@ char *bochs_configuration(const struct emulator_plan *plan)
 			   "memory: guest=%u, host=%u\n"
 			   "ata0-master: type=disk, mode=flat, path=\"/proc/self/fd/%d\"\n"
 			   "com1: enabled=1, mode=file, dev=/proc/self/fd/%d\n"
-			   "com2: enabled=1, mode=file, dev=/proc/self/fd/%d\n",
+			   "com2: enabled=1, mode=term, dev=/proc/self/fd/%d\n",
 			   common, plan->outlives_triple_fault ? ", cpu0=report" : "", plan->cpu,
 			   plan->nr_cpus, ips, plan->memory_mib, plan->memory_mib,
 			   plan->media_fds[EMULATOR_DISK], plan->console_fd, plan->results_fd);
@@ -141,6 +141,7 @@ const struct emulator emulator_bochs = {
 	.binary = "bochs-bin",
 	.package = "packages bochs bochsbios",
 	.listens = true,
+	.port = EMULATOR_TERMINAL,
 	.boots_elf = true,
 	.make_media = make_media,
 	.add_arguments = add_arguments,

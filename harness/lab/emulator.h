@@ -53,6 +53,7 @@ struct emulator_plan {
 enum emulator_port {
 	EMULATOR_PIPE,		/* nothing can be sent */
 	EMULATOR_SOCKET,	/* both ways; the child has it under its number, and cannot open it */
+	EMULATOR_TERMINAL,	/* both ways; a raw one, which keeps 64 KiB for us and drops what is more */
 };
 
 struct emulator {

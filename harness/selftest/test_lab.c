@@ -425,7 +425,7 @@ static void bochs_is_configured(void **state)
 		"\nmemory: guest=512, host=512\n",
 		"\nata0-master: type=disk, mode=flat, path=\"/proc/self/fd/7\"\n",
 		"\ncom1: enabled=1, mode=file, dev=/proc/self/fd/8\n",
-		"\ncom2: enabled=1, mode=file, dev=/proc/self/fd/9\n",
+		"\ncom2: enabled=1, mode=term, dev=/proc/self/fd/9\n",
 		"\npanic: action=fatal\n",
 	};
 	struct emulator_plan outliving = plan;
