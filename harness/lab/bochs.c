@@ -136,6 +136,10 @@ static int add_arguments(struct strlist *argv, const struct emulator_plan *plan)
 	return strlist_addf(argv, "/proc/self/fd/%d", plan->media_fds[EMULATOR_SCRIPT]);
 }
 
+/*
+ * Note, no save: Bochs can (-r resumes), but only when its display's button is pushed, which needs
+ * a display with dialogs; rfb has none (dialog_caps 0), and neither has the debugger a command.
+ */
 const struct emulator emulator_bochs = {
 	.program = "bochs",
 	.binary = "bochs-bin",

@@ -42,13 +42,10 @@ static int make_media(struct emulator_plan *plan, struct err *err)
 static int save(const struct emulator_plan *plan, const char *folder, struct err *err)
 {
 	int fd = open_state(folder, O_WRONLY | O_CREAT | O_EXCL, err);
-	int status;
+	int status = fd < 0 ? fd : qmp_save(plan->control_fd, fd, err);
 
-	if (fd < 0)
-		return fd;
-	status = qmp_save(plan->control_fd, fd, err);
-	if (close(fd) && !status)
-		status = err_set(err, errno, "%s: %s", folder, strerror(errno));
+	if (fd >= 0)
+		close(fd);
 	return status;
 }
 
