@@ -287,7 +287,7 @@ void guest_start(void)
 
 static uint32_t barrier_arrived, barrier_round;
 
-/* One turn of waiting, in which interrupts are taken: Bochs 2.7 holds back even the host's while a guest has IF clear. */
+/* One turn of waiting, with interrupts taken: Bochs 2.7 holds back even the host's while a guest has IF clear. */
 static void wait_open(void)
 {
 	ulong_t flags = read_flags();

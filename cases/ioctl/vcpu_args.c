@@ -314,7 +314,7 @@ static const struct row rows[] = {
 	{ .label = "nested_size", .host = host_nested_size, .needs = "KVM_CAP_NESTED_STATE vendor:amd" },
 	{ .label = "mce", .host = host_mce, .needs = "KVM_CAP_MCE" },
 	{ .label = "stats", .host = host_stats, .needs = "KVM_CAP_BINARY_STATS_FD" },
-	/* With an unstable TSC, KVM moves the offset at each load of the vCPU: the guest's TSC shall not go backwards. */
+	/* With an unstable TSC, KVM moves the offset at each load of the vCPU, lest the guest's goes backwards. */
 	{ .label = "tsc_offset", .host = host_tsc_offset, .needs = "KVM_CAP_VCPU_ATTRIBUTES stable_tsc" },
 	{ .label = "guest_debug", .host = host_guest_debug, .needs = "KVM_CAP_SET_GUEST_DEBUG" },
 	{ .label = "pvclock_ctrl", .host = host_pvclock_ctrl, .needs = "KVM_CAP_KVMCLOCK_CTRL" },

@@ -34,7 +34,7 @@ struct cr_row {
 	{ .label = label_, .modes = modes_, .cr = cr_, .set = bit_, .refused = true }
 #define REFUSE_OFF(label_, cr_, bit_, modes_) \
 	{ .label = label_, .modes = modes_, .cr = cr_, .clear = bit_, .refused = true }
-/* Where a write is left to KVM's emulator, its upper half is lost; of CR0, only one that changes more than TS and MP. */
+/* Where a write is left to KVM's emulator, its upper half is lost; of CR0, if it changes more than TS and MP. */
 #define REFUSE_UPPER(label_, cr_, bit_) \
 	{ .label = label_, .modes = LONG, .cr = cr_, .set = bit_, .refused = true, \
 	  .known = { .finding = "0302-cr-write-upper-half", .targets = UPPER_LOST_ON } }

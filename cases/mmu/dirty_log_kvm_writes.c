@@ -88,7 +88,7 @@ HOST(dirty_log_kvm_writes)
 		memory_check(t, row, ram);
 	}
 	require_sync(t, 4);
-	/* While it is on, KVM may write the system time whenever it likes: msr.rst promises the writes of the MSR only. */
+	/* While it is on, KVM may write the system time at any entry: msr.rst promises it at the WRMSR only. */
 	log_expect_some(t, DIRTY_SLOT, NR_PAGES, row->flags ? row->page : NO_PAGE);
 	expect_done(t);
 	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES);
