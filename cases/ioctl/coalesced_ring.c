@@ -339,7 +339,8 @@ static const struct row rows[] = {
 	{ .label = "order", .guest = guest_order, .host = ON_HOST(host_order) },
 	{ .label = "taken_away", .guest = guest_taken_away, .host = ON_HOST(host_taken_away) },
 	{ .label = "refused", .guest = guest_one, .host = ON_HOST(host_refused) },
-	{ .label = "strings", .guest = guest_strings, .host = ON_HOST(host_strings), .needs = "KVM_CAP_COALESCED_PIO" },
+	{ .label = "strings", .guest = guest_strings, .host = ON_HOST(host_strings),
+		.needs = "KVM_CAP_COALESCED_PIO" },
 };
 
 CASE(coalesced_ring, .says = "a zone's writes are in the ring, in order and whole", .modes = LONG64,

@@ -80,7 +80,8 @@ static const struct row rows[] = {
 		START_FLAT, VCPU(1), WRITE32(APIC_SVR, 0xff), VCPU(0), IO_ENTRY(20, 0xff, 0x51), STATUS(20, 1, 3),
 		TAKEN(0x51, 0, 0x51, 0x51), END } },
 	{ .label = "physical_hardware_off", .ops = OPS {
-		START_FLAT, VCPU(1), WRMSR(MSR_IA32_APICBASE, LAPIC), VCPU(0), IO_ENTRY(20, 0xff, 0x51), STATUS(20, 1, 3),
+		START_FLAT, VCPU(1), WRMSR(MSR_IA32_APICBASE, LAPIC), VCPU(0), IO_ENTRY(20, 0xff, 0x51),
+		STATUS(20, 1, 3),
 		TAKEN(0x51, 0, 0x51, 0x51), IO_ENTRY(21, 1, 0x52), STATUS(21, 1, 0), TAKEN(0, 0, 0, 0), END } },
 	{ .label = "physical_x2apic", .ops = OPS {
 		START_FLAT, TO_X2APIC(3), IO_ENTRY(20, 3, 0x51), STATUS(20, 1, 1), TAKEN(0, 0, 0, 0x51), END } },
@@ -93,12 +94,15 @@ static const struct row rows[] = {
 	{ .label = "flat_two", .ops = OPS {
 		START_FLAT, IO_ENTRY(20, 5, RT_LOGICAL | 0x51), STATUS(20, 1, 2), TAKEN(0x51, 0, 0x51, 0), END } },
 	{ .label = "flat_all", .ops = OPS {
-		START_FLAT, IO_ENTRY(20, 0xff, RT_LOGICAL | 0x51), STATUS(20, 1, 4), TAKEN(0x51, 0x51, 0x51, 0x51), END } },
+		START_FLAT, IO_ENTRY(20, 0xff, RT_LOGICAL | 0x51), STATUS(20, 1, 4), TAKEN(0x51, 0x51, 0x51, 0x51),
+		END } },
 	{ .label = "flat_nobody", .ops = OPS {
-		START_FLAT, IO_ENTRY(20, 0xf0, RT_LOGICAL | 0x51), STATUS(20, 1, 0), IO_ENTRY(21, 0, RT_LOGICAL | 0x52),
+		START_FLAT, IO_ENTRY(20, 0xf0, RT_LOGICAL | 0x51), STATUS(20, 1, 0),
+		IO_ENTRY(21, 0, RT_LOGICAL | 0x52),
 		STATUS(21, 1, 0), TAKEN(0, 0, 0, 0), END } },
 	{ .label = "flat_shared_bit", .ops = OPS {
-		START(FLAT, 1, 3, 4, 0x88), IO_ENTRY(20, 2, RT_LOGICAL | 0x51), STATUS(20, 1, 1), TAKEN(0, 0x51, 0, 0),
+		START(FLAT, 1, 3, 4, 0x88), IO_ENTRY(20, 2, RT_LOGICAL | 0x51), STATUS(20, 1, 1),
+		TAKEN(0, 0x51, 0, 0),
 		IO_ENTRY(21, 0x80, RT_LOGICAL | 0x52), STATUS(21, 1, 1), TAKEN(0, 0, 0, 0x52), END },
 	  .known = { .finding = "0604-lapic-logical-id-bits", .kernels = "..6.2" } },
 	{ .label = "flat_changed", .ops = OPS {
@@ -107,16 +111,21 @@ static const struct row rows[] = {
 	{ .label = "cluster_one", .ops = OPS {
 		START_CLUSTER, IO_ENTRY(20, 0x24, RT_LOGICAL | 0x51), STATUS(20, 1, 1), TAKEN(0, 0, 0, 0x51), END } },
 	{ .label = "cluster_two", .ops = OPS {
-		START_CLUSTER, IO_ENTRY(20, 0x13, RT_LOGICAL | 0x51), STATUS(20, 1, 2), TAKEN(0x51, 0x51, 0, 0), END } },
+		START_CLUSTER, IO_ENTRY(20, 0x13, RT_LOGICAL | 0x51), STATUS(20, 1, 2), TAKEN(0x51, 0x51, 0, 0),
+		END } },
 	{ .label = "cluster_nobody", .ops = OPS {
-		START_CLUSTER, IO_ENTRY(20, 0x31, RT_LOGICAL | 0x51), STATUS(20, 1, 0), IO_ENTRY(21, 0x28, RT_LOGICAL | 0x52),
+		START_CLUSTER, IO_ENTRY(20, 0x31, RT_LOGICAL | 0x51), STATUS(20, 1, 0),
+		IO_ENTRY(21, 0x28, RT_LOGICAL | 0x52),
 		STATUS(21, 1, 0), TAKEN(0, 0, 0, 0), END } },
 	{ .label = "cluster_broadcast", .ops = OPS {
-		START_CLUSTER, IO_ENTRY(20, 0xff, RT_LOGICAL | 0x51), STATUS(20, 1, 4), TAKEN(0x51, 0x51, 0x51, 0x51), END } },
+		START_CLUSTER, IO_ENTRY(20, 0xff, RT_LOGICAL | 0x51), STATUS(20, 1, 4), TAKEN(0x51, 0x51, 0x51, 0x51),
+		END } },
 	{ .label = "lowest", .ops = OPS {
-		START_FLAT, IO_ENTRY(20, 0x0a, RT_LOGICAL | RT_LOWEST | 0x52), STATUS(20, 1, 1), HOST_DO(expect_one), END } },
+		START_FLAT, IO_ENTRY(20, 0x0a, RT_LOGICAL | RT_LOWEST | 0x52), STATUS(20, 1, 1), HOST_DO(expect_one),
+		END } },
 	{ .label = "lowest_cluster", .ops = OPS {
-		START(CLUSTER, 0x11, 0x21, 0x12, 0x22), IO_ENTRY(20, 0x23, RT_LOGICAL | RT_LOWEST | 0x52), STATUS(20, 1, 1),
+		START(CLUSTER, 0x11, 0x21, 0x12, 0x22), IO_ENTRY(20, 0x23, RT_LOGICAL | RT_LOWEST | 0x52),
+		STATUS(20, 1, 1),
 		HOST_DO(expect_one), END } },
 	{ .label = "lowest_broadcast", .ops = OPS {
 		/* The others are off: one of the two that can take it. */
@@ -125,7 +134,8 @@ static const struct row rows[] = {
 	{ .label = "nmi", .ops = OPS {
 		START_FLAT, IO_ENTRY(20, 3, RT_NMI), STATUS(20, 1, 1), TAKEN(0, 0, 0, NMI_VECTOR), END } },
 	{ .label = "nmi_logical", .ops = OPS {
-		START_FLAT, IO_ENTRY(20, 6, RT_LOGICAL | RT_NMI), STATUS(20, 1, 2), TAKEN(0, NMI_VECTOR, NMI_VECTOR, 0), END } },
+		START_FLAT, IO_ENTRY(20, 6, RT_LOGICAL | RT_NMI), STATUS(20, 1, 2),
+		TAKEN(0, NMI_VECTOR, NMI_VECTOR, 0), END } },
 	{ .label = "init", .ops = OPS {
 		START_FLAT, IO_ENTRY(20, 2, RT_INIT), STATUS(20, 1, 1), HOST_DO(expect_wait_for_sipi), END } },
 	{ .label = "level_moves", .ops = OPS {

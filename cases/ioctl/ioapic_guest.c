@@ -162,7 +162,8 @@ struct row {
 static const struct row rows[] = {
 	/* --- registers --- */
 	{ .label = "reset", .ops = OPS {
-		GUEST_DO(guest_reset), IO_READ(IOAPIC_ID, 0), IO_READ(IOAPIC_VERSION, 0x00170011), IO_READ(IOAPIC_ARB, 0),
+		GUEST_DO(guest_reset), IO_READ(IOAPIC_ID, 0), IO_READ(IOAPIC_VERSION, 0x00170011),
+		IO_READ(IOAPIC_ARB, 0),
 		END } },
 	{ .label = "id", .ops = OPS {
 		IO_WRITE(IOAPIC_ID, 0xffffffff), IO_READ(IOAPIC_ID, 0x0f000000), IO_READ(IOAPIC_ARB, 0x0f000000),
@@ -183,12 +184,14 @@ static const struct row rows[] = {
 		WRITE32_EXIT(0xfec00100, 0x12345678, .reason = KVM_EXIT_MMIO,
 			     .mmio = { .phys_addr = 0xfec00100, .len = 4, .is_write = 1, .data = 0x12345678 }),
 		WRITE32_EXIT(0xfebffffc, 0x9abcdef0, .reason = KVM_EXIT_MMIO,
-			     .mmio = { .phys_addr = 0xfebffffc, .len = 4, .is_write = 1, .data = 0x9abcdef0 }), END } },
+			     .mmio = { .phys_addr = 0xfebffffc, .len = 4, .is_write = 1, .data = 0x9abcdef0 }),
+			END } },
 
 	/* --- edge --- */
 	{ .label = "edge", .ops = OPS {
 		START, IO_ENTRY(5, 0, 0x51), LINE(5, 1), ENTRY_IS(5, 0x51), READ32(APIC_IRR(0x51), VECTOR_BIT(0x51)),
-		READ32(APIC_TMR(0x51), 0), TAKE(0x51), LINE(5, 1), TAKE(0), LINE(5, 0), LAPIC_EOI, TAKE(0), LINE(5, 1),
+		READ32(APIC_TMR(0x51), 0), TAKE(0x51), LINE(5, 1), TAKE(0), LINE(5, 0), LAPIC_EOI, TAKE(0),
+		LINE(5, 1),
 		TAKE(0x51), LAPIC_EOI, TAKE(0), END } },
 	{ .label = "edge_in_service", .ops = OPS {
 		/* A second edge is remembered by the local APIC, a third is the same. */
@@ -208,11 +211,13 @@ static const struct row rows[] = {
 	{ .label = "level", .ops = OPS {
 		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), LINE(5, 1), ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR),
 		READ32(APIC_TMR(0x51), VECTOR_BIT(0x51)), TAKE(0x51), ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR),
-		TAKE(0), LINE(5, 0), ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR), LAPIC_EOI, ENTRY_IS(5, 0x51 | RT_LEVEL),
+		TAKE(0), LINE(5, 0), ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR), LAPIC_EOI,
+		ENTRY_IS(5, 0x51 | RT_LEVEL),
 		TAKE(0), END } },
 	{ .label = "level_stays_up", .ops = OPS {
 		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), LINE(5, 1), TAKE(0x51), LAPIC_EOI,
-		ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR), TAKE(0x51), LAPIC_EOI, TAKE(0x51), LINE(5, 0), LAPIC_EOI,
+		ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR), TAKE(0x51), LAPIC_EOI, TAKE(0x51), LINE(5, 0),
+		LAPIC_EOI,
 		TAKE(0), ENTRY_IS(5, 0x51 | RT_LEVEL), END } },
 	{ .label = "level_up_again", .ops = OPS {
 		/* Down and up before the end: once more, not twice. */
@@ -227,30 +232,39 @@ static const struct row rows[] = {
 	{ .label = "level_masked_in_service", .ops = OPS {
 		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), LINE(5, 1), TAKE(0x51),
 		IO_WRITE(IOREDTBL(5), 0x51 | RT_LEVEL | RT_MASKED),
-		ENTRY_IS(5, 0x51 | RT_LEVEL | RT_MASKED | RT_REMOTE_IRR), LAPIC_EOI, ENTRY_IS(5, 0x51 | RT_LEVEL | RT_MASKED),
+		ENTRY_IS(5, 0x51 | RT_LEVEL | RT_MASKED | RT_REMOTE_IRR), LAPIC_EOI,
+		ENTRY_IS(5, 0x51 | RT_LEVEL | RT_MASKED),
 		TAKE(0), IO_WRITE(IOREDTBL(5), 0x51 | RT_LEVEL), TAKE(0x51), END } },
 	{ .label = "remote_irr_read_only", .ops = OPS {
-		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), LINE(5, 1), TAKE(0x51), IO_WRITE(IOREDTBL(5), 0x51 | RT_LEVEL),
+		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), LINE(5, 1), TAKE(0x51),
+		IO_WRITE(IOREDTBL(5), 0x51 | RT_LEVEL),
 		ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR), IO_WRITE(IOREDTBL_HIGH(5), 0),
 		ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR), TAKE(0), END } },
 	{ .label = "remote_irr_edge_clears", .ops = OPS {
 		/* What Linux does for an IOAPIC without EOI register: the bit is gone in an edge's entry. */
-		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), LINE(5, 1), TAKE(0x51), IO_WRITE(IOREDTBL(5), 0x51 | RT_MASKED),
+		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), LINE(5, 1), TAKE(0x51),
+		IO_WRITE(IOREDTBL(5), 0x51 | RT_MASKED),
 		ENTRY_IS(5, 0x51 | RT_MASKED), IO_WRITE(IOREDTBL(5), 0x51 | RT_LEVEL),
 		ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR), LAPIC_EOI, TAKE(0x51), END } },
 	{ .label = "eoi_of_other_vector", .ops = OPS {
-		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), IO_ENTRY(6, 0, 0x61 | RT_LEVEL), LINE(5, 1), TAKE(0x51), LINE(6, 1),
+		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), IO_ENTRY(6, 0, 0x61 | RT_LEVEL), LINE(5, 1), TAKE(0x51),
+		LINE(6, 1),
 		TAKE(0x61), LAPIC_EOI, ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR),
-		ENTRY_IS(6, 0x61 | RT_LEVEL | RT_REMOTE_IRR), TAKE(0x61), LINE(6, 0), LAPIC_EOI, ENTRY_IS(6, 0x61 | RT_LEVEL),
+		ENTRY_IS(6, 0x61 | RT_LEVEL | RT_REMOTE_IRR), TAKE(0x61), LINE(6, 0), LAPIC_EOI,
+		ENTRY_IS(6, 0x61 | RT_LEVEL),
 		LINE(5, 0), LAPIC_EOI, ENTRY_IS(5, 0x51 | RT_LEVEL), TAKE(0), END } },
 	{ .label = "eoi_of_shared_vector", .ops = OPS {
-		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), IO_ENTRY(6, 0, 0x51 | RT_LEVEL), LINE(5, 1), LINE(6, 1), TAKE(0x51),
-		LINE(5, 0), LINE(6, 0), LAPIC_EOI, ENTRY_IS(5, 0x51 | RT_LEVEL), ENTRY_IS(6, 0x51 | RT_LEVEL), TAKE(0),
+		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), IO_ENTRY(6, 0, 0x51 | RT_LEVEL), LINE(5, 1), LINE(6, 1),
+		TAKE(0x51),
+		LINE(5, 0), LINE(6, 0), LAPIC_EOI, ENTRY_IS(5, 0x51 | RT_LEVEL), ENTRY_IS(6, 0x51 | RT_LEVEL),
+		TAKE(0),
 		END } },
 	{ .label = "eoi_without_level", .ops = OPS {
 		/* The end of an edge of the same vector is not broadcast: TMR is 0. */
-		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), LINE(5, 1), TAKE(0x51), LINE(5, 0), SELF_IPI(0x61), TAKE(0x61),
-		LAPIC_EOI, ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR), LAPIC_EOI, ENTRY_IS(5, 0x51 | RT_LEVEL), END } },
+		START, IO_ENTRY(5, 0, 0x51 | RT_LEVEL), LINE(5, 1), TAKE(0x51), LINE(5, 0), SELF_IPI(0x61),
+		TAKE(0x61),
+		LAPIC_EOI, ENTRY_IS(5, 0x51 | RT_LEVEL | RT_REMOTE_IRR), LAPIC_EOI, ENTRY_IS(5, 0x51 | RT_LEVEL),
+		END } },
 
 	/* --- delivery modes --- */
 	{ .label = "nmi", .ops = OPS {
@@ -266,10 +280,12 @@ static const struct row rows[] = {
 
 	/* --- what a line's change says --- */
 	{ .label = "status_edge", .ops = OPS {
-		START, IO_ENTRY(20, 0, 0x51), STATUS(20, 1, 1), STATUS(20, 1, 0), STATUS(20, 0, 1), STATUS(20, 1, 1), TAKE(0x51),
+		START, IO_ENTRY(20, 0, 0x51), STATUS(20, 1, 1), STATUS(20, 1, 0), STATUS(20, 0, 1), STATUS(20, 1, 1),
+		TAKE(0x51),
 		END } },
 	{ .label = "status_masked", .ops = OPS {
-		START, IO_ENTRY(20, 0, 0x51 | RT_MASKED), STATUS(20, 1, -1), STATUS(20, 1, 0), STATUS(20, 0, 1), END } },
+		START, IO_ENTRY(20, 0, 0x51 | RT_MASKED), STATUS(20, 1, -1), STATUS(20, 1, 0), STATUS(20, 0, 1),
+		END } },
 	{ .label = "status_level", .ops = OPS {
 		START, IO_ENTRY(20, 0, 0x51 | RT_LEVEL), STATUS(20, 1, 1), STATUS(20, 1, -1), STATUS(20, 0, 1),
 		STATUS(20, 1, -1), TAKE(0x51), LINE(20, 0), LAPIC_EOI, STATUS(20, 1, 1), TAKE(0x51), END } },
@@ -284,8 +300,10 @@ static const struct row rows[] = {
 
 	/* --- state --- */
 	{ .label = "state_out", .ops = OPS {
-		START, IO_WRITE(IOAPIC_ID, 0x07000000), IO_ENTRY(20, 0, 0x51 | RT_LEVEL), IO_ENTRY(21, 3, 0x61 | RT_MASKED),
-		IO_ENTRY(22, 0, 0x41), LINE(20, 1), LINE(21, 1), TAKE(0x51), LINE(22, 1), HOST_DO(check_state), TAKE(0),
+		START, IO_WRITE(IOAPIC_ID, 0x07000000), IO_ENTRY(20, 0, 0x51 | RT_LEVEL),
+		IO_ENTRY(21, 3, 0x61 | RT_MASKED),
+		IO_ENTRY(22, 0, 0x41), LINE(20, 1), LINE(21, 1), TAKE(0x51), LINE(22, 1), HOST_DO(check_state),
+		TAKE(0),
 		END } },
 	{ .label = "state_in", .ops = OPS {
 		START, HOST_DO(set_state), TAKE(0x83), READ32(APIC_IRR(0x71), VECTOR_BIT(0x71)),

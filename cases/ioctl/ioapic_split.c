@@ -11,10 +11,9 @@
  */
 #include "case.h"
 
-#include <string.h>
-
 #include "cases/ioctl/irq_script.h"
 #include "cases/ioctl/lapic_regs.h"
+#include "cases/ioctl/routes.h"
 
 #define NR_PINS 8
 #define LEVEL 0x8000
@@ -26,26 +25,14 @@ struct row {
 	const struct op *ops;
 };
 
-static long routes_try(struct test *t, uint32_t nr, const struct kvm_irq_routing_entry *entries)
-{
-	struct {
-		struct kvm_irq_routing header;
-		struct kvm_irq_routing_entry entries[8];
-	} table = { .header.nr = nr };
-
-	memcpy(table.entries, entries, nr * sizeof(*entries));
-	return vm_ioctl_try(t->vm, KVM_SET_GSI_ROUTING, &table.header);
-}
-
-#define ROUTE(gsi_, destination_, data_)						\
-	{ .gsi = gsi_, .type = KVM_IRQ_ROUTING_MSI,					\
-	  .u.msi = { .address_lo = 0xfee00000 | (destination_) << 12, .data = data_ } }
+#define ROUTE(gsi_, destination_, data_) MSI_ROUTE(gsi_, 0, 0xfee00000 | (destination_) << 12, data_)
 
 /* Pins 0 to 7; GSI 8 is a message of user space's own. */
 static void route(struct test *t)
 {
 	static const struct kvm_irq_routing_entry routes[] = {
-		ROUTE(0, 0, LEVEL | 0x51), ROUTE(1, 0, 0x52), ROUTE(NR_PINS - 1, 0, LEVEL | 0x53), ROUTE(NR_PINS, 0, LEVEL | 0x54),
+		ROUTE(0, 0, LEVEL | 0x51), ROUTE(1, 0, 0x52), ROUTE(NR_PINS - 1, 0, LEVEL | 0x53),
+		ROUTE(NR_PINS, 0, LEVEL | 0x54),
 		ROUTE(2, 1, LEVEL | 0x55), ROUTE(3, 0xff, LEVEL | 0x56),
 	};
 
@@ -61,7 +48,7 @@ static void route_other(struct test *t)
 
 static void route_refused(struct test *t)
 {
-	static const struct kvm_irq_routing_entry pin = { .gsi = 0, .type = KVM_IRQ_ROUTING_IRQCHIP };
+	static const struct kvm_irq_routing_entry pin = PIN_ROUTE(0, 0, 0);
 
 	expect_errno(t, EINVAL, routes_try(t, 1, &pin));
 }
@@ -77,21 +64,26 @@ static void interrupt(struct test *t)
 
 static const struct row rows[] = {
 	{ .label = "level", .ops = OPS {
-		START, LINE(0, 1), TAKE(0x51), EOI_EXIT(0x51), TAKE(0), LINE(0, 1), TAKE(0x51), EOI_EXIT(0x51), END } },
+		START, LINE(0, 1), TAKE(0x51), EOI_EXIT(0x51), TAKE(0), LINE(0, 1), TAKE(0x51), EOI_EXIT(0x51),
+		END } },
 	{ .label = "last_pin", .ops = OPS { START, LINE(NR_PINS - 1, 1), TAKE(0x53), EOI_EXIT(0x53), END } },
 	{ .label = "edge", .ops = OPS { START, LINE(1, 1), TAKE(0x52), LAPIC_EOI, TAKE(0), END } },
 	{ .label = "not_a_pin", .ops = OPS { START, LINE(NR_PINS, 1), TAKE(0x54), LAPIC_EOI, TAKE(0), END } },
 	{ .label = "other_vcpu", .ops = OPS {
 		/* Vector 55h is vCPU 1's pin; here it is an IPI. */
-		START, SELF_IPI(0x55), TAKE(0x55), LAPIC_EOI, LINE(2, 1), VCPU(1), TAKE(0x55), EOI_EXIT(0x55), END } },
+		START, SELF_IPI(0x55), TAKE(0x55), LAPIC_EOI, LINE(2, 1), VCPU(1), TAKE(0x55), EOI_EXIT(0x55),
+		END } },
 	{ .label = "broadcast", .ops = OPS {
 		START, LINE(3, 1), TAKE(0x56), EOI_EXIT(0x56), VCPU(1), TAKE(0x56), EOI_EXIT(0x56), END } },
 	{ .label = "nested", .ops = OPS {
-		START, LINE(0, 1), TAKE(0x51), SELF_IPI(0x91), TAKE(0x91), LAPIC_EOI, EOI_EXIT(0x51), LAPIC_EOI, END } },
+		START, LINE(0, 1), TAKE(0x51), SELF_IPI(0x91), TAKE(0x91), LAPIC_EOI, EOI_EXIT(0x51), LAPIC_EOI,
+		END } },
 	{ .label = "rerouted", .ops = OPS {
-		START, HOST_DO(route_other), LINE(0, 1), TAKE(0x61), EOI_EXIT(0x61), LINE(1, 1), TAKE(0x52), EOI_EXIT(0x52),
+		START, HOST_DO(route_other), LINE(0, 1), TAKE(0x61), EOI_EXIT(0x61), LINE(1, 1), TAKE(0x52),
+		EOI_EXIT(0x52),
 		SELF_IPI(0x51), TAKE(0x51), LAPIC_EOI, END } },
-	{ .label = "route_refused", .ops = OPS { START, HOST_DO(route_refused), LINE(0, 1), TAKE(0x51), EOI_EXIT(0x51), END } },
+	{ .label = "route_refused", .ops = OPS { START, HOST_DO(route_refused), LINE(0, 1), TAKE(0x51),
+		EOI_EXIT(0x51), END } },
 	{ .label = "directed_eoi", .ops = OPS {
 		/* Without KVM's IOAPIC, suppression of the broadcast is offered, and can be set. */
 		START, READ32(APIC_VERSION, 0x01050014), WRITE32(APIC_SVR, DIRECTED_EOI | SVR_ENABLE | 0xff),
@@ -102,7 +94,8 @@ static const struct row rows[] = {
 			     .mmio = { .phys_addr = 0xfec00000, .len = 4, .is_write = 1, .data = 0x10 }),
 		END } },
 	{ .label = "extint", .ops = OPS {
-		START, HOST_DO(interrupt), TAKE(0x33), READ32(APIC_ISR(0x33), 0), TAKE(0), HOST_DO(interrupt), TAKE(0x33), END } },
+		START, HOST_DO(interrupt), TAKE(0x33), READ32(APIC_ISR(0x33), 0), TAKE(0), HOST_DO(interrupt),
+		TAKE(0x33), END } },
 	{ .label = "extint_and_apic", .ops = OPS {
 		START, SELF_IPI(0x91), HOST_DO(interrupt), TAKE(0x3391), END } },
 };

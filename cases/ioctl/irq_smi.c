@@ -145,10 +145,12 @@ static void guest_round(void)
 		"mov %%r10, 64(%%rdi)\n\tmov %%r11, 72(%%rdi)\n\tmov %%r12, 80(%%rdi)\n\tmov %%r13, 88(%%rdi)\n\t"
 		"mov %%r14, 96(%%rdi)\n\tmov %%r15, 104(%%rdi)\n\t"
 		"pop %%rbp"
-		: : "D"(patterns) : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+		: : "D"(patterns) : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+		"r15",
 		"cc", "memory");
 	for (i = 0; i < 14; i++) {
-		uint64_t digit = (i < 5 ? i + 1 : i + 2) * 0x11111111ull, next = ((i < 5 ? i + 2 : i + 3) & 15) * 0x11111111ull;
+		uint64_t digit = (i < 5 ? i + 1 : i + 2) * 0x11111111ull,
+		next = ((i < 5 ? i + 2 : i + 3) & 15) * 0x11111111ull;
 
 		CHECK_EQ(digit << 32 | next, patterns[i]);
 	}

@@ -11,7 +11,6 @@
  */
 #include "case.h"
 
-#include <string.h>
 #include <unistd.h>
 
 #include <sys/eventfd.h>	/* needs what <unistd.h> brings, in the guest's build */
@@ -20,6 +19,7 @@
 #include "cases/ioctl/irq_script.h"
 #include "cases/ioctl/lapic_regs.h"
 #include "cases/ioctl/pic_ports.h"
+#include "cases/ioctl/routes.h"
 
 #define GSI 5
 #define MSI_GSI 40
@@ -60,16 +60,9 @@ static void assign(struct test *t)
 
 static void msi_route(struct test *t, uint8_t vector)
 {
-	struct {
-		struct kvm_irq_routing header;
-		struct kvm_irq_routing_entry entries[1];
-	} table = {
-		.header.nr = 1,
-		.entries = { { .gsi = MSI_GSI, .type = KVM_IRQ_ROUTING_MSI,
-			       .u.msi = { .address_lo = 0xfee00000, .data = vector } } },
-	};
+	const struct kvm_irq_routing_entry route = MSI_ROUTE(MSI_GSI, 0, 0xfee00000, vector);
 
-	expect_result(t, 0, vm_ioctl_try(t->vm, KVM_SET_GSI_ROUTING, &table.header));
+	expect_result(t, 0, routes_try(t, 1, &route));
 }
 
 static void assign_msi(struct test *t)
@@ -156,43 +149,55 @@ static void refused(struct test *t)
 
 static const struct row rows[] = {
 	{ .label = "edge", .ops = OPS {
-		START, IO_ENTRY(GSI, 0, 0x51), HOST_DO(assign), HOST_DO(fire_event), HALT(0x51), LAPIC_EOI, TAKE(0), HOST_DO(fire_event),
+		START, IO_ENTRY(GSI, 0, 0x51), HOST_DO(assign), HOST_DO(fire_event), HALT(0x51), LAPIC_EOI, TAKE(0),
+		HOST_DO(fire_event),
 		HALT(0x51), LAPIC_EOI, TAKE(0), END } },
 	{ .label = "edge_pic", .ops = OPS {
-		PIC_INIT, HOST_DO(assign), HOST_DO(fire_event), HALT(0x25), OUT8(MASTER, EOI), HOST_DO(fire_event), HALT(0x25), END } },
+		PIC_INIT, HOST_DO(assign), HOST_DO(fire_event), HALT(0x25), OUT8(MASTER, EOI), HOST_DO(fire_event),
+		HALT(0x25), END } },
 	{ .label = "msi", .ops = OPS {
 		/* At once: no thread in between. */
 		START, HOST_DO(assign_msi), TAKE(0x61), LAPIC_EOI, HOST_DO(fire_event), TAKE(0x61), END } },
 	{ .label = "msi_rerouted", .ops = OPS {
 		START, HOST_DO(assign_msi), TAKE(0x61), LAPIC_EOI, HOST_DO(reroute_msi), TAKE(0x71), END } },
 	{ .label = "taken_away", .ops = OPS {
-		START, IO_ENTRY(GSI, 0, 0x51), HOST_DO(assign), HOST_DO(fire_event), HALT(0x51), LAPIC_EOI, HOST_DO(take_away),
+		START, IO_ENTRY(GSI, 0, 0x51), HOST_DO(assign), HOST_DO(fire_event), HALT(0x51), LAPIC_EOI,
+		HOST_DO(take_away),
 		HOST_DO(fire_kept), TAKE(0), HOST_DO(assign), TAKE(0), HOST_DO(fire_event), HALT(0x51), END } },
 	{ .label = "closed", .ops = OPS {
-		START, IO_ENTRY(GSI, 0, 0x51), HOST_DO(assign), HOST_DO(close_event), TAKE(0), LINE(GSI, 1), TAKE(0x51), END } },
+		START, IO_ENTRY(GSI, 0, 0x51), HOST_DO(assign), HOST_DO(close_event), TAKE(0), LINE(GSI, 1),
+		TAKE(0x51), END } },
 	{ .label = "resample", .needs = "KVM_CAP_IRQFD_RESAMPLE", .ops = OPS {
-		START, LEVEL_ENTRY, HOST_DO(assign_resample), HOST_DO(fire_event), HALT(0x51), HOST_DO(expect_no_resample), TAKE(0),
+		START, LEVEL_ENTRY, HOST_DO(assign_resample), HOST_DO(fire_event), HALT(0x51),
+		HOST_DO(expect_no_resample), TAKE(0),
 		LAPIC_EOI, HOST_DO(expect_resample), ENTRY_IDLE, TAKE(0), HOST_DO(fire_event), HALT(0x51), LAPIC_EOI,
 		HOST_DO(expect_resample), END } },
 	{ .label = "resample_pic", .needs = "KVM_CAP_IRQFD_RESAMPLE", .ops = OPS {
 		PIC_INIT, OUT8(MASTER_ELCR, 1 << GSI), HOST_DO(assign_resample), HOST_DO(fire_event), HALT(0x25),
-		HOST_DO(expect_no_resample), IN8(MASTER, 1 << GSI), OUT8(MASTER, EOI), HOST_DO(expect_resample), IN8(MASTER, 0), TAKE(0),
+		HOST_DO(expect_no_resample), IN8(MASTER, 1 << GSI), OUT8(MASTER, EOI), HOST_DO(expect_resample),
+		IN8(MASTER, 0), TAKE(0),
 		END } },
 	{ .label = "resample_two", .needs = "KVM_CAP_IRQFD_RESAMPLE", .ops = OPS {
 		/* One line for both; both are told, whoever raised it. */
-		START, LEVEL_ENTRY, HOST_DO(assign_resample), HOST_DO(assign_other_resample), HOST_DO(fire_event), HALT(0x51), LAPIC_EOI,
-		HOST_DO(expect_both_resample), TAKE(0), HOST_DO(fire_other), HALT(0x51), LAPIC_EOI, HOST_DO(expect_both_resample),
+		START, LEVEL_ENTRY, HOST_DO(assign_resample), HOST_DO(assign_other_resample), HOST_DO(fire_event),
+		HALT(0x51), LAPIC_EOI,
+		HOST_DO(expect_both_resample), TAKE(0), HOST_DO(fire_other), HALT(0x51), LAPIC_EOI,
+		HOST_DO(expect_both_resample),
 		ENTRY_IDLE, END } },
 	{ .label = "resample_and_line", .needs = "KVM_CAP_IRQFD_RESAMPLE", .ops = OPS {
 		/* Two sources of a line: it is up until both are down, and the end lowers one of them. */
-		START, LEVEL_ENTRY, HOST_DO(assign_resample), LINE(GSI, 1), HOST_DO(fire_event), HALT(0x51), LAPIC_EOI,
-		HOST_DO(expect_resample), HALT(0x51), LINE(GSI, 0), LAPIC_EOI, HOST_DO(expect_resample), TAKE(0), ENTRY_IDLE, END } },
+		START, LEVEL_ENTRY, HOST_DO(assign_resample), LINE(GSI, 1), HOST_DO(fire_event), HALT(0x51),
+		LAPIC_EOI,
+		HOST_DO(expect_resample), HALT(0x51), LINE(GSI, 0), LAPIC_EOI, HOST_DO(expect_resample), TAKE(0),
+		ENTRY_IDLE, END } },
 	{ .label = "resample_taken_away", .needs = "KVM_CAP_IRQFD_RESAMPLE", .ops = OPS {
 		/* Its level goes with it. */
-		START, LEVEL_ENTRY, HOST_DO(assign_resample), HOST_DO(fire_event), HALT(0x51), HOST_DO(take_away), LAPIC_EOI, TAKE(0),
+		START, LEVEL_ENTRY, HOST_DO(assign_resample), HOST_DO(fire_event), HALT(0x51), HOST_DO(take_away),
+		LAPIC_EOI, TAKE(0),
 		HOST_DO(expect_no_resample), ENTRY_IDLE, END } },
 	{ .label = "resample_refused", .needs = "KVM_CAP_IRQFD_RESAMPLE", .ops = OPS {
-		START, LEVEL_ENTRY, HOST_DO(refused), TAKE(0), HOST_DO(assign_resample), HOST_DO(fire_event), HALT(0x51), END } },
+		START, LEVEL_ENTRY, HOST_DO(refused), TAKE(0), HOST_DO(assign_resample), HOST_DO(fire_event),
+		HALT(0x51), END } },
 };
 
 CASE(irqfd_guest, .says = "an event descriptor interrupts the guest, and hears of the end of a level", .modes = LONG64,

@@ -67,12 +67,15 @@ static const struct row rows[] = {
 	{ .label = "others", .ops = OPS {
 		START_FLAT, VCPU(2), WRITE32(APIC_ICR, ICR_OTHERS | 0x51), TAKEN(0x51, 0x51, 0, 0x51), END } },
 	{ .label = "shorthand_before_destination", .ops = OPS {
-		START_FLAT, VCPU(2), IPI(1, ICR_SELF | 0x51), TAKEN(0, 0, 0x51, 0), VCPU(2), IPI(1, ICR_OTHERS | 0x52),
+		START_FLAT, VCPU(2), IPI(1, ICR_SELF | 0x51), TAKEN(0, 0, 0x51, 0), VCPU(2),
+		IPI(1, ICR_OTHERS | 0x52),
 		TAKEN(0x52, 0x52, 0, 0x52), END } },
 	{ .label = "physical", .ops = OPS {
-		START_FLAT, VCPU(1), IPI(3, 0x51), TAKEN(0, 0, 0, 0x51), VCPU(1), IPI(1, 0x52), TAKEN(0, 0x52, 0, 0), END } },
+		START_FLAT, VCPU(1), IPI(3, 0x51), TAKEN(0, 0, 0, 0x51), VCPU(1), IPI(1, 0x52), TAKEN(0, 0x52, 0, 0),
+		END } },
 	{ .label = "physical_nobody", .ops = OPS { START_FLAT, IPI(4, 0x51), TAKEN(0, 0, 0, 0), END } },
-	{ .label = "physical_broadcast", .ops = OPS { START_FLAT, IPI(0xff, 0x51), TAKEN(0x51, 0x51, 0x51, 0x51), END } },
+	{ .label = "physical_broadcast", .ops = OPS { START_FLAT, IPI(0xff, 0x51), TAKEN(0x51, 0x51, 0x51, 0x51),
+		END } },
 	{ .label = "physical_asserted", .ops = OPS {
 		START_FLAT, IPI(2, ICR_ASSERT | 0x51), TAKEN(0, 0, 0x51, 0), END } },
 	{ .label = "logical_flat", .ops = OPS {
@@ -82,7 +85,8 @@ static const struct row rows[] = {
 	{ .label = "logical_flat_nobody", .ops = OPS {
 		START_FLAT, IPI(0x30, ICR_LOGICAL | 0x51), IPI(0, ICR_LOGICAL | 0x52), TAKEN(0, 0, 0, 0), END } },
 	{ .label = "logical_cluster", .ops = OPS {
-		START_CLUSTER, IPI(0x25, ICR_LOGICAL | 0x51), TAKEN(0, 0, 0x51, 0x51), VCPU(3), IPI(0x12, ICR_LOGICAL | 0x52),
+		START_CLUSTER, IPI(0x25, ICR_LOGICAL | 0x51), TAKEN(0, 0, 0x51, 0x51), VCPU(3),
+		IPI(0x12, ICR_LOGICAL | 0x52),
 		TAKEN(0, 0x52, 0, 0), END } },
 	{ .label = "logical_cluster_all", .ops = OPS {
 		START_CLUSTER, IPI(0xff, ICR_LOGICAL | 0x51), TAKEN(0x51, 0x51, 0x51, 0x51), END } },
@@ -94,49 +98,61 @@ static const struct row rows[] = {
 		START_FLAT, IPI(2, ICR_LEVEL | ICR_ASSERT | 0x51), VCPU(2), READ32(APIC_TMR(0x51), VECTOR_BIT(0x51)),
 		TAKEN(0, 0, 0x51, 0), VCPU(0), IPI(3, ICR_LEVEL | 0x52), TAKEN(0, 0, 0, 0), END } },
 	{ .label = "edge_after_level", .ops = OPS {
-		START_FLAT, IPI(2, ICR_LEVEL | ICR_ASSERT | 0x51), TAKEN(0, 0, 0x51, 0), VCPU(2), LAPIC_EOI, VCPU(0), IPI(2, 0x51),
+		START_FLAT, IPI(2, ICR_LEVEL | ICR_ASSERT | 0x51), TAKEN(0, 0, 0x51, 0), VCPU(2), LAPIC_EOI, VCPU(0),
+		IPI(2, 0x51),
 		VCPU(2), READ32(APIC_TMR(0x51), 0), TAKEN(0, 0, 0x51, 0), END } },
 	{ .label = "nmi", .ops = OPS {
-		START_FLAT, IPI(1, ICR_NMI | 0x51), TAKEN(0, NMI_VECTOR, 0, 0), VCPU(1), READ32(APIC_IRR(0x51), 0), END } },
+		START_FLAT, IPI(1, ICR_NMI | 0x51), TAKEN(0, NMI_VECTOR, 0, 0), VCPU(1), READ32(APIC_IRR(0x51), 0),
+		END } },
 	{ .label = "nmi_others", .ops = OPS {
-		START_FLAT, WRITE32(APIC_ICR, ICR_OTHERS | ICR_NMI), TAKEN(0, NMI_VECTOR, NMI_VECTOR, NMI_VECTOR), END } },
+		START_FLAT, WRITE32(APIC_ICR, ICR_OTHERS | ICR_NMI), TAKEN(0, NMI_VECTOR, NMI_VECTOR, NMI_VECTOR),
+		END } },
 	{ .label = "nmi_logical", .ops = OPS {
 		START_FLAT, IPI(0x0c, ICR_LOGICAL | ICR_NMI), TAKEN(0, 0, NMI_VECTOR, NMI_VECTOR), END } },
-	{ .label = "lowest", .ops = OPS { START_FLAT, IPI(0x04, ICR_LOGICAL | ICR_LOWEST | 0x51), TAKEN(0, 0, 0x51, 0), END } },
+	{ .label = "lowest", .ops = OPS { START_FLAT, IPI(0x04, ICR_LOGICAL | ICR_LOWEST | 0x51),
+		TAKEN(0, 0, 0x51, 0), END } },
 	{ .label = "init", .ops = OPS {
 		START_FLAT, IPI(2, ICR_INIT | ICR_LEVEL | ICR_ASSERT), HOST_DO(expect_2_waits), END } },
 	{ .label = "init_deassert", .ops = OPS {
 		START_FLAT, IPI(2, ICR_INIT | ICR_LEVEL), HOST_DO(expect_all_run), TAKEN(0, 0, 0, 0), END } },
 	{ .label = "init_others", .ops = OPS {
-		START_FLAT, WRITE32(APIC_ICR, ICR_OTHERS | ICR_INIT | ICR_ASSERT), HOST_DO(expect_others_wait), END } },
+		START_FLAT, WRITE32(APIC_ICR, ICR_OTHERS | ICR_INIT | ICR_ASSERT), HOST_DO(expect_others_wait),
+		END } },
 	{ .label = "startup_running", .ops = OPS {
 		/* A vCPU that does not wait for it ignores it. */
-		START_FLAT, IPI(2, ICR_STARTUP | ICR_ASSERT | 0x10), HOST_DO(expect_all_run), TAKEN(0, 0, 0, 0), END } },
+		START_FLAT, IPI(2, ICR_STARTUP | ICR_ASSERT | 0x10), HOST_DO(expect_all_run), TAKEN(0, 0, 0, 0),
+		END } },
 
 	/* --- x2APIC --- */
 	{ .label = "x2_physical", .ops = OPS { START_X2APIC, X2_IPI(3, 0x51), TAKEN(0, 0, 0, 0x51), END } },
 	{ .label = "x2_physical_wide", .ops = OPS {
 		/* The destination has 32 bits; 0xff is an ID here, not a broadcast. */
-		START_X2APIC, X2_IPI(0x103, 0x51), X2_IPI(0x80000003, 0x51), X2_IPI(0xff, 0x52), TAKEN(0, 0, 0, 0), END } },
+		START_X2APIC, X2_IPI(0x103, 0x51), X2_IPI(0x80000003, 0x51), X2_IPI(0xff, 0x52), TAKEN(0, 0, 0, 0),
+		END } },
 	{ .label = "x2_broadcast", .ops = OPS {
 		START_X2APIC, VCPU(1), X2_IPI(0xffffffff, 0x51), TAKEN(0x51, 0x51, 0x51, 0x51), END } },
 	{ .label = "x2_logical", .ops = OPS {
 		START_X2APIC, X2_IPI(0x0000000a, ICR_LOGICAL | 0x51), TAKEN(0, 0x51, 0, 0x51), END } },
 	{ .label = "x2_logical_cluster", .ops = OPS {
 		/* All four are in cluster 0. */
-		START_X2APIC, X2_IPI(0x0001000a, ICR_LOGICAL | 0x51), X2_IPI(0x0000fff0, ICR_LOGICAL | 0x52), TAKEN(0, 0, 0, 0),
+		START_X2APIC, X2_IPI(0x0001000a, ICR_LOGICAL | 0x51), X2_IPI(0x0000fff0, ICR_LOGICAL | 0x52),
+		TAKEN(0, 0, 0, 0),
 		END } },
 	{ .label = "x2_logical_all", .ops = OPS {
 		START_X2APIC, X2_IPI(0xffffffff, ICR_LOGICAL | 0x51), TAKEN(0x51, 0x51, 0x51, 0x51), END } },
 	{ .label = "x2_shorthands", .ops = OPS {
-		START_X2APIC, VCPU(3), X2_IPI(0, ICR_OTHERS | 0x51), TAKEN(0x51, 0x51, 0x51, 0), VCPU(1), X2_IPI(0, ICR_ALL | 0x61),
+		START_X2APIC, VCPU(3), X2_IPI(0, ICR_OTHERS | 0x51), TAKEN(0x51, 0x51, 0x51, 0), VCPU(1),
+		X2_IPI(0, ICR_ALL | 0x61),
 		TAKEN(0x61, 0x61, 0x61, 0x61), VCPU(2), X2_IPI(0, ICR_SELF | 0x71), TAKEN(0, 0, 0x71, 0), END } },
-	{ .label = "x2_self_ipi", .ops = OPS { START_X2APIC, VCPU(1), WRMSR(X2APIC_SELF_IPI, 0x51), TAKEN(0, 0x51, 0, 0), END } },
+	{ .label = "x2_self_ipi", .ops = OPS { START_X2APIC, VCPU(1), WRMSR(X2APIC_SELF_IPI, 0x51),
+		TAKEN(0, 0x51, 0, 0), END } },
 	{ .label = "x2_nmi", .ops = OPS { START_X2APIC, X2_IPI(2, ICR_NMI), TAKEN(0, 0, NMI_VECTOR, 0), END } },
-	{ .label = "x2_init", .ops = OPS { START_X2APIC, X2_IPI(2, ICR_INIT | ICR_ASSERT), HOST_DO(expect_2_waits), END } },
+	{ .label = "x2_init", .ops = OPS { START_X2APIC, X2_IPI(2, ICR_INIT | ICR_ASSERT), HOST_DO(expect_2_waits),
+		END } },
 	{ .label = "mixed_modes", .ops = OPS {
 		/* An xAPIC reaches x2APICs by their ID, and all of both by a shorthand. */
-		START_FLAT, X2(2), VCPU(0), IPI(2, 0x51), TAKEN(0, 0, 0x51, 0), VCPU(0), WRITE32(APIC_ICR, ICR_OTHERS | 0x61),
+		START_FLAT, X2(2), VCPU(0), IPI(2, 0x51), TAKEN(0, 0, 0x51, 0), VCPU(0),
+		WRITE32(APIC_ICR, ICR_OTHERS | 0x61),
 		TAKEN(0, 0x61, 0x61, 0x61), VCPU(2), X2_IPI(3, 0x71), TAKEN(0, 0, 0, 0x71), END } },
 };
 

@@ -105,55 +105,71 @@ static const struct row rows[] = {
 	{ .label = "every_vector", .ops = OPS { GUEST_DO(guest_every_vector), END } },
 	{ .label = "every_class", .ops = OPS { GUEST_DO(guest_every_class), END } },
 	{ .label = "nesting", .ops = OPS {
-		LAPIC_ON, SELF_IPI(0x51), TAKE(0x51), SELF_IPI(0x41), SELF_IPI(0x5f), TAKE(0), SELF_IPI(0x61), TAKE(0x61),
+		LAPIC_ON, SELF_IPI(0x51), TAKE(0x51), SELF_IPI(0x41), SELF_IPI(0x5f), TAKE(0), SELF_IPI(0x61),
+		TAKE(0x61),
 		ISR_IS(0x51, VECTOR_BIT(0x51)), ISR_IS(0x61, VECTOR_BIT(0x61)), PPR_IS(0x60), LAPIC_EOI, PPR_IS(0x50),
-		ISR_IS(0x61, 0), ISR_IS(0x51, VECTOR_BIT(0x51)), TAKE(0), LAPIC_EOI, PPR_IS(0), TAKE(0x5f), PPR_IS(0x50),
+		ISR_IS(0x61, 0), ISR_IS(0x51, VECTOR_BIT(0x51)), TAKE(0), LAPIC_EOI, PPR_IS(0), TAKE(0x5f),
+		PPR_IS(0x50),
 		LAPIC_EOI, TAKE(0x41), LAPIC_EOI, TAKE(0), END } },
 	{ .label = "same_class", .ops = OPS {
 		/* The subclass orders what is pending, and does not interrupt. */
-		LAPIC_ON, SELF_IPI(0x55), SELF_IPI(0x59), SELF_IPI(0x52), TAKE(0x59), TAKE(0), LAPIC_EOI, TAKE(0x55), LAPIC_EOI,
+		LAPIC_ON, SELF_IPI(0x55), SELF_IPI(0x59), SELF_IPI(0x52), TAKE(0x59), TAKE(0), LAPIC_EOI, TAKE(0x55),
+		LAPIC_EOI,
 		TAKE(0x52), LAPIC_EOI, TAKE(0), END } },
 	{ .label = "once_more", .ops = OPS {
 		/* One in service and one pending of the same vector, not two pending. */
-		LAPIC_ON, SELF_IPI(0x51), SELF_IPI(0x51), TAKE(0x51), TAKE(0), SELF_IPI(0x51), SELF_IPI(0x51), TAKE(0), LAPIC_EOI,
+		LAPIC_ON, SELF_IPI(0x51), SELF_IPI(0x51), TAKE(0x51), TAKE(0), SELF_IPI(0x51), SELF_IPI(0x51),
+		TAKE(0), LAPIC_EOI,
 		TAKE(0x51), LAPIC_EOI, TAKE(0), END } },
 	{ .label = "eoi_nothing", .ops = OPS {
-		LAPIC_ON, LAPIC_EOI, SELF_IPI(0x51), LAPIC_EOI, IRR_IS(0x51, VECTOR_BIT(0x51)), TAKE(0x51), LAPIC_EOI, LAPIC_EOI,
+		LAPIC_ON, LAPIC_EOI, SELF_IPI(0x51), LAPIC_EOI, IRR_IS(0x51, VECTOR_BIT(0x51)), TAKE(0x51), LAPIC_EOI,
+		LAPIC_EOI,
 		TAKE(0), END } },
 	{ .label = "tpr_holds", .ops = OPS {
-		LAPIC_ON, WRITE32(APIC_TPR, 0x50), SELF_IPI(0x5f), SELF_IPI(0x60), TAKE(0x60), LAPIC_EOI, TAKE(0), PPR_IS(0x50),
+		LAPIC_ON, WRITE32(APIC_TPR, 0x50), SELF_IPI(0x5f), SELF_IPI(0x60), TAKE(0x60), LAPIC_EOI, TAKE(0),
+		PPR_IS(0x50),
 		WRITE32(APIC_TPR, 0x40), TAKE(0x5f), END } },
 	{ .label = "tpr_all", .ops = OPS {
-		LAPIC_ON, WRITE32(APIC_TPR, 0xf0), SELF_IPI(0xff), TAKE(0), WRITE32(APIC_TPR, 0xe0), TAKE(0xff), END } },
+		LAPIC_ON, WRITE32(APIC_TPR, 0xf0), SELF_IPI(0xff), TAKE(0), WRITE32(APIC_TPR, 0xe0), TAKE(0xff),
+		END } },
 	{ .label = "ppr_is_higher", .ops = OPS {
-		LAPIC_ON, SELF_IPI(0x51), TAKE(0x51), WRITE32(APIC_TPR, 0x40), PPR_IS(0x50), WRITE32(APIC_TPR, 0x50), PPR_IS(0x50),
-		WRITE32(APIC_TPR, 0x70), PPR_IS(0x70), SELF_IPI(0x71), TAKE(0), WRITE32(APIC_TPR, 0x60), TAKE(0x71), LAPIC_EOI,
+		LAPIC_ON, SELF_IPI(0x51), TAKE(0x51), WRITE32(APIC_TPR, 0x40), PPR_IS(0x50), WRITE32(APIC_TPR, 0x50),
+		PPR_IS(0x50),
+		WRITE32(APIC_TPR, 0x70), PPR_IS(0x70), SELF_IPI(0x71), TAKE(0), WRITE32(APIC_TPR, 0x60), TAKE(0x71),
+		LAPIC_EOI,
 		PPR_IS(0x60), LAPIC_EOI, PPR_IS(0x60), WRITE32(APIC_TPR, 0), PPR_IS(0), END } },
 	{ .label = "cr8_is_tpr", .ops = OPS {
-		LAPIC_ON, READ_CR8(0), WRITE_CR8(9), READ32(APIC_TPR, 0x90), PPR_IS(0x90), READ_CR8(9), WRITE32(APIC_TPR, 0x30),
+		LAPIC_ON, READ_CR8(0), WRITE_CR8(9), READ32(APIC_TPR, 0x90), PPR_IS(0x90), READ_CR8(9),
+		WRITE32(APIC_TPR, 0x30),
 		READ_CR8(3), WRITE32(APIC_TPR, 0xf0), READ_CR8(15), WRITE_CR8(0), READ32(APIC_TPR, 0), END } },
 	{ .label = "cr8_holds", .ops = OPS {
-		LAPIC_ON, WRITE_CR8(5), SELF_IPI(0x5f), TAKE(0), WRITE_CR8(4), TAKE(0x5f), LAPIC_EOI, WRITE_CR8(15), SELF_IPI(0xff),
+		LAPIC_ON, WRITE_CR8(5), SELF_IPI(0x5f), TAKE(0), WRITE_CR8(4), TAKE(0x5f), LAPIC_EOI, WRITE_CR8(15),
+		SELF_IPI(0xff),
 		TAKE(0), WRITE_CR8(0), TAKE(0xff), END } },
 	{ .label = "low_vectors", .ops = OPS {
 		/* 16 to 31 are legal, though reserved by the CPU; 0 to 15 are not accepted (11.5.2). */
 		LAPIC_ON, SELF_IPI(0x10), IRR_IS(0x10, VECTOR_BIT(0x10)), SELF_IPI(0x1f),
 		IRR_IS(0x10, VECTOR_BIT(0x10) | VECTOR_BIT(0x1f)), WRITE32(APIC_TPR, 0x10), TAKE(0), END } },
 	{ .label = "illegal_vectors", .known = { .finding = "0608-lapic-illegal-vectors" }, .ops = OPS {
-		LAPIC_ON, WRITE32(APIC_TPR, 0x10), SELF_IPI(0x0f), IRR_IS(0x0f, 0), WRITE32(APIC_ESR, 0), READ32_BITS(APIC_ESR, 0x20, 0x20),
+		LAPIC_ON, WRITE32(APIC_TPR, 0x10), SELF_IPI(0x0f), IRR_IS(0x0f, 0), WRITE32(APIC_ESR, 0),
+		READ32_BITS(APIC_ESR, 0x20, 0x20),
 		END } },
-	{ .label = "hlt_wakes", .ops = OPS { LAPIC_ON, SELF_IPI(0x51), HALT(0x51), LAPIC_EOI, SELF_IPI(0x52), HALT(0x52), END } },
+	{ .label = "hlt_wakes", .ops = OPS { LAPIC_ON, SELF_IPI(0x51), HALT(0x51), LAPIC_EOI, SELF_IPI(0x52),
+		HALT(0x52), END } },
 	{ .label = "state_in", .ops = OPS {
-		LAPIC_ON, HOST_DO(set_pending), PPR_IS(0x40), TAKE(0xff), LAPIC_EOI, TAKE(0x52), LAPIC_EOI, TAKE(0), ISR_IS(0x41, 0x2),
+		LAPIC_ON, HOST_DO(set_pending), PPR_IS(0x40), TAKE(0xff), LAPIC_EOI, TAKE(0x52), LAPIC_EOI, TAKE(0),
+		ISR_IS(0x41, 0x2),
 		LAPIC_EOI, TAKE(0x48), LAPIC_EOI, PPR_IS(0), END } },
 	{ .label = "state_out", .ops = OPS {
-		LAPIC_ON, WRITE32(APIC_TPR, 0x20), SELF_IPI(0x61), TAKE(0x61), SELF_IPI(0x51), HOST_DO(get_pending), LAPIC_EOI,
+		LAPIC_ON, WRITE32(APIC_TPR, 0x20), SELF_IPI(0x61), TAKE(0x61), SELF_IPI(0x51), HOST_DO(get_pending),
+		LAPIC_EOI,
 		TAKE(0x51), END } },
 
 	/* --- the 8259A beside it --- */
 	{ .label = "extint", .ops = OPS {
 		/* The 8259A's vector knows no priority and takes no place in ISR. */
-		PIC_INIT, LAPIC_ON, SELF_IPI(0x91), TAKE(0x91), LINE(5, 1), TAKE(0x25), ISR_IS(0x25, 0), PPR_IS(0x90), END } },
+		PIC_INIT, LAPIC_ON, SELF_IPI(0x91), TAKE(0x91), LINE(5, 1), TAKE(0x25), ISR_IS(0x25, 0), PPR_IS(0x90),
+		END } },
 	{ .label = "extint_before_apic", .ops = OPS {
 		PIC_INIT, LAPIC_ON, SELF_IPI(0xf1), LINE(5, 1), TAKE(0x25f1), END } },
 	{ .label = "extint_masked", .ops = OPS {

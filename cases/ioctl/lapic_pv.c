@@ -172,16 +172,19 @@ static const struct row rows[] = {
 	{ .label = "eoi_off", .ops = OPS { START, GUEST_DO(guest_eoi_off), END } },
 	{ .label = "eoi_level", .ops = OPS {
 		/* The IOAPIC must hear of it. */
-		START, IO_ENTRY(20, 0, RT_LEVEL | 0x51), LINE(20, 1), GUEST_DO(guest_level_handler), LINE(20, 0), LAPIC_EOI,
+		START, IO_ENTRY(20, 0, RT_LEVEL | 0x51), LINE(20, 1), GUEST_DO(guest_level_handler), LINE(20, 0),
+		LAPIC_EOI,
 		IO_READ(IOREDTBL(20), RT_LEVEL | 0x51), END } },
 	{ .label = "eoi_unaligned", .ops = OPS {
 		START, WRMSR_GP(MSR_PV_EOI, WORD | 3), RDMSR(MSR_PV_EOI, 0), END } },
 	{ .label = "ipi", .ops = OPS { START, GUEST_DO(send_both), TAKEN(0x51, 0x51), END } },
-	{ .label = "ipi_min", .ops = OPS { START, GUEST_DO(send_second), TAKEN(0, 0x52), GUEST_DO(send_second_of_first), TAKEN(0, 0x63),
+	{ .label = "ipi_min", .ops = OPS { START, GUEST_DO(send_second), TAKEN(0, 0x52),
+		GUEST_DO(send_second_of_first), TAKEN(0, 0x63),
 		END } },
 	{ .label = "ipi_nobody", .ops = OPS { START, GUEST_DO(send_nobody), GUEST_DO(send_far), TAKEN(0, 0), END } },
 	{ .label = "ipi_nmi", .ops = OPS { START, GUEST_DO(send_nmi), TAKEN(0, NMI_VECTOR), END } },
-	{ .label = "ipi_refused", .ops = OPS { START, GUEST_DO(send_shorthand), GUEST_DO(send_logical), TAKEN(0, 0), END } },
+	{ .label = "ipi_refused", .ops = OPS { START, GUEST_DO(send_shorthand), GUEST_DO(send_logical), TAKEN(0, 0),
+		END } },
 };
 
 CASE(lapic_pv, .says = "KVM's own end of interrupt and IPI do what the APIC's do", .modes = LONG64, .irqchip = true,

@@ -143,8 +143,10 @@ static void clear(struct test *t)
 
 static const struct row rows[] = {
 	{ .label = "xapic", .ops = OPS {
-		LAPIC_ON, WRITE32(APIC_ID, 0x07000000), WRITE32(APIC_TPR, 0x20), WRITE32(APIC_LVT_ERROR, 0x33), HOST_DO(xapic),
-		READ32(APIC_ID, 0x09000000), READ32(APIC_VERSION, 0x00050014), READ32(APIC_TPR, 0x20), READ32(APIC_LVT_ERROR, 0x33),
+		LAPIC_ON, WRITE32(APIC_ID, 0x07000000), WRITE32(APIC_TPR, 0x20), WRITE32(APIC_LVT_ERROR, 0x33),
+		HOST_DO(xapic),
+		READ32(APIC_ID, 0x09000000), READ32(APIC_VERSION, 0x00050014), READ32(APIC_TPR, 0x20),
+		READ32(APIC_LVT_ERROR, 0x33),
 		IPI(9, 0x51), TAKE(0x51), END } },
 	{ .label = "x2apic", .ops = OPS {
 		START_X2APIC, WRMSR(X2APIC(APIC_ICR), ICR_NOBODY), HOST_DO(x2apic_old), RDMSR(X2APIC(APIC_ID), 1),
@@ -155,17 +157,22 @@ static const struct row rows[] = {
 	{ .label = "x2apic_refused", .api = KVM_X2APIC_API_USE_32BIT_IDS, .ops = OPS {
 		START_X2APIC, HOST_DO(x2apic_refused), RDMSR(X2APIC(APIC_ID), 1), RDMSR(X2APIC(APIC_LDR), 2), END } },
 	{ .label = "timer_rest", .ops = OPS {
-		LAPIC_ON, WRITE32(APIC_TDCR, 0xb), WRITE32(APIC_LVT_TIMER, 0x51), WRITE32(APIC_TMICT, 0xf0000000), HOST_DO(timer_rest),
+		LAPIC_ON, WRITE32(APIC_TDCR, 0xb), WRITE32(APIC_LVT_TIMER, 0x51), WRITE32(APIC_TMICT, 0xf0000000),
+		HOST_DO(timer_rest),
 		HALT(0x51), READ32(APIC_TMCCT, 0), END } },
 	{ .label = "timer_rest_too_long", .ops = OPS {
 		/* More than the initial count: that one is taken. */
-		LAPIC_ON, WRITE32(APIC_TDCR, 0xb), WRITE32(APIC_LVT_TIMER, 0x51), HOST_DO(timer_rest_too_long), HALT(0x51), END } },
+		LAPIC_ON, WRITE32(APIC_TDCR, 0xb), WRITE32(APIC_LVT_TIMER, 0x51), HOST_DO(timer_rest_too_long),
+		HALT(0x51), END } },
 	{ .label = "hand_over", .ops = OPS {
-		VCPU(0), LAPIC_ON, WRITE32(APIC_TPR, 0x30), SELF_IPI(0x51), TAKE(0x51), SELF_IPI(0x41), SELF_IPI(0x61), HOST_DO(hand_over),
-		VCPU(1), READ32(APIC_TPR, 0x30), READ32(APIC_PPR, 0x50), READ32(APIC_ID, 0x01000000), TAKE(0x61), LAPIC_EOI, TAKE(0),
+		VCPU(0), LAPIC_ON, WRITE32(APIC_TPR, 0x30), SELF_IPI(0x51), TAKE(0x51), SELF_IPI(0x41),
+		SELF_IPI(0x61), HOST_DO(hand_over),
+		VCPU(1), READ32(APIC_TPR, 0x30), READ32(APIC_PPR, 0x50), READ32(APIC_ID, 0x01000000), TAKE(0x61),
+		LAPIC_EOI, TAKE(0),
 		LAPIC_EOI, TAKE(0x41), END } },
 	{ .label = "clear", .ops = OPS {
-		LAPIC_ON, SELF_IPI(0x51), TAKE(0x51), SELF_IPI(0x61), HOST_DO(clear), READ32(APIC_PPR, 0), TAKE(0), SELF_IPI(0x41),
+		LAPIC_ON, SELF_IPI(0x51), TAKE(0x51), SELF_IPI(0x61), HOST_DO(clear), READ32(APIC_PPR, 0), TAKE(0),
+		SELF_IPI(0x41),
 		TAKE(0x41), END } },
 };
 

@@ -225,32 +225,38 @@ static const struct row rows[] = {
 		WRITE32(APIC_TMICT, NEAR_TICKS), HALT(0x51), LAPIC_EOI, GUEST_DO(guest_quiet), END } },
 	{ .label = "oneshot_restarted", .ops = OPS {
 		/* The second start takes the first one's place. */
-		START, WRITE32(APIC_LVT_TIMER, 0x51), WRITE32(APIC_TMICT, FAR_TICKS), WRITE32(APIC_TMICT, NEAR_TICKS), HALT(0x51),
+		START, WRITE32(APIC_LVT_TIMER, 0x51), WRITE32(APIC_TMICT, FAR_TICKS), WRITE32(APIC_TMICT, NEAR_TICKS),
+		HALT(0x51),
 		LAPIC_EOI, GUEST_DO(guest_quiet), END } },
 	{ .label = "oneshot_stopped", .ops = OPS {
 		START, WRITE32(APIC_LVT_TIMER, 0x51), WRITE32(APIC_TMICT, 1000000000), WRITE32(APIC_TMICT, 0),
 		GUEST_DO(guest_quiet), END } },
 	{ .label = "oneshot_vector_late", .ops = OPS { START, GUEST_DO(guest_vector_late), END } },
 	{ .label = "periodic", .ops = OPS {
-		START, WRITE32(APIC_LVT_TIMER, LVT_PERIODIC | 0x51), WRITE32(APIC_TMICT, PERIOD_TICKS), GUEST_DO(guest_periods), END } },
+		START, WRITE32(APIC_LVT_TIMER, LVT_PERIODIC | 0x51), WRITE32(APIC_TMICT, PERIOD_TICKS),
+		GUEST_DO(guest_periods), END } },
 	{ .label = "periodic_stopped", .ops = OPS {
 		START, WRITE32(APIC_LVT_TIMER, LVT_PERIODIC | 0x51), WRITE32(APIC_TMICT, PERIOD_TICKS), HALT(0x51),
 		/* At most one more was pending. */
 		WRITE32(APIC_TMICT, 0), LAPIC_EOI, GUEST_DO(guest_drain), GUEST_DO(guest_quiet), END } },
 	{ .label = "masked", .ops = OPS {
-		START, WRITE32(APIC_LVT_TIMER, LVT_MASKED | 0x51), WRITE32(APIC_TMICT, NEAR_TICKS), GUEST_DO(guest_wait_end),
+		START, WRITE32(APIC_LVT_TIMER, LVT_MASKED | 0x51), WRITE32(APIC_TMICT, NEAR_TICKS),
+		GUEST_DO(guest_wait_end),
 		GUEST_DO(guest_quiet), END } },
 	{ .label = "masked_then_unmasked", .known = { .finding = "0610-lapic-timer-masked-pending" }, .ops = OPS {
 		/* What ended while it was masked is not held pending. */
-		START, WRITE32(APIC_LVT_TIMER, LVT_MASKED | 0x51), WRITE32(APIC_TMICT, NEAR_TICKS), GUEST_DO(guest_wait_end),
+		START, WRITE32(APIC_LVT_TIMER, LVT_MASKED | 0x51), WRITE32(APIC_TMICT, NEAR_TICKS),
+		GUEST_DO(guest_wait_end),
 		GUEST_DO(guest_quiet), WRITE32(APIC_LVT_TIMER, 0x51), GUEST_DO(guest_quiet), END } },
 	{ .label = "software_off", .ops = OPS {
 		START, WRITE32(APIC_LVT_TIMER, 0x51), WRITE32(APIC_SVR, 0xff), WRITE32(APIC_TMICT, NEAR_TICKS),
 		GUEST_DO(guest_wait_end), GUEST_DO(guest_quiet), END } },
 	{ .label = "in_service", .ops = OPS {
 		/* Of many periods without an end of interrupt, one is remembered. */
-		START, WRITE32(APIC_LVT_TIMER, LVT_PERIODIC | 0x51), WRITE32(APIC_TMICT, PERIOD_TICKS), HALT(0x51), TAKE(0), TAKE(0),
-		READ32(APIC_ISR(0x51), VECTOR_BIT(0x51)), WRITE32(APIC_LVT_TIMER, LVT_MASKED | LVT_PERIODIC | 0x51), LAPIC_EOI,
+		START, WRITE32(APIC_LVT_TIMER, LVT_PERIODIC | 0x51), WRITE32(APIC_TMICT, PERIOD_TICKS), HALT(0x51),
+		TAKE(0), TAKE(0),
+		READ32(APIC_ISR(0x51), VECTOR_BIT(0x51)), WRITE32(APIC_LVT_TIMER, LVT_MASKED | LVT_PERIODIC | 0x51),
+		LAPIC_EOI,
 		END } },
 	{ .label = "counts_down", .ops = OPS { START, GUEST_DO(guest_counts_down), END } },
 	{ .label = "divide_changed", .ops = OPS { LAPIC_ON, GUEST_DO(guest_divide_changed), END } },
@@ -271,7 +277,8 @@ static const struct row rows[] = {
 		DEADLINE, READ32(APIC_LVT_TIMER, LVT_TSC_DEADLINE | 0x51), END } },
 	{ .label = "deadline_near", DEADLINE_ROW, .ops = OPS { DEADLINE, GUEST_DO(guest_deadline_near),
 		GUEST_DO(guest_deadline_near), GUEST_DO(guest_quiet), END } },
-	{ .label = "deadline_not_early", DEADLINE_ROW, .ops = OPS { DEADLINE, GUEST_DO(guest_deadline_not_early), END } },
+	{ .label = "deadline_not_early", DEADLINE_ROW, .ops = OPS { DEADLINE, GUEST_DO(guest_deadline_not_early),
+		END } },
 	{ .label = "deadline_past", DEADLINE_ROW, .ops = OPS { DEADLINE, GUEST_DO(guest_deadline_past), END } },
 	{ .label = "deadline_far", DEADLINE_ROW, .ops = OPS { DEADLINE, GUEST_DO(guest_deadline_far), END } },
 	{ .label = "deadline_no_counts", DEADLINE_ROW, .ops = OPS {
@@ -283,7 +290,8 @@ static const struct row rows[] = {
 		GUEST_DO(guest_quiet), END } },
 	{ .label = "deadline_mode_left", DEADLINE_ROW, .ops = OPS {
 		DEADLINE, WRMSR(MSR_TSC_DEADLINE, ~0ull >> 1), WRITE32(APIC_LVT_TIMER, 0x51),
-		WRITE32(APIC_LVT_TIMER, LVT_TSC_DEADLINE | 0x51), RDMSR(MSR_TSC_DEADLINE, 0), GUEST_DO(guest_quiet), END } },
+		WRITE32(APIC_LVT_TIMER, LVT_TSC_DEADLINE | 0x51), RDMSR(MSR_TSC_DEADLINE, 0), GUEST_DO(guest_quiet),
+		END } },
 	{ .label = "deadline_mode_entered", DEADLINE_ROW, .ops = OPS {
 		/* A one-shot that runs is disarmed. */
 		START, WRITE32(APIC_LVT_TIMER, 0x51), WRITE32(APIC_TMICT, FAR_TICKS), DEADLINE, READ32(APIC_TMICT, 0),

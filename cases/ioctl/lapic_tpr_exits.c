@@ -191,11 +191,13 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{ .label = "access", .has_irqchip = true, .guest = guest_access, .host = ON_HOST(host_access), .needs = "KVM_CAP_VAPIC" },
+	{ .label = "access", .has_irqchip = true, .guest = guest_access, .host = ON_HOST(host_access),
+		.needs = "KVM_CAP_VAPIC" },
 	{ .label = "no_access", .has_irqchip = true, .guest = guest_access, .host = ON_HOST(host_no_access) },
 	{ .label = "access_flags", .has_irqchip = true, .guest = guest_access, .host = ON_HOST(host_access_flags),
 	  .needs = "KVM_CAP_VAPIC" },
-	{ .label = "copy", .has_irqchip = true, .guest = guest_copy, .host = ON_HOST(host_copy), .needs = "KVM_CAP_VAPIC" },
+	{ .label = "copy", .has_irqchip = true, .guest = guest_copy, .host = ON_HOST(host_copy),
+		.needs = "KVM_CAP_VAPIC" },
 	{ .label = "set_tpr", .guest = guest_set_tpr, .host = ON_HOST(host_set_tpr) },
 	{ .label = "no_set_tpr", .has_irqchip = true, .guest = guest_no_set_tpr, .host = ON_HOST(host_no_set_tpr) },
 };

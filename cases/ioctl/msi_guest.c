@@ -10,12 +10,10 @@
  */
 #include "case.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "cases/ioctl/irq_script.h"
 #include "cases/ioctl/lapic_regs.h"
 #include "cases/ioctl/pic_ports.h"
+#include "cases/ioctl/routes.h"
 
 #define TO(destination_) (0xfee00000u | (destination_) << 12)
 #define LOGICAL 4u	/* address, DM */
@@ -37,23 +35,6 @@ struct row {
 	uint64_t api;		/* KVM_CAP_X2APIC_API's flags; 0: not enabled */
 	const struct op *ops;
 };
-
-static long routes_try(struct test *t, uint32_t nr, const struct kvm_irq_routing_entry *entries)
-{
-	struct {
-		struct kvm_irq_routing header;
-		struct kvm_irq_routing_entry entries[4];
-	} table = { .header.nr = nr };
-
-	memcpy(table.entries, entries, nr * sizeof(*entries));
-	return vm_ioctl_try(t->vm, KVM_SET_GSI_ROUTING, &table.header);
-}
-
-#define MSI_ROUTE(gsi_, high_, low_, data_)						\
-	{ .gsi = gsi_, .type = KVM_IRQ_ROUTING_MSI,					\
-	  .u.msi = { .address_lo = low_, .address_hi = high_, .data = data_ } }
-#define PIN_ROUTE(gsi_, chip_, pin_)							\
-	{ .gsi = gsi_, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { .irqchip = chip_, .pin = pin_ } }
 
 /* GSI 40 to vCPU 1 as 51h, GSI 41 to both as 61h. */
 static void route_first(struct test *t)
@@ -111,26 +92,32 @@ static void expect_waits(struct test *t)
 
 static const struct row rows[] = {
 	{ .label = "fixed", .ops = OPS {
-		START, SIGNAL_MSI(TO(0), 0x51, 1), READ32(APIC_TMR(0x51), 0), TAKEN(0x51, 0), SIGNAL_MSI(TO(1), 0xfe, 1), TAKEN(0, 0xfe),
+		START, SIGNAL_MSI(TO(0), 0x51, 1), READ32(APIC_TMR(0x51), 0), TAKEN(0x51, 0),
+		SIGNAL_MSI(TO(1), 0xfe, 1), TAKEN(0, 0xfe),
 		END } },
 	{ .label = "nobody", .ops = OPS {
 		START, SIGNAL_MSI(TO(2), 0x51, 0), SIGNAL_MSI(TO(0x80), 0x51, 0), TAKEN(0, 0), END } },
 	{ .label = "broadcast", .ops = OPS { START, SIGNAL_MSI(TO(0xff), 0x51, 2), TAKEN(0x51, 0x51), END } },
 	{ .label = "logical", .ops = OPS {
-		START, SIGNAL_MSI(TO(2) | LOGICAL, 0x51, 1), TAKEN(0, 0x51), SIGNAL_MSI(TO(3) | LOGICAL, 0x61, 2), TAKEN(0x61, 0x61),
+		START, SIGNAL_MSI(TO(2) | LOGICAL, 0x51, 1), TAKEN(0, 0x51), SIGNAL_MSI(TO(3) | LOGICAL, 0x61, 2),
+		TAKEN(0x61, 0x61),
 		SIGNAL_MSI(TO(4) | LOGICAL, 0x71, 0), TAKEN(0, 0), END } },
 	{ .label = "redirection_hint", .ops = OPS {
 		/* One of the addressed, which is one here. */
-		START, SIGNAL_MSI(TO(2) | LOGICAL | HINT, 0x51, 1), TAKEN(0, 0x51), SIGNAL_MSI(TO(3) | LOGICAL | HINT, 0x61, 1), END } },
+		START, SIGNAL_MSI(TO(2) | LOGICAL | HINT, 0x51, 1), TAKEN(0, 0x51),
+		SIGNAL_MSI(TO(3) | LOGICAL | HINT, 0x61, 1), END } },
 	{ .label = "lowest", .ops = OPS {
-		START, SIGNAL_MSI(TO(1) | LOGICAL, LOWEST | 0x51, 1), TAKEN(0x51, 0), SIGNAL_MSI(TO(3) | LOGICAL, LOWEST | 0x61, 1),
+		START, SIGNAL_MSI(TO(1) | LOGICAL, LOWEST | 0x51, 1), TAKEN(0x51, 0),
+		SIGNAL_MSI(TO(3) | LOGICAL, LOWEST | 0x61, 1),
 		END } },
 	{ .label = "level", .ops = OPS {
-		START, SIGNAL_MSI(TO(0), LEVEL | ASSERT | 0x51, 1), READ32(APIC_TMR(0x51), VECTOR_BIT(0x51)), TAKEN(0x51, 0), END } },
+		START, SIGNAL_MSI(TO(0), LEVEL | ASSERT | 0x51, 1), READ32(APIC_TMR(0x51), VECTOR_BIT(0x51)),
+		TAKEN(0x51, 0), END } },
 	{ .label = "nmi", .ops = OPS { START, SIGNAL_MSI(TO(1), NMI | 0x51, 1), TAKEN(0, NMI_VECTOR), END } },
 	{ .label = "init", .ops = OPS { START, SIGNAL_MSI(TO(1), INIT | ASSERT, 1), HOST_DO(expect_waits), END } },
 	{ .label = "software_off", .ops = OPS {
-		START, VCPU(1), WRITE32(APIC_SVR, 0xff), SIGNAL_MSI(TO(1), 0x51, 0), SIGNAL_MSI(TO(0xff), 0x51, 1), TAKEN(0x51, 0),
+		START, VCPU(1), WRITE32(APIC_SVR, 0xff), SIGNAL_MSI(TO(1), 0x51, 0), SIGNAL_MSI(TO(0xff), 0x51, 1),
+		TAKEN(0x51, 0),
 		END } },
 	{ .label = "flags", .ops = OPS { START, HOST_DO(signal_flags), TAKEN(0, 0), END } },
 	{ .label = "high_ignored", .ops = OPS {
@@ -139,23 +126,29 @@ static const struct row rows[] = {
 
 	/* --- routes --- */
 	{ .label = "route", .ops = OPS {
-		START, HOST_DO(route_first), STATUS(40, 1, 1), TAKEN(0, 0x51), STATUS(41, 1, 2), TAKEN(0x61, 0x61), END } },
+		START, HOST_DO(route_first), STATUS(40, 1, 1), TAKEN(0, 0x51), STATUS(41, 1, 2), TAKEN(0x61, 0x61),
+		END } },
 	{ .label = "route_level_low", .ops = OPS {
 		/* A message is sent by the rise, each time user space says so. */
-		START, HOST_DO(route_first), STATUS(40, 0, -1), TAKEN(0, 0), STATUS(40, 1, 1), TAKEN(0, 0x51), STATUS(40, 0, -1), VCPU(1),
+		START, HOST_DO(route_first), STATUS(40, 0, -1), TAKEN(0, 0), STATUS(40, 1, 1), TAKEN(0, 0x51),
+		STATUS(40, 0, -1), VCPU(1),
 		LAPIC_EOI, STATUS(40, 1, 1), TAKEN(0, 0x51), END } },
 	{ .label = "route_replaced", .ops = OPS {
-		START, HOST_DO(route_first), LINE(40, 1), TAKEN(0, 0x51), HOST_DO(route_second), STATUS(40, 1, 1), TAKEN(0x71, 0),
+		START, HOST_DO(route_first), LINE(40, 1), TAKEN(0, 0x51), HOST_DO(route_second), STATUS(40, 1, 1),
+		TAKEN(0x71, 0),
 		STATUS(41, 1, -1), STATUS(5, 1, -1), TAKEN(0, 0), END } },
 	{ .label = "route_to_pin", .ops = OPS {
-		PIC_INIT, HOST_DO(route_pin), LINE(40, 1), TAKEN(0x23, 0), LINE(3, 1), TAKEN(0, 0), OUT8(MASTER, EOI), TAKEN(0, 0), END } },
+		PIC_INIT, HOST_DO(route_pin), LINE(40, 1), TAKEN(0x23, 0), LINE(3, 1), TAKEN(0, 0), OUT8(MASTER, EOI),
+		TAKEN(0, 0), END } },
 
 	/* --- KVM_CAP_X2APIC_API --- */
 	{ .label = "api_wide", .api = API, .ops = OPS {
-		START_X2APIC, SIGNAL_MSI(0x00000100ull << 32 | TO(1), 0x51, 0), TAKEN(0, 0), SIGNAL_MSI(TO(1), 0x51, 1), TAKEN(0, 0x51),
+		START_X2APIC, SIGNAL_MSI(0x00000100ull << 32 | TO(1), 0x51, 0), TAKEN(0, 0),
+		SIGNAL_MSI(TO(1), 0x51, 1), TAKEN(0, 0x51),
 		END } },
 	{ .label = "api_low_bits", .api = API, .ops = OPS {
-		START_X2APIC, SIGNAL_MSI(0x00000001ull << 32 | TO(1), 0x51, -EINVAL), SIGNAL_MSI(0x000000ffull << 32 | TO(1), 0x51, -EINVAL),
+		START_X2APIC, SIGNAL_MSI(0x00000001ull << 32 | TO(1), 0x51, -EINVAL),
+		SIGNAL_MSI(0x000000ffull << 32 | TO(1), 0x51, -EINVAL),
 		TAKEN(0, 0), END } },
 	{ .label = "api_route", .api = API, .ops = OPS {
 		START_X2APIC, HOST_DO(route_wide), STATUS(40, 1, 0), TAKEN(0, 0), END } },
@@ -163,7 +156,8 @@ static const struct row rows[] = {
 		START_X2APIC, SIGNAL_MSI(TO(0xff), 0x51, 2), TAKEN(0x51, 0x51), END } },
 	{ .label = "broadcast_no_quirk", .api = API | NO_QUIRK, .ops = OPS {
 		/* ffh is an x2APIC's ID like others; all ones is everybody. */
-		START_X2APIC, SIGNAL_MSI(TO(0xff), 0x51, 0), TAKEN(0, 0), SIGNAL_MSI(0xffffff00ull << 32 | TO(0xff), 0x61, 2),
+		START_X2APIC, SIGNAL_MSI(TO(0xff), 0x51, 0), TAKEN(0, 0),
+		SIGNAL_MSI(0xffffff00ull << 32 | TO(0xff), 0x61, 2),
 		TAKEN(0x61, 0x61), END } },
 	{ .label = "broadcast_no_quirk_xapic", .api = API | NO_QUIRK, .ops = OPS {
 		START, SIGNAL_MSI(TO(0xff), 0x51, 2), TAKEN(0x51, 0x51), END } },

@@ -81,9 +81,11 @@ static const struct row rows[] = {
 		/* Priorities are as at first: 1 is above 5. And reads are of the IRR. */
 		PULSE(5), PULSE(1), IN8(MASTER, 0x22), TAKE(0x21), IN8(MASTER, 0x20), END } },
 	{ .label = "icw1_drops_edges", .ops = OPS {
-		PIC_INIT, OUT8(MASTER_MASK, 0xff), PULSE(3), IN8(MASTER, 8), OUT8(MASTER, ICW1), IN8(MASTER, 0), END } },
+		PIC_INIT, OUT8(MASTER_MASK, 0xff), PULSE(3), IN8(MASTER, 8), OUT8(MASTER, ICW1), IN8(MASTER, 0),
+		END } },
 	{ .label = "icw1_keeps_other_chip", .ops = OPS {
-		PIC_INIT, OUT8(SLAVE_MASK, 0xa5), OUT8(MASTER_MASK, 0x5a), MASTER_INIT(ICW4_8086), IN8(SLAVE_MASK, 0xa5),
+		PIC_INIT, OUT8(SLAVE_MASK, 0xa5), OUT8(MASTER_MASK, 0x5a), MASTER_INIT(ICW4_8086),
+		IN8(SLAVE_MASK, 0xa5),
 		IN8(MASTER_MASK, 0), OUT8(MASTER_MASK, 0x5b), SLAVE_INIT(ICW4_8086), IN8(SLAVE_MASK, 0),
 		IN8(MASTER_MASK, 0x5b), END } },
 	{ .label = "icw4_absent", .ops = OPS {
@@ -103,14 +105,16 @@ static const struct row rows[] = {
 	/* --- masks --- */
 	{ .label = "mask_each_bit", .ops = OPS {
 		PIC_INIT, OUT8(MASTER_MASK, 0xfe), IN8(MASTER_MASK, 0xfe), OUT8(MASTER_MASK, 0x7f),
-		IN8(MASTER_MASK, 0x7f), OUT8(SLAVE_MASK, 0xef), IN8(SLAVE_MASK, 0xef), IN8(MASTER_MASK, 0x7f), END } },
+		IN8(MASTER_MASK, 0x7f), OUT8(SLAVE_MASK, 0xef), IN8(SLAVE_MASK, 0xef), IN8(MASTER_MASK, 0x7f),
+		END } },
 	{ .label = "masked_stays_pending", .ops = OPS {
 		PIC_INIT, OUT8(MASTER_MASK, 0x10), PULSE(4), TAKE(0), IN8(MASTER, 0x10), OUT8(MASTER_MASK, 0),
 		TAKE(0x24), IN8(MASTER, 0), END } },
 	{ .label = "mask_of_lower_only", .ops = OPS {
 		PIC_INIT, OUT8(MASTER_MASK, 0x02), PULSE(1), PULSE(5), TAKE(0x25), END } },
 	{ .label = "masked_slave", .ops = OPS {
-		PIC_INIT, OUT8(SLAVE_MASK, 0x02), PULSE(9), TAKE(0), IN8(SLAVE, 2), IN8(MASTER, 0), OUT8(SLAVE_MASK, 0),
+		PIC_INIT, OUT8(SLAVE_MASK, 0x02), PULSE(9), TAKE(0), IN8(SLAVE, 2), IN8(MASTER, 0),
+		OUT8(SLAVE_MASK, 0),
 		TAKE(0x29), END } },
 	{ .label = "masked_cascade", .ops = OPS {
 		PIC_INIT, OUT8(MASTER_MASK, 0x04), PULSE(9), TAKE(0), IN8(MASTER, 4), IN8(SLAVE, 2),
@@ -156,7 +160,8 @@ static const struct row rows[] = {
 		PIC_INIT, OUT8(MASTER, ROTATE_EOI), PULSE(7), PULSE(1), TAKE(0x21), END } },
 	{ .label = "rotate_specific", .ops = OPS {
 		PIC_INIT, PULSE(6), TAKE(0x26), PULSE(4), TAKE(0x24), OUT8(MASTER, ROTATE_EOI_OF(6)),
-		OUT8(MASTER, READ_ISR), IN8(MASTER, 0x10), OUT8(MASTER, EOI), IN8(MASTER, 0), PULSE(6), PULSE(7), PULSE(1),
+		OUT8(MASTER, READ_ISR), IN8(MASTER, 0x10), OUT8(MASTER, EOI), IN8(MASTER, 0), PULSE(6), PULSE(7),
+		PULSE(1),
 		TAKE(0x27), OUT8(MASTER, EOI), TAKE(0x21), OUT8(MASTER, EOI), TAKE(0x26), END } },
 
 	/* --- the end of an interrupt --- */
@@ -166,25 +171,30 @@ static const struct row rows[] = {
 		OUT8(MASTER, EOI), IN8(MASTER, 0), OUT8(MASTER, EOI), IN8(MASTER, 0), END } },
 	{ .label = "eoi_highest_rotated", .ops = OPS {
 		/* The highest is that by the rotated order. */
-		PIC_INIT, OUT8(MASTER, SET_LOWEST(4)), PULSE(3), TAKE(0x23), PULSE(6), TAKE(0x26), OUT8(MASTER, READ_ISR),
+		PIC_INIT, OUT8(MASTER, SET_LOWEST(4)), PULSE(3), TAKE(0x23), PULSE(6), TAKE(0x26),
+		OUT8(MASTER, READ_ISR),
 		IN8(MASTER, 0x48), OUT8(MASTER, EOI), IN8(MASTER, 0x08), END } },
 	{ .label = "eoi_specific", .ops = OPS {
 		PIC_INIT, PULSE(6), TAKE(0x26), PULSE(3), TAKE(0x23), OUT8(MASTER, READ_ISR), OUT8(MASTER, EOI_OF(6)),
-		IN8(MASTER, 0x08), OUT8(MASTER, EOI_OF(5)), IN8(MASTER, 0x08), OUT8(MASTER, EOI_OF(3)), IN8(MASTER, 0),
+		IN8(MASTER, 0x08), OUT8(MASTER, EOI_OF(5)), IN8(MASTER, 0x08), OUT8(MASTER, EOI_OF(3)),
+		IN8(MASTER, 0),
 		/* Specific ends do not rotate. */
 		PULSE(3), PULSE(7), TAKE(0x23), END } },
 	{ .label = "eoi_other_chip", .ops = OPS {
 		PIC_INIT, PULSE(10), TAKE(0x2a), OUT8(SLAVE, READ_ISR), OUT8(MASTER, READ_ISR), IN8(SLAVE, 4),
-		IN8(MASTER, 4), OUT8(MASTER, EOI), IN8(SLAVE, 4), IN8(MASTER, 0), PULSE(11), TAKE(0), OUT8(SLAVE, EOI),
+		IN8(MASTER, 4), OUT8(MASTER, EOI), IN8(SLAVE, 4), IN8(MASTER, 0), PULSE(11), TAKE(0),
+		OUT8(SLAVE, EOI),
 		IN8(SLAVE, 0), TAKE(0x2b), IN8(SLAVE, 8), IN8(MASTER, 4), END } },
 	{ .label = "ocw2_nothing", .ops = OPS {
 		PIC_INIT, PULSE(3), TAKE(0x23), OUT8(MASTER, OCW2_NOTHING), OUT8(MASTER, READ_ISR), IN8(MASTER, 8),
 		OUT8(MASTER, EOI), PULSE(7), PULSE(1), TAKE(0x21), END } },
 	{ .label = "aeoi", .ops = OPS {
-		MASTER_INIT(ICW4_8086 | ICW4_AEOI), PULSE(5), PULSE(4), PULSE(6), TAKE(0x242526), OUT8(MASTER, READ_ISR),
+		MASTER_INIT(ICW4_8086 | ICW4_AEOI), PULSE(5), PULSE(4), PULSE(6), TAKE(0x242526),
+		OUT8(MASTER, READ_ISR),
 		IN8(MASTER, 0), OUT8(MASTER, READ_IRR), IN8(MASTER, 0), END } },
 	{ .label = "aeoi_of_master_only", .ops = OPS {
-		MASTER_INIT(ICW4_8086 | ICW4_AEOI), SLAVE_INIT(ICW4_8086), PULSE(9), TAKE(0x29), OUT8(MASTER, READ_ISR),
+		MASTER_INIT(ICW4_8086 | ICW4_AEOI), SLAVE_INIT(ICW4_8086), PULSE(9), TAKE(0x29),
+		OUT8(MASTER, READ_ISR),
 		IN8(MASTER, 0), OUT8(SLAVE, READ_ISR), IN8(SLAVE, 2), END } },
 	{ .label = "aeoi_rotate", .ops = OPS {
 		MASTER_INIT(ICW4_8086 | ICW4_AEOI), OUT8(MASTER, ROTATE_AEOI_SET), PULSE(3), TAKE(0x23), PULSE(3),
@@ -227,7 +237,8 @@ static const struct row rows[] = {
 		PULSE(9), TAKE(0x29), OUT8(MASTER, READ_ISR), OUT8(SLAVE, READ_ISR), IN8(SLAVE, 0x12), IN8(MASTER, 4),
 		PULSE(1), TAKE(0x21), END } },
 	{ .label = "sfnm_lower_waits", .known = { .finding = "0603-pic-fully-nested-lower" }, .ops = OPS {
-		MASTER_INIT(ICW4_8086 | ICW4_SFNM), SLAVE_INIT(ICW4_8086), PULSE(12), TAKE(0x2c), PULSE(3), TAKE(0), END } },
+		MASTER_INIT(ICW4_8086 | ICW4_SFNM), SLAVE_INIT(ICW4_8086), PULSE(12), TAKE(0x2c), PULSE(3), TAKE(0),
+		END } },
 	{ .label = "sfnm_off", .ops = OPS {
 		PIC_INIT, PULSE(12), TAKE(0x2c), PULSE(9), TAKE(0), OUT8(MASTER, EOI), TAKE(0x29), END } },
 	{ .label = "sfnm_of_slave_only", .ops = OPS {
@@ -239,7 +250,8 @@ static const struct row rows[] = {
 		IN8(SLAVE, 0), OUT8(MASTER, READ_ISR), IN8(MASTER, 4), END } },
 	{ .label = "special_mask", .known = { .finding = "0601-pic-special-mask" }, .ops = OPS {
 		/* 3 is in service and masked: lower ones come through. */
-		PIC_INIT, PULSE(3), TAKE(0x23), OUT8(MASTER_MASK, 0x08), PULSE(5), TAKE(0), OUT8(MASTER, SPECIAL_MASK_SET),
+		PIC_INIT, PULSE(3), TAKE(0x23), OUT8(MASTER_MASK, 0x08), PULSE(5), TAKE(0),
+		OUT8(MASTER, SPECIAL_MASK_SET),
 		TAKE(0x25), END } },
 	{ .label = "poll", .known = { .finding = "0602-pic-poll-word" }, .ops = OPS {
 		PIC_INIT, OUT8(MASTER_MASK, 0), PULSE(5), PULSE(3), OUT8(MASTER, POLL), IN8(MASTER, 0x83),
@@ -256,7 +268,8 @@ static const struct row rows[] = {
 		PIC_INIT, STATUS(5, 1, 1), LINE(5, 0), STATUS(5, 1, 0), LINE(5, 0), TAKE(0x25), OUT8(MASTER, EOI),
 		TAKE(0), STATUS(5, 1, 1), END } },
 	{ .label = "status_coalesced_level", .ops = OPS {
-		PIC_INIT, OUT8(MASTER_ELCR, 0x20), STATUS(5, 1, 1), STATUS(5, 1, 0), TAKE(0x25), STATUS(5, 1, 0), END } },
+		PIC_INIT, OUT8(MASTER_ELCR, 0x20), STATUS(5, 1, 1), STATUS(5, 1, 0), TAKE(0x25), STATUS(5, 1, 0),
+		END } },
 	{ .label = "status_masked", .ops = OPS {
 		PIC_INIT, OUT8(MASTER_MASK, 0x08), OUT8(SLAVE_MASK, 0x02), STATUS(3, 1, -1), STATUS(9, 1, -1),
 		TAKE(0), END } },

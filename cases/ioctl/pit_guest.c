@@ -415,46 +415,61 @@ static void guest_refresh(void)
 static const struct row rows[] = {
 	/* --- words and counts --- */
 	{ .label = "control_words", .ops = OPS {
-		START, OUT8(CONTROL, SELECT(0) | LOW_HIGH | MODE(2)), OUT8(CONTROL, SELECT(1) | LOW_ONLY | MODE(4) | BCD),
+		START, OUT8(CONTROL, SELECT(0) | LOW_HIGH | MODE(2)),
+		OUT8(CONTROL, SELECT(1) | LOW_ONLY | MODE(4) | BCD),
 		OUT8(CONTROL, SELECT(2) | HIGH_ONLY | MODE(5)), HOST_DO(control_words), END } },
 	{ .label = "mode_aliases", .ops = OPS {
 		/* 6 is 2 and 7 is 3: their first bit does not count. */
-		START, OUT8(CONTROL, SELECT(0) | LOW_HIGH | MODE(6)), OUT8(CONTROL, SELECT(1) | LOW_HIGH | MODE(7) | BCD),
+		START, OUT8(CONTROL, SELECT(0) | LOW_HIGH | MODE(6)),
+		OUT8(CONTROL, SELECT(1) | LOW_HIGH | MODE(7) | BCD),
 		OUT8(CONTROL, SELECT(2) | LOW_HIGH | MODE(0)), HOST_DO(control_aliases), END } },
 	{ .label = "counts", .ops = OPS {
-		START, LOAD(0, LOW_HIGH | MODE(5), 0x34, 0x12), OUT8(CONTROL, SELECT(1) | LOW_ONLY | MODE(2)), OUT8(CHANNEL(1), 0x56),
+		START, LOAD(0, LOW_HIGH | MODE(5), 0x34, 0x12), OUT8(CONTROL, SELECT(1) | LOW_ONLY | MODE(2)),
+		OUT8(CHANNEL(1), 0x56),
 		OUT8(CONTROL, SELECT(2) | HIGH_ONLY | MODE(2)), OUT8(CHANNEL(2), 0x78), HOST_DO(counts), END } },
 	{ .label = "counts_zero", .ops = OPS {
-		START, LOAD(0, LOW_HIGH | MODE(5), 0, 0), LOAD(1, LOW_HIGH | MODE(2), 0, 0), OUT8(CONTROL, SELECT(2) | LOW_ONLY | MODE(2)),
+		START, LOAD(0, LOW_HIGH | MODE(5), 0, 0), LOAD(1, LOW_HIGH | MODE(2), 0, 0),
+		OUT8(CONTROL, SELECT(2) | LOW_ONLY | MODE(2)),
 		OUT8(CHANNEL(2), 0), HOST_DO(counts_zero), END } },
 	{ .label = "counts_half", .ops = OPS {
-		START, LOAD(0, LOW_HIGH | MODE(5), 0x34, 0x12), OUT8(CHANNEL(0), 0x99), HOST_DO(counts_half), OUT8(CHANNEL(0), 0x12),
-		LOAD(0, LOW_HIGH | MODE(5), 0x34, 0x12), LOAD(1, LOW_ONLY | MODE(2), 0x11, 0x56), OUT8(CONTROL, SELECT(2) | HIGH_ONLY | MODE(2)),
+		START, LOAD(0, LOW_HIGH | MODE(5), 0x34, 0x12), OUT8(CHANNEL(0), 0x99), HOST_DO(counts_half),
+		OUT8(CHANNEL(0), 0x12),
+		LOAD(0, LOW_HIGH | MODE(5), 0x34, 0x12), LOAD(1, LOW_ONLY | MODE(2), 0x11, 0x56),
+		OUT8(CONTROL, SELECT(2) | HIGH_ONLY | MODE(2)),
 		OUT8(CHANNEL(2), 0x78), HOST_DO(counts), END } },
 
 	/* --- latches --- */
 	{ .label = "latch", .ops = OPS {
-		START, OUT8(CONTROL, SELECT(2) | LOW_HIGH | MODE(2)), OUT8(CONTROL, SELECT(2)), HOST_DO(latched), END } },
+		START, OUT8(CONTROL, SELECT(2) | LOW_HIGH | MODE(2)), OUT8(CONTROL, SELECT(2)), HOST_DO(latched),
+		END } },
 	{ .label = "latched_bytes", .ops = OPS {
-		START, OUT8(CONTROL, SELECT(0) | HIGH_ONLY | MODE(5)), OUT8(CONTROL, SELECT(2) | LOW_HIGH | MODE(2)), HOST_DO(set_latched),
-		IN8(CHANNEL(2), 0xef), IN8(CHANNEL(2), 0xbe), IN8(CHANNEL(1), 0x5a), IN8(CHANNEL(0), 0xc0), HOST_DO(nothing_latched),
+		START, OUT8(CONTROL, SELECT(0) | HIGH_ONLY | MODE(5)), OUT8(CONTROL, SELECT(2) | LOW_HIGH | MODE(2)),
+		HOST_DO(set_latched),
+		IN8(CHANNEL(2), 0xef), IN8(CHANNEL(2), 0xbe), IN8(CHANNEL(1), 0x5a), IN8(CHANNEL(0), 0xc0),
+		HOST_DO(nothing_latched),
 		END } },
 	{ .label = "latch_stays", .ops = OPS {
 		/* Neither latch command overwrites what was not read. */
 		START, OUT8(CONTROL, SELECT(2) | LOW_HIGH | MODE(2)), HOST_DO(set_latched), OUT8(CONTROL, SELECT(2)),
-		OUT8(CONTROL, READ_BACK | NO_STATUS | OF(2)), OUT8(CONTROL, READ_BACK | NO_COUNT | OF(1)), IN8(CHANNEL(2), 0xef),
+		OUT8(CONTROL, READ_BACK | NO_STATUS | OF(2)), OUT8(CONTROL, READ_BACK | NO_COUNT | OF(1)),
+		IN8(CHANNEL(2), 0xef),
 		OUT8(CONTROL, SELECT(2)), IN8(CHANNEL(2), 0xbe), IN8(CHANNEL(1), 0x5a), END } },
 	{ .label = "read_back_status", .ops = OPS {
-		START, OUT8(CONTROL, SELECT(1) | LOW_ONLY | MODE(4) | BCD), OUT8(CONTROL, SELECT(2) | LOW_HIGH | MODE(3)),
-		OUT8(CONTROL, READ_BACK | NO_COUNT | OF(1) | OF(2)), HOST_DO(status_latched), IN8_BITS(CHANNEL(1), 0x3f, 0x19),
+		START, OUT8(CONTROL, SELECT(1) | LOW_ONLY | MODE(4) | BCD),
+		OUT8(CONTROL, SELECT(2) | LOW_HIGH | MODE(3)),
+		OUT8(CONTROL, READ_BACK | NO_COUNT | OF(1) | OF(2)), HOST_DO(status_latched),
+		IN8_BITS(CHANNEL(1), 0x3f, 0x19),
 		IN8_BITS(CHANNEL(2), 0x3f, 0x36), HOST_DO(nothing_latched), END } },
 	{ .label = "read_back_both", .ops = OPS {
 		/* Status comes first, then the count. */
-		START, OUT8(CONTROL, SELECT(2) | HIGH_ONLY | MODE(2)), OUT8(CHANNEL(2), 0xff), OUT8(CONTROL, READ_BACK | OF(2)),
-		HOST_DO(both_latched), IN8_BITS(CHANNEL(2), 0x3f, 0x24), HOST_DO(set_high_latched), IN8(CHANNEL(2), 0x7e),
+		START, OUT8(CONTROL, SELECT(2) | HIGH_ONLY | MODE(2)), OUT8(CHANNEL(2), 0xff),
+		OUT8(CONTROL, READ_BACK | OF(2)),
+		HOST_DO(both_latched), IN8_BITS(CHANNEL(2), 0x3f, 0x24), HOST_DO(set_high_latched),
+		IN8(CHANNEL(2), 0x7e),
 		HOST_DO(nothing_latched), END } },
 	{ .label = "read_back_nothing", .ops = OPS {
-		START, OUT8(CONTROL, READ_BACK | NO_COUNT | NO_STATUS | OF(0) | OF(1) | OF(2)), OUT8(CONTROL, READ_BACK),
+		START, OUT8(CONTROL, READ_BACK | NO_COUNT | NO_STATUS | OF(0) | OF(1) | OF(2)),
+		OUT8(CONTROL, READ_BACK),
 		HOST_DO(nothing_latched), END } },
 
 	/* --- running --- */
@@ -465,32 +480,41 @@ static const struct row rows[] = {
 	{ .label = "out_mode3", .ops = OPS { START, OUT8(PORT61, 1), GUEST_DO(guest_out_mode3), END } },
 	{ .label = "gate_restarts", .ops = OPS { START, GUEST_DO(guest_gate_restarts), END } },
 	{ .label = "port61", .ops = OPS {
-		START, IN8_BITS(PORT61, 3, 0), OUT8(PORT61, 1), IN8_BITS(PORT61, 3, 1), OUT8(PORT61, 2), IN8_BITS(PORT61, 3, 2),
-		OUT8(PORT61, 3), IN8_BITS(PORT61, 3, 3), HOST_DO(speaker_on), OUT8(PORT61, 0xfc), IN8_BITS(PORT61, 3, 0), END } },
+		START, IN8_BITS(PORT61, 3, 0), OUT8(PORT61, 1), IN8_BITS(PORT61, 3, 1), OUT8(PORT61, 2),
+		IN8_BITS(PORT61, 3, 2),
+		OUT8(PORT61, 3), IN8_BITS(PORT61, 3, 3), HOST_DO(speaker_on), OUT8(PORT61, 0xfc),
+		IN8_BITS(PORT61, 3, 0), END } },
 	{ .label = "refresh", .ops = OPS { START, GUEST_DO(guest_refresh), END } },
 	{ .label = "no_speaker", .ops = OPS {
 		HOST_DO(create_no_speaker), OUT8_EXIT(PORT61, 3, .reason = KVM_EXIT_IO,
-			.io = { .direction = KVM_EXIT_IO_OUT, .port = PORT61, .size = 1, .count = 1, .data = 3 }), END } },
+			.io = { .direction = KVM_EXIT_IO_OUT, .port = PORT61, .size = 1, .count = 1, .data = 3 }),
+			END } },
 
 	/* --- the interrupt --- */
 	{ .label = "irq_mode2", .ops = OPS { START, LOAD_MS(2), GUEST_DO(guest_periods), END } },
 	{ .label = "irq_mode3", .ops = OPS { START, LOAD_MS(3), GUEST_DO(guest_periods), END } },
-	{ .label = "irq_mode0", .ops = OPS { START, LOAD_MS(0), HALT(0x20), OUT8(MASTER, EOI), GUEST_DO(guest_quiet), LOAD_MS(0),
+	{ .label = "irq_mode0", .ops = OPS { START, LOAD_MS(0), HALT(0x20), OUT8(MASTER, EOI), GUEST_DO(guest_quiet),
+		LOAD_MS(0),
 		HALT(0x20), END } },
-	{ .label = "irq_mode4", .ops = OPS { START, LOAD_MS(4), HALT(0x20), OUT8(MASTER, EOI), GUEST_DO(guest_quiet), END } },
+	{ .label = "irq_mode4", .ops = OPS { START, LOAD_MS(4), HALT(0x20), OUT8(MASTER, EOI), GUEST_DO(guest_quiet),
+		END } },
 	{ .label = "irq_stopped", .ops = OPS {
 		/* Mode 5 waits for its gate, which channel 0 does not have: the old timer is gone. */
-		START, HOST_DO(reinject_off), LOAD_MS(2), HALT(0x20), LOAD_MS(5), OUT8(MASTER, EOI), GUEST_DO(guest_drain), GUEST_DO(guest_quiet), END } },
+		START, HOST_DO(reinject_off), LOAD_MS(2), HALT(0x20), LOAD_MS(5), OUT8(MASTER, EOI),
+		GUEST_DO(guest_drain), GUEST_DO(guest_quiet), END } },
 	{ .label = "irq_ioapic", .ops = OPS {
-		START, OUT8(MASTER_MASK, 0xff), LAPIC_ON, IO_ENTRY(0, 0, 0x51), LOAD_MS(2), GUEST_DO(guest_periods_ioapic), END } },
+		START, OUT8(MASTER_MASK, 0xff), LAPIC_ON, IO_ENTRY(0, 0, 0x51), LOAD_MS(2),
+		GUEST_DO(guest_periods_ioapic), END } },
 	{ .label = "irq_no_reinject", .ops = OPS {
 		START, HOST_DO(reinject_off), LOAD_MS(2), GUEST_DO(guest_periods), END } },
 	{ .label = "irq_reinject", .ops = OPS {
 		/* Each tick waits for the end of the one before. */
-		START, LOAD_MS(2), HALT(0x20), GUEST_DO(guest_quiet), OUT8(MASTER, EOI), HALT(0x20), OUT8(MASTER, EOI), HALT(0x20), END } },
+		START, LOAD_MS(2), HALT(0x20), GUEST_DO(guest_quiet), OUT8(MASTER, EOI), HALT(0x20),
+		OUT8(MASTER, EOI), HALT(0x20), END } },
 	{ .label = "irq_nmi", .ops = OPS {
 		/* LINT0 in NMI mode gets each tick beside the interrupt: the watchdog of old. */
-		START, OUT8(MASTER_MASK, 0xff), LAPIC_ON, WRITE32(APIC_LVT_LINT0, LVT_NMI), LOAD_MS(0), HALT(NMI_VECTOR),
+		START, OUT8(MASTER_MASK, 0xff), LAPIC_ON, WRITE32(APIC_LVT_LINT0, LVT_NMI), LOAD_MS(0),
+		HALT(NMI_VECTOR),
 		WRITE32(APIC_LVT_LINT0, LVT_MASKED | LVT_NMI), LOAD_MS(0), GUEST_DO(guest_quiet), END } },
 };
 
