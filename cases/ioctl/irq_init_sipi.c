@@ -75,6 +75,10 @@ static void expect_started(struct test *t)
 	struct kvm_debugregs debug;
 
 	t->vcpu = t->vm->vcpus[1];
+	expect_eq(t, KVM_MP_STATE_RUNNABLE, state_of(t, 1));
+	/* Before it runs: Bochs 2.7 does not load CR2 at VMRUN. */
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	expect_eq(t, 0, sregs.cr2);
 	expect_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 0x5a);
 	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
 	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &regs);
@@ -90,7 +94,6 @@ static void expect_started(struct test *t)
 	expect_eq(t, 0, sregs.idt.base);
 	expect_eq(t, 0xffff, sregs.idt.limit);
 	expect_eq(t, X86_CR0_ET, sregs.cr0 & ~(X86_CR0_CD | X86_CR0_NW));
-	expect_eq(t, 0, sregs.cr2);
 	expect_eq(t, 0, sregs.cr3);
 	expect_eq(t, 0, sregs.cr4);
 	expect_eq(t, 0, sregs.efer);
@@ -174,8 +177,12 @@ static void dirty(struct test *t, struct vcpu *vcpu)
 				 .rbp = 7, .rsp = 8, .r8 = 9, .r15 = 10 };
 	struct kvm_debugregs debug = { .db = { 1, 2, 3, 4 }, .dr6 = 0xffff0fff, .dr7 = 0x700 };
 	struct kvm_lapic_state lapic;
+	struct kvm_sregs sregs;
 
 	vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &runnable);
+	vcpu_ioctl(vcpu, KVM_GET_SREGS, &sregs);
+	sregs.cr2 = 0x1234000;
+	vcpu_ioctl(vcpu, KVM_SET_SREGS, &sregs);
 	vcpu_ioctl(vcpu, KVM_SET_REGS, &regs);
 	vcpu_ioctl(vcpu, KVM_SET_DEBUGREGS, &debug);
 	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);

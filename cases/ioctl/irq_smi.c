@@ -192,6 +192,8 @@ static void host_round(struct test *t)
 	expect_done(t);
 	expect_smm(t, false);
 	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &after_sregs);
+	/* The save area has no CR2. */
+	sregs.cr2 = after_sregs.cr2;
 	expect_sregs(t, &sregs, &after_sregs);
 	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &after_regs);
 	expect_eq(t, regs.rsp & ~0xfffull, after_regs.rsp & ~0xfffull);
