@@ -395,10 +395,10 @@ int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
 	close_media(plan);
 	if (status)
 		goto err_close;
-	run.results_ms = now_ms();
-	allow_silence(&run, watch->first_timeout_s ? watch->first_timeout_s : watch->timeout_s);
 	if (watch->on_start)
 		watch->on_start(watch->context);
+	run.results_ms = now_ms();
+	allow_silence(&run, watch->first_timeout_s ? watch->first_timeout_s : watch->timeout_s);
 	while (is_running(&run))
 		watch_once(&run);
 	wait_status = wait_for_end(run.pid);

@@ -380,7 +380,7 @@ static void mute_state_is_replaced(void **state)
 	assert_true(shell("echo mute | tee vmassay/state/*/machine >/dev/null"));
 	assert_lab(false, "resume boot", false,
 		   "the saved machine does not run, booting a fresh one: "
-		   "emulator sent no results for 3 s and was ended");
+		   "emulator stood still, sent no results for 3 s and was ended");
 	assert_lab(false, "resume", true, "");
 }
 
