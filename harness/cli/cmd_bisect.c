@@ -24,6 +24,7 @@
 #include "cli/child.h"
 #include "cli/cli.h"
 #include "err.h"
+#include "folder.h"
 #include "lab/closure.h"
 #include "lab/spawn.h"
 #include "lab/strlist.h"
@@ -177,51 +178,29 @@ static int find_judge(struct bisection *b)
 /* --- folders --- */
 
 /* Like mkdir -p, for a @path that starts with a slash. */
-static int make_folders(const char *path)
-{
-	char prefix[PATH_MAX];
-	const char *slash = path;
-
-	do {
-		slash = strchrnul(slash + 1, '/');
-		snprintf(prefix, sizeof(prefix), "%.*s", (int)(slash - path), path);
-		if (mkdir(prefix, 0777) && errno != EEXIST)
-			return usage_error("bisect: %s: %s", prefix, strerror(errno));
-	} while (*slash);
-	return 0;
-}
-
-/* @name: below the project's folder for what can be made again. */
-static int cache_path(char *path, const char *name)
-{
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-
-	if (cache && *cache == '/')
-		return snprintf(path, PATH_MAX, "%s/vmassay/%s", cache, name) < PATH_MAX ? 0 : -ENAMETOOLONG;
-	if (home && *home == '/')
-		return snprintf(path, PATH_MAX, "%s/.cache/vmassay/%s", home, name) < PATH_MAX ? 0 : -ENAMETOOLONG;
-	return -ENOENT;
-}
-
 /* The user's, or @name in the cache. */
 static int open_work(struct bisection *b, const char *name)
 {
-	char path[PATH_MAX];
+	char *path;
 	int r;
 
 	if (b->args.bisect.work) {
 		if (mkdir(b->args.bisect.work, 0777) && errno != EEXIST)
 			return usage_error("bisect: --work %s: %s", b->args.bisect.work, strerror(errno));
-		snprintf(path, sizeof(path), "%s", b->args.bisect.work);
+		path = strdup(b->args.bisect.work);
 	} else {
-		if (cache_path(path, name))
+		path = folder_in_cache(name);
+		if (!path)
 			return usage_error("bisect: neither HOME nor XDG_CACHE_HOME has a folder (name one with --work)");
-		r = make_folders(path);
-		if (r)
-			return r;
 	}
-	if (!realpath(path, b->work))
-		return usage_error("bisect: %s: %s", path, strerror(errno));
+	r = path ? folder_make(path) : -ENOMEM;
+	if (!r && !realpath(path, b->work))
+		r = -errno;
+	if (r)
+		r = usage_error("bisect: %s: %s", path ? path : name, strerror(-r));
+	free(path);
+	if (r)
+		return r;
 	b->args.bisect.work = b->work;
 	return 0;
 }

@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "err.h"
+#include "folder.h"
 
 #define GCOV_ROOT "/sys/kernel/debug/gcov"
 
@@ -93,21 +93,6 @@ int gcov_files_send(int fd, struct err *err)
 
 /* --- outside --- */
 
-/* As mkdir -p of all but the last part. */
-static int make_folders(char *path)
-{
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		int r;
-
-		*slash = '\0';
-		r = mkdir(path, 0777);
-		*slash = '/';
-		if (r && errno != EEXIST)
-			return -errno;
-	}
-	return 0;
-}
-
 static int digit(char c)
 {
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
@@ -142,7 +127,9 @@ int gcov_file_take(struct json_object *line, const char *folder, unsigned int bo
 	if (!*name || *name == '/' || strstr(name, "..") ||
 	    snprintf(path, sizeof(path), "%s/%u/%s", folder, boot, name) >= (int)sizeof(path))
 		return err_set(err, EINVAL, "gcov: '%s' is no name for a file", name);
-	r = make_folders(path);
+	*strrchr(path, '/') = '\0';
+	r = folder_make(path);
+	path[strlen(path)] = '/';
 	if (!r)
 		r = write_hex(path, text_of(line, "hex"));
 	return r ? err_set(err, -r, "%s: %s", path, strerror(-r)) : 0;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "folder.h"
 #include "lab/strlist.h"
 
 #define KEY_FILE "key"
@@ -76,31 +77,11 @@ int state_hash_file(uint64_t *ret, const char *path)
 	return status;
 }
 
-/* Where the folders are, malloced; NULL without a home, *error saying which NULL it is. */
-static char *find_cache(int *error)
-{
-	const char *cache = getenv("XDG_CACHE_HOME");
-	const char *home = getenv("HOME");
-	char *path = NULL;
-	int len = -1;
-
-	*error = ENOENT;
-	/* A relative one is to be ignored (XDG base directory specification). */
-	if (cache && *cache == '/')
-		len = asprintf(&path, "%s/vmassay/state", cache);
-	else if (home && *home == '/')
-		len = asprintf(&path, "%s/.cache/vmassay/state", home);
-	else
-		return NULL;
-	*error = ENOMEM;
-	return len < 0 ? NULL : path;
-}
-
 int state_open(struct state *ret, const char *key)
 {
 	struct state state = { .key = strdup(key) };
-	int error;
-	char *cache = find_cache(&error);
+	char *cache = folder_in_cache("state");
+	int error = errno;
 
 	if (!cache) {
 		free(state.key);
@@ -146,24 +127,6 @@ bool state_is_there(const struct state *state)
 	return true;
 }
 
-/* Like "mkdir -p". */
-static int make_folders(const char *path)
-{
-	char partial[PATH_MAX];
-
-	if (strlen(path) >= sizeof(partial))
-		return -ENAMETOOLONG;
-	for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
-		int len = slash ? (int)(slash - path) : (int)strlen(path);
-
-		snprintf(partial, sizeof(partial), "%.*s", len, path);
-		if (mkdir(partial, 0777) && errno != EEXIST)
-			return -errno;
-		if (!slash)
-			return 0;
-	}
-}
-
 /* Removes @path, a folder of files. What cannot be removed stays: there is nobody to tell. */
 static void remove_folder(const char *path)
 {
@@ -187,7 +150,7 @@ int state_begin(struct state *state, struct err *err)
 {
 	char *cache = cache_of(state);
 	char *path = NULL;
-	int status = cache ? make_folders(cache) : -ENOMEM;
+	int status = cache ? folder_make(cache) : -ENOMEM;
 
 	free(cache);
 	if (!status && asprintf(&path, "%s" NEW_MARK "XXXXXX", state->folder) < 0)
