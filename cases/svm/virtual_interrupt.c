@@ -33,8 +33,8 @@ struct row {
 	{ .label = #label_, .code = i_##code_, .where = where_, ##__VA_ARGS__ }
 #define SHADOW_KNOWN									\
 	.known = { "0111-qemu-vmrun-drops-shadow", "lab-svm",				\
-		   .next = &(const struct known){ "0113-bochs-virq-at-entry", "lab-svm-bochs" } }
-#define AT_ENTRY .known = { "0113-bochs-virq-at-entry", "lab-svm-bochs" }
+		   .next = &(const struct known){ "0508-bochs-virq-unseen", "lab-svm-bochs" } }
+#define AT_ENTRY .known = { "0508-bochs-virq-unseen", "lab-svm-bochs" }
 /* Without V_INTR_MASKING V_TPR would be the host's. */
 #define TPR(n_) .tpr = n_, .int_ctl = V_INTR_MASKING
 #define BOTH(label_, ...) \
