@@ -390,7 +390,9 @@ static const struct row rows[] = {
 	{ .label = "round", .guest = guest_round, .host = ON_HOST(host_round) },
 	{ .label = "relocated", .guest = guest_stages, .host = ON_HOST(host_relocated) },
 	{ .label = "inside", .guest = guest_stages, .host = ON_HOST(host_inside) },
-	{ .label = "nmi", .guest = guest_nmi, .host = ON_HOST(host_nmi) },
+	/* NMIs that KVM blocks in SMM stay blocked in Bochs' CPU, for all guests that follow. */
+	{ .label = "nmi", .guest = guest_nmi, .host = ON_HOST(host_nmi),
+	  .known = { .finding = "0403-bochs-entry-checks", .targets = "lab-vmx", .is_skipped = true } },
 	{ .label = "message", .guest = guest_apic_on, .host = ON_HOST(host_message) },
 	/* A software-disabled local APIC takes it too (SDM vol. 3A, 11.4.7.2). */
 	{ .label = "message_apic_fresh", .guest = guest_stages, .host = ON_HOST(host_message),
