@@ -8,7 +8,7 @@
  * looked at, the wrong one of bits 32 and 33, A and D not written back, a large page split wrongly.
  * Source: APM vol. 2, 15.25.5, 15.25.6.
  */
-#include "guests/l1_svm.h"
+#include "cases/svm/npt.h"
 #include "case.h"
 
 INSN(n_read, "mov (%rbx), %al\n\tvmmcall")
@@ -59,49 +59,6 @@ static const struct row rows[] = {
 CASE(npt, .says = "a nested page fault of L2 exits with the access and the address", .modes = LONG64,
      .needs = "vendor:amd nested cpuid:npt tdp", .rows = ROWS(rows))
 
-/* --- nested tables: 4 GiB one to one, in 2 MiB pages but for the one that holds @PAGE --- */
-
-#define NR_ENTRIES 512
-#define TABLE_FLAGS (PTE_P | PTE_W | PTE_U | PTE_A)
-#define PAGE_FLAGS (PTE_P | PTE_W | PTE_U)
-
-static uint64_t root[NR_ENTRIES] __attribute__((aligned(4096))), level_3[NR_ENTRIES] __attribute__((aligned(4096))),
-	level_2[4][NR_ENTRIES] __attribute__((aligned(4096))), level_1[2][NR_ENTRIES] __attribute__((aligned(4096)));
-
-/* Large pages of the address at level 2: one with the case's scratch, one with L2's page tables at its start. */
-static void split(unsigned int which, uint64_t gpa)
-{
-	unsigned int i;
-
-	for (i = 0; i < NR_ENTRIES; i++)
-		level_1[which][i] = ((gpa & ~0x1fffffull) + i * 0x1000ull) | PAGE_FLAGS;
-	level_2[gpa >> 30][gpa >> 21 & 511] = (ulong_t)level_1[which] | TABLE_FLAGS;
-}
-
-static void npt_build(void)
-{
-	unsigned int i;
-
-	root[0] = (ulong_t)level_3 | TABLE_FLAGS;
-	for (i = 0; i < 4; i++)
-		level_3[i] = (ulong_t)level_2[i] | TABLE_FLAGS;
-	for (i = 0; i < 4 * NR_ENTRIES; i++)
-		level_2[i / NR_ENTRIES][i % NR_ENTRIES] = i * 0x200000ull | PAGE_FLAGS | PTE_PS;
-	split(0, PAGE);
-	split(1, TABLES_GPA);
-}
-
-/* The entry at a level on the way to @gpa, which is in one of the two split pages. */
-static uint64_t *npt_entry(uint64_t gpa, unsigned int level, unsigned int which)
-{
-	switch (level) {
-	case 1: return &level_1[which][gpa >> 12 & 511];
-	case 2: return &level_2[gpa >> 30][gpa >> 21 & 511];
-	case 3: return &level_3[gpa >> 30];
-	default: return &root[0];
-	}
-}
-
 /*
  * Above level 1 L2's own code and tables lie under the same entry: the first access that it forbids is L2's fetch of its
  * code, or the walk of its tables.
@@ -145,10 +102,10 @@ GUEST(npt)
 
 	npt_build();
 	write8(PAGE, 0xc3);
-	entry = npt_entry(gpa, row->level, row->target == FINAL ? 0 : 1);
+	entry = npt_entry(gpa, row->level, row->target == FINAL ? NPT_SCRATCH : NPT_FIRST);
 	l1_svm_init();
 	l1_vmcb.control.nested_ctl = NP_ENABLE;
-	l1_vmcb.control.nested_cr3 = (ulong_t)root;
+	l1_vmcb.control.nested_cr3 = (ulong_t)npt_root;
 	*entry = (*entry & ~row->clear) | row->set;
 	l2_regs.rbx = PAGE;
 	l2_run(row->code);
