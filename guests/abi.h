@@ -111,7 +111,7 @@ struct abi_page {
 	uint64_t seed;
 	uint64_t args[16];
 	uint32_t cr2_is_lost;	/* the target's CPU does not load CR2 when the guest is entered */
-	uint32_t unused;
+	uint32_t misses_windows;	/* the target's CPU overlooks an interrupt in an open window now and then */
 
 	/* Written by the guest. */
 	uint32_t state;		/* enum abi_state */

@@ -140,7 +140,10 @@ static void op_check_fault(const struct op *op, int32_t vector, struct fault fau
 /* Some more instructions than sti_nop_cli(), for more than one interrupt. */
 static inline void window_open(void)
 {
-	__asm__ volatile("sti\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop\n\tcli" : : : "memory");
+	unsigned int nr = abi_self()->misses_windows ? 4 : 1;
+
+	while (nr--)
+		__asm__ volatile("sti\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop\n\tnop\n\tcli" : : : "memory");
 }
 
 static inline void halt_once(void)

@@ -20,8 +20,9 @@ static void shift_cr2(struct kvm_sregs *want, const struct kvm_sregs *got)
 }
 
 static const struct quirk quirks[] = {
-	{ "0501-bochs-real-mode-cs-type", "@(lab-vmx|lab-svm-bochs)", shift_real_cs_type, false },
-	{ "0504-bochs-vmrun-ignores-cr2", "lab-svm-bochs", shift_cr2, true },
+	{ "0501-bochs-real-mode-cs-type", "@(lab-vmx|lab-svm-bochs)", shift_real_cs_type },
+	{ "0504-bochs-vmrun-ignores-cr2", "lab-svm-bochs", shift_cr2, .loses_cr2 = true },
+	{ "0508-bochs-virq-unseen", "lab-svm-bochs", .misses_windows = true },
 };
 
 static bool is_on(const struct quirk *quirk, const char *target)
@@ -45,11 +46,21 @@ bool quirks_lose_cr2(const char *target)
 	return false;
 }
 
+bool quirks_miss_windows(const char *target)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(quirks) / sizeof(quirks[0]); i++)
+		if (quirks[i].misses_windows && is_on(&quirks[i], target))
+			return true;
+	return false;
+}
+
 void quirks_shift_sregs(const char *target, struct kvm_sregs *want, const struct kvm_sregs *got)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof(quirks) / sizeof(quirks[0]); i++)
-		if (is_on(&quirks[i], target))
+		if (quirks[i].shift_sregs && is_on(&quirks[i], target))
 			quirks[i].shift_sregs(want, got);
 }

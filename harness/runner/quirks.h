@@ -16,9 +16,11 @@
 struct quirk {
 	const char *finding;	/* as in struct known */
 	const char *targets;	/* a glob of emulators' names; never one that a real CPU or lab-svm has */
-	/* Makes @want what this CPU leaves there, as far as @got has it. */
+	/* Makes @want what this CPU leaves there, as far as @got has it; NULL: it is right. */
 	void (*shift_sregs)(struct kvm_sregs *want, const struct kvm_sregs *got);
-	bool loses_cr2;		/* an entry does not load CR2: the guest is told so (abi.h) */
+	/* The guest is told so (abi.h): */
+	bool loses_cr2;		/* an entry does not load CR2 */
+	bool misses_windows;	/* an interrupt is overlooked although IF is set, until IF changes */
 };
 
 /* All there are. */
@@ -26,6 +28,7 @@ const struct quirk *quirk_list(size_t *ret_nr);
 
 /* @want as @target's CPU has it. */
 bool quirks_lose_cr2(const char *target);
+bool quirks_miss_windows(const char *target);
 void quirks_shift_sregs(const char *target, struct kvm_sregs *want, const struct kvm_sregs *got);
 
 #endif

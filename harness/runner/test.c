@@ -181,6 +181,7 @@ static void page_write(struct test *t, struct vm *vm, unsigned int index)
 		.nr_vcpus = t->desc->nr_vcpus ? t->desc->nr_vcpus : 1,
 		.row = t->row,
 		.cr2_is_lost = quirks_lose_cr2(t->result->target),
+		.misses_windows = quirks_miss_windows(t->result->target),
 		.seed = t->seed,
 		.fault.vector = NO_VECTOR,
 	};

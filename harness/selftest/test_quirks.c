@@ -51,6 +51,9 @@ static void test_cr2(void **state)
 	assert_shift("lab-svm-bochs", protected, &got, &shifted);
 	assert_shift("lab-vmx", protected, &got, &protected);
 	assert_true(quirks_lose_cr2("lab-svm-bochs"));
+	assert_true(quirks_miss_windows("lab-svm-bochs"));
+	assert_false(quirks_miss_windows("lab-vmx"));
+	assert_false(quirks_miss_windows("lab-svm"));
 	assert_false(quirks_lose_cr2("lab-vmx"));
 }
 
