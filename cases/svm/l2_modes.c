@@ -28,7 +28,8 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{ .label = "real", .paging = OFF, .is_16 = true, .is_real = true },
+	{ .label = "real", .paging = OFF, .is_16 = true, .is_real = true,
+	  .known = { "0501-bochs-real-mode-cs-type", "lab-svm-bochs" } },
 	{ .label = "prot16", .paging = OFF, .is_16 = true }, { .label = "prot32", .paging = OFF },
 	{ .label = "page32", .paging = TWO_LEVELS }, { .label = "page32_absent", .paging = TWO_LEVELS, .is_absent = true },
 	{ .label = "pae32", .paging = PAE }, { .label = "pae32_absent", .paging = PAE, .is_absent = true },
