@@ -87,6 +87,11 @@ enum emu_env {
 	ENV_VM86,
 };
 
+/* A row in virtual-8086 mode. Bochs 2.7 takes its whole machine down on the way; .known.next is for what KVM does. */
+#define EMU_VM86									\
+	.modes = PROT32, .env = ENV_VM86, .known.finding = "0514-bochs-vmrun-vm86-panic",	\
+	.known.targets = "lab-svm-bochs", .known.is_skipped = true
+
 /* In the order of struct kvm_regs; 0 ends a list. */
 enum emu_reg_name { NO_REG, RAX, RBX, RCX, RDX, RSI, RDI, RSP, RBP, R8, R9, R10, R11, R12, R13, R14, R15, RIP, RFLAGS };
 
@@ -499,12 +504,16 @@ static inline void emu_segments_forget(struct kvm_sregs *sregs)
 							     .unusable = 1 };
 }
 
-/* CR2 is looked at behind a page fault only: Bochs 2.7 shows the host's as the guest's (finding 0504). */
-static inline bool emu_is_handler_of(const struct emu *emu, unsigned int vector)
+/*
+ * CR2 is looked at behind a page fault only (Bochs 2.7 shows the host's as the guest's), and not at all where an entry
+ * loses what KVM's page fault put there (finding 0504).
+ */
+static inline bool emu_has_cr2(const struct emu *emu)
 {
 	const struct kvm_sync_regs *sync = &emu->t->vcpu->run->s.regs;
 
-	return sync->sregs.cs.base + sync->regs.rip == EMU_GPA + EMU_HANDLERS + vector + 1;
+	return !guest_page(emu->t, 0)->cr2_is_lost &&
+	       sync->sregs.cs.base + sync->regs.rip == EMU_GPA + EMU_HANDLERS + PF_VECTOR + 1;
 }
 
 static inline void emu_outcome_take(const struct emu *emu, struct emu_outcome *outcome)
@@ -517,7 +526,7 @@ static inline void emu_outcome_take(const struct emu *emu, struct emu_outcome *o
 	outcome->error_code = 0;
 	outcome->regs = run->s.regs.regs;
 	outcome->sregs = run->s.regs.sregs;
-	if (!emu_is_handler_of(emu, PF_VECTOR))
+	if (!emu_has_cr2(emu))
 		outcome->sregs.cr2 = 0;
 	emu_segments_forget(&outcome->sregs);
 	outcome->cs = outcome->sregs.cs.selector;
@@ -565,7 +574,7 @@ static inline void emu_run(struct emu *emu, bool is_forced, struct emu_outcome *
 		run->s.regs.sregs = emu->sregs;
 		run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
 	}
-require_result(emu->t, 0, vcpu_run_try(emu->t->vcpu));
+	require_result(emu->t, 0, vcpu_run_try(emu->t->vcpu));
 	emu_outcome_take(emu, outcome);
 }
 
@@ -697,7 +706,7 @@ static inline void emu_compare_want(struct emu *emu, const struct emu_outcome *f
 	emu_check(emu, "the exit against the manual", KVM_EXIT_HLT, forced->exit_reason);
 	emu_check(emu, "the fault's vector against the manual", (uint32_t)row->vector, (uint32_t)forced->vector);
 	emu_check(emu, "the error code against the manual", emu->t->mode == REAL16 ? 0 : row->error_code, forced->error_code);
-	if (row->vector == PF_VECTOR)
+	if (row->vector == PF_VECTOR && !guest_page(emu->t, 0)->cr2_is_lost)
 		emu_check(emu, "CR2 against the manual", emu_pointer(emu, row->cr2), forced->sregs.cr2);
 	if (row->vector == NO_VECTOR)
 		want.rip += emu->insn[0];

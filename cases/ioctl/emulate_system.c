@@ -11,11 +11,13 @@
 #include "cases/ioctl/emulate.h"
 
 EMU(flags_if, INSN_("cli") INSN_("sti"))
-EMU(cr_read, WIDTH_LEGACY INSN_("mov %cr0, %eax") INSN_("mov %cr2, %ecx") INSN_("mov %cr3, %edx") INSN_("mov %cr4, %ebx"))
-EMU(cr_read_64, WIDTH_(64) INSN_("mov %cr0, %rax") INSN_("mov %cr2, %rcx") INSN_("mov %cr3, %r8") INSN_("mov %cr4, %r9")
+EMU(cr_read, WIDTH_LEGACY INSN_("mov %cr0, %eax") INSN_("mov %cr3, %edx") INSN_("mov %cr4, %ebx"))
+EMU(cr_read_64, WIDTH_(64) INSN_("mov %cr0, %rax") INSN_("mov %cr3, %r8") INSN_("mov %cr4, %r9")
     INSN_("mov %cr8, %rax"))
 EMU(cr_invalid, INSN_(".byte 0x0f, 0x20, 0xc8") INSN_(".byte 0x0f, 0x20, 0xe8") INSN_(".byte 0x0f, 0x22, 0xf0")
     INSN_(".byte 0x0f, 0x22, 0xf8"))
+EMU(cr2_read, WIDTH_LEGACY INSN_("mov %cr2, %ecx"))
+EMU(cr2_read_64, WIDTH_(64) INSN_("mov %cr2, %rcx"))
 EMU(cr2_write, WIDTH_LEGACY INSN_("mov %eax, %cr2"))
 EMU(clts, INSN_("clts"))
 EMU(lmsw, INSN_("lmsw %ax") INSN_("lmsw " M))
@@ -89,6 +91,8 @@ static void fast_calls_set(struct test *t, struct kvm_sregs *sregs, uint8_t *mem
 #define NO_NATIVE .no_native = true
 #define PORT .in = { REG(RDX, 0x10) }
 
+#define CR2_KNOWN .known = { .finding = "0504-bochs-vmrun-ignores-cr2", .targets = "lab-svm-bochs" }
+
 /* QEMU's SYSCALL in long mode clears the status flags, whatever the mask says. */
 #define SYSCALL_LOST (PF | AF | ZF | SF)
 
@@ -96,10 +100,12 @@ static const struct row rows[] = {
 	ROW_(.label = "if", EMU_OF(flags_if)),
 	ROW_(.label = "if_user", USER, EMU_OF(flags_if), GP0),
 	ROW_(.label = "if_user_iopl", USER, EMU_OF(flags_if), .flags_in = EMU_IOPL(3)),
-	ROW_(.label = "if_vm86", .modes = PROT32, .env = ENV_VM86, EMU_OF(flags_if), GP0),
+	ROW_(.label = "if_vm86", EMU_VM86, EMU_OF(flags_if), GP0),
 	ROW_(.label = "cr_read", .modes = REAL16 | PROT32, EMU_OF(cr_read)),
 	ROW_(.label = "cr_read_64", .modes = LONG64, EMU_OF(cr_read_64)),
 	ROW_(.label = "cr_invalid", EMU_OF(cr_invalid), UD),
+	ROW_(.label = "cr2_read", .modes = REAL16 | PROT32, EMU_OF(cr2_read), CR2_KNOWN),
+	ROW_(.label = "cr2_read_64", .modes = LONG64, EMU_OF(cr2_read_64), CR2_KNOWN),
 	ROW_(.label = "cr2_write", .modes = REAL16 | PROT32, EMU_OF(cr2_write)),
 	SET("clts", clts), .cr0 = X86_CR0_TS },
 	SET("lmsw", lmsw, SELECTOR(0xfff7)) },
@@ -120,7 +126,7 @@ static const struct row rows[] = {
 	ROW_(.label = "sldt", .modes = PROT32 | LONG64, EMU_OF(sldt)),
 	ROW_(.label = "sldt_user", USER, EMU_OF(sldt)),
 	ROW_(.label = "prot_only", .modes = REAL16, EMU_OF(prot_only), UD),
-	ROW_(.label = "prot_only_vm86", .modes = PROT32, .env = ENV_VM86, EMU_OF(prot_only), UD, .flags_in = EMU_IOPL(3)),
+	ROW_(.label = "prot_only_vm86", EMU_VM86, EMU_OF(prot_only), UD, .flags_in = EMU_IOPL(3)),
 	SET("lldt", lldt, SELECTOR(SEL_FREE), .modes = PROT32 | LONG64), .descriptor = SYSTEM(2) },
 	SET("lldt_absent", lldt, SELECTOR(SEL_FREE), .modes = PROT32 | LONG64, WANT_FAULT(NP_VECTOR, SEL_FREE)),
 	    .descriptor = SYSTEM(2) & ~(1ull << 47) },
@@ -160,9 +166,9 @@ static const struct row rows[] = {
 	ROW_(.label = "invlpg_anywhere", .modes = LONG64, EMU_OF(invlpg), .in = { REG(RDI, 0x8000000000000000) }),
 	SET("user_io_bitmap", in, USER, GP0, PORT), .iopb = 0xff },
 	SET("user_io_last_bit", in_wide, USER, GP0, PORT), .iopb = 0x02 },
-	SET("vm86_io_bitmap", in, .modes = PROT32, .env = ENV_VM86, GP0, PORT, .flags_in = EMU_IOPL(3)), .iopb = 0xff },
+	SET("vm86_io_bitmap", in, EMU_VM86, GP0, PORT, .flags_in = EMU_IOPL(3)), .iopb = 0xff },
 	ROW_(.label = "privileged", USER, EMU_OF(privileged), GP0, .in = { REG(RCX, MSR_EFER) }),
-	ROW_(.label = "privileged_vm86", .modes = PROT32, .env = ENV_VM86, EMU_OF(privileged_vm86), GP0, .flags_in = EMU_IOPL(3)),
+	ROW_(.label = "privileged_vm86", EMU_VM86, EMU_OF(privileged_vm86), GP0, .flags_in = EMU_IOPL(3)),
 	SET("umip_kernel", umip, .modes = PROT32 | LONG64, .needs = "cpuid:umip"), .cr4 = X86_CR4_UMIP },
 	SET("umip_user", umip, USER, .needs = "cpuid:umip", GP0), .cr4 = X86_CR4_UMIP },
 	/* Where KVM makes up for a CPU without UMIP, the CPU executes SMSW. */
