@@ -28,14 +28,19 @@ static void shadow_sti(struct emu *emu);
 static void shadow_ss(struct emu *emu);
 static void shadow_none(struct emu *emu);
 
+#define DR6_KNOWN .known = { .finding = "0515-bochs-svm-db-intercept-dr6", .targets = "lab-svm-bochs" }
+
 static const struct row {
 	struct emu_row emu;
 	void (*each)(struct emu *emu);
 } rows[] = {
 #define ROW_(each_, ...) { .emu = { __VA_ARGS__ }, .each = ON_HOST(each_) }
-	ROW_(step, .label = "step", EMU_OF(plain), .flags_in = X86_EFLAGS_TF),
-	ROW_(step_later, .label = "popf_sets_tf", .modes = PROT32, EMU_OF(popf_sets), .memory_in = { BYTES(EMU_STACK, 8, X86_EFLAGS_TF) }),
-	ROW_(step_later, .label = "popf_sets_tf_64", .modes = LONG64, EMU_OF(popf_sets_64), .memory_in = { BYTES(EMU_STACK, 8, X86_EFLAGS_TF) }),
+	ROW_(step, .label = "step", EMU_OF(plain), .flags_in = X86_EFLAGS_TF,
+	     .known = { .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs", .is_skipped = true }),
+	ROW_(step_later, .label = "popf_sets_tf", .modes = PROT32, EMU_OF(popf_sets), DR6_KNOWN,
+	     .memory_in = { BYTES(EMU_STACK, 8, X86_EFLAGS_TF) }),
+	ROW_(step_later, .label = "popf_sets_tf_64", .modes = LONG64, EMU_OF(popf_sets_64), DR6_KNOWN,
+	     .memory_in = { BYTES(EMU_STACK, 8, X86_EFLAGS_TF) }),
 	ROW_(fault_rf, .label = "fault_gp", .modes = PROT32, EMU_OF(fault_gp), .in = { REG(RAX, 0x1230) }),
 	ROW_(fault_rf, .label = "fault_pf", .modes = PAE32 | LONG64, EMU_OF(fault_pf), .prepare = ON_HOST(absent)),
 	ROW_(shadow_sti, .label = "sti", EMU_OF(sti)),
@@ -68,12 +73,16 @@ static uint64_t run_with_dr6(struct emu *emu, bool is_forced, struct emu_outcome
 	return debugregs.dr6;
 }
 
+/* Once without TF before, so that everything is mapped: Bochs takes a step for one whose first access exits (0502). */
 static void step(struct emu *emu)
 {
 	static struct emu_outcome native, forced;
 	uint64_t dr6_native, dr6_forced;
 
 	emu_combine(emu, &values, 0);
+	emu->regs.rflags &= ~X86_EFLAGS_TF;
+	emu_run(emu, false, &native);
+	emu->regs.rflags |= X86_EFLAGS_TF;
 	dr6_native = run_with_dr6(emu, false, &native);
 	dr6_forced = run_with_dr6(emu, true, &forced);
 	emu_check(emu, "the vector against the manual", DB_VECTOR, forced.vector);
