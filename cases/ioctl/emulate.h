@@ -87,11 +87,6 @@ enum emu_env {
 	ENV_VM86,
 };
 
-/* A row in virtual-8086 mode. Bochs 2.7 takes its whole machine down on the way; .known.next is for what KVM does. */
-#define EMU_VM86									\
-	.modes = PROT32, .env = ENV_VM86, .known.finding = "0514-bochs-vmrun-vm86-panic",	\
-	.known.targets = "lab-svm-bochs", .known.is_skipped = true
-
 /* In the order of struct kvm_regs; 0 ends a list. */
 enum emu_reg_name { NO_REG, RAX, RBX, RCX, RDX, RSI, RDI, RSP, RBP, R8, R9, R10, R11, R12, R13, R14, R15, RIP, RFLAGS };
 

@@ -94,7 +94,7 @@ static const struct row rows[] = {
 	     .memory_in = { BYTES(EMU_DATA, 4, 0x20180820), BYTES(EMU_DATA + 8, 6, 0x201800000830) }),
 	ROW_(.label = "retf_real", .modes = REAL16, EMU_OF(retf_real), .memory_in = { BYTES(EMU_STACK, 4, 0x20100840) }),
 	ROW_(.label = "retf_real_32", .modes = REAL16, EMU_OF(retf_real_32), .memory_in = { BYTES(EMU_STACK, 8, 0x12342010ull << 32 | 0x840) }),
-	ROW_(.label = "far_vm86", EMU_VM86, EMU_OF(far_real), .flags_in = EMU_IOPL(3),
+	ROW_(.label = "far_vm86", .modes = PROT32, .env = ENV_VM86, EMU_OF(far_real), .flags_in = EMU_IOPL(3),
 	     .memory_in = { BYTES(EMU_DATA, 4, 0x20180820), BYTES(EMU_DATA + 8, 6, 0x201800000830) }),
 	ROW_(.label = "far_register", .modes = PROT32 | LONG64, EMU_OF(far_reg), WANT_FAULT(UD_VECTOR, 0)),
 	{ .emu = { .label = "far_imm", .modes = PROT32, EMU_OF(far_imm), .prepare = ON_HOST(segment_make) }, .access = CODE_RX },

@@ -24,6 +24,7 @@ EMU(moves, WIDTH_(16) INSN_("movw (%di), %ax") INSN_("movl %eax, (%di)") INSN_("
 #define FRAME_16(flags_) .memory_in = { BYTES(EMU_STACK, 2, 0x900), BYTES(EMU_STACK + 2, 2, EMU_GPA >> 4), BYTES(EMU_STACK + 4, 2, flags_) }
 #define FRAME_32(ip_, flags_) .memory_in = { BYTES(EMU_STACK, 4, ip_), BYTES(EMU_STACK + 4, 4, 0x55550000 | EMU_GPA >> 4), \
 	BYTES(EMU_STACK + 8, 4, flags_) }
+#define VM86 .modes = PROT32, .env = ENV_VM86
 #define SELECTORS .in = { REG(RAX, 0x1234), REG(RCX, 3), REG(RBP, 0x4800) }, \
 	.memory_in = { BYTES(EMU_DATA, 8, 0x2000432100018765), BYTES(EMU_STACK, 2, 0x4321) }
 
@@ -43,12 +44,12 @@ static const struct emu_row rows[] = {
 	{ .label = "iret_32_high", .modes = REAL16, EMU_OF(iretl), FRAME_32(0x10900, 2), .no_native = true, WANT_FAULT(GP_VECTOR, 0) },
 	{ .label = "sregs", .modes = REAL16, EMU_OF(sregs), SELECTORS },
 
-	{ .label = "vm86_sregs", EMU_VM86, EMU_OF(sregs), SELECTORS },
-	{ .label = "vm86_moves", EMU_VM86, EMU_OF(moves), SELECTORS },
-	{ .label = "vm86_pushf", EMU_VM86, EMU_OF(pushf_vm86), .flags_in = EMU_IOPL(3) },
-	{ .label = "vm86_popf", EMU_VM86, EMU_OF(popf_vm86), .flags_in = EMU_IOPL(3), .memory_in = { BYTES(EMU_STACK, 4, 0x00067ed7) } },
-	{ .label = "vm86_pushf_iopl", EMU_VM86, EMU_OF(pushf_vm86), .known.next = &(const struct known){ .finding = "0706-emulated-pushf-vm86" }, WANT_FAULT(GP_VECTOR, 0) },
-	{ .label = "vm86_popf_iopl", EMU_VM86, EMU_OF(popf_vm86), WANT_FAULT(GP_VECTOR, 0) },
+	{ .label = "vm86_sregs", VM86, EMU_OF(sregs), SELECTORS },
+	{ .label = "vm86_moves", VM86, EMU_OF(moves), SELECTORS },
+	{ .label = "vm86_pushf", VM86, EMU_OF(pushf_vm86), .flags_in = EMU_IOPL(3) },
+	{ .label = "vm86_popf", VM86, EMU_OF(popf_vm86), .flags_in = EMU_IOPL(3), .memory_in = { BYTES(EMU_STACK, 4, 0x00067ed7) } },
+	{ .label = "vm86_pushf_iopl", VM86, EMU_OF(pushf_vm86), .known = { .finding = "0706-emulated-pushf-vm86" }, WANT_FAULT(GP_VECTOR, 0) },
+	{ .label = "vm86_popf_iopl", VM86, EMU_OF(popf_vm86), WANT_FAULT(GP_VECTOR, 0) },
 };
 
 CASE(emulate_real, .says = "interrupts, returns and segments of real and virtual-8086 mode by KVM's emulator are the CPU's",
