@@ -138,7 +138,10 @@ static int add_arguments(struct strlist *argv, const struct emulator_plan *plan)
 
 /*
  * Note, no save: Bochs can (-r resumes), but only when its display's button is pushed, which needs
- * a display with dialogs; rfb has none (dialog_caps 0), and neither has the debugger a command.
+ * a display with dialogs; rfb has none (dialog_caps 0), and neither has the debugger a command. A
+ * library loaded into it can call save_state() from the debugger's readline(); the machine that -r
+ * resumes then receives NULs without end on its first serial port and nothing on the second, as
+ * if Bochs' timers, which are saved by number, came back under others.
  */
 const struct emulator emulator_bochs = {
 	.program = "bochs",
