@@ -86,6 +86,12 @@ static inline void clgi(void)
 /* The MSR permission bits of @index: 0 read, 1 write. False for an MSR that the map does not have. */
 GUEST_API bool msrpm_set(uint8_t *map, uint32_t index, bool is_write, bool value);
 
+/* EXITINFO1 names the register of a MOV CRn or DRn, and the segment of a string I/O: APM vol. 2, 15.8.1. */
+static inline bool has_decode_assists(void)
+{
+	return cpuid(0x8000000a, 0).edx & 1u << 7;
+}
+
 /* --- checks --- */
 
 /* What a #VMEXIT says of itself; what is not named is zero. */

@@ -68,11 +68,6 @@ static uint64_t value_now(enum value value)
 	}
 }
 
-static bool has_decode_assists(void)
-{
-	return cpuid(0x8000000a, 0).edx & 1u << 7;
-}
-
 GUEST(intercept_reg)
 {
 	const struct row *row = GUEST_ROW(rows);

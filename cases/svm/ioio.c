@@ -72,12 +72,11 @@ static void map_set(unsigned int bit, bool value)
 static uint32_t wanted_info(const struct row *row)
 {
 	bool is_a32 = row->code == io_outsb_a32 || row->code == io_insb_a32;
-	bool has_decode = cpuid(0x8000000a, 0).edx & 1u << 7;
 	uint32_t info = row->info | IOIO_PORT(row->port);
 
 	if (row->is_string)
 		info |= IOIO_ADDRESS(is_a32 ? 4 : 8);
-	if (row->is_string && !(row->info & IOIO_IN) && has_decode)
+	if (row->is_string && !(row->info & IOIO_IN) && has_decode_assists())
 		info |= IOIO_SEGMENT(3);
 	return info;
 }

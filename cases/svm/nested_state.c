@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cases/ioctl/vcpu_state.h"
 #include "guests/l1_svm.h"
 #include "case.h"
 
@@ -156,13 +157,10 @@ static void check_refused(struct test *t, const struct row *row, const struct kv
 
 static void move_msr(struct vcpu *from, struct vcpu *to, uint32_t index)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msr = { .head = { .nmsrs = 1 }, .entry = { .index = index } };
+	uint64_t value;
 
-	vcpu_ioctl_try(from, KVM_GET_MSRS, &msr.head);
-	vcpu_ioctl_try(to, KVM_SET_MSRS, &msr.head);
+	if (msr_get_try(from, index, &value) == 1)
+		msr_set_try(to, index, value);
 }
 
 /* RAM is copied; the guest's image and tables are in it. */
