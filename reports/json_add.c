@@ -21,3 +21,11 @@ void json_append(struct json_object **array, struct json_object *value)
 	if (!*array || !value || json_object_array_add(*array, value))
 		give_up(array, value);
 }
+
+const char *json_text(struct json_object *object, const char *key)
+{
+	struct json_object *value;
+	const char *text = json_object_object_get_ex(object, key, &value) ? json_object_get_string(value) : NULL;
+
+	return text ? text : "";
+}

@@ -12,6 +12,7 @@
 #include "cli/child.h"
 #include "cli/cli.h"
 #include "lab/strlist.h"
+#include "reports/json_add.h"
 #include "runner/job.h"
 
 /* What the builder ends with when these sources cannot be built; anything else is its own trouble. */
@@ -42,14 +43,6 @@ static void record_path(char *path, const char *work)
 	snprintf(path, PATH_MAX, "%s/steps.json", work);
 }
 
-static const char *text_member(struct json_object *line, const char *key)
-{
-	struct json_object *value;
-	const char *text = json_object_object_get_ex(line, key, &value) ? json_object_get_string(value) : NULL;
-
-	return text ? text : "";
-}
-
 static uint64_t number_member(struct json_object *line, const char *key)
 {
 	struct json_object *value;
@@ -66,9 +59,9 @@ static struct bisect_step step_from_json(struct json_object *line, const char *w
 		.lab_us = number_member(line, "lab_us"),
 	};
 
-	snprintf(step.commit, sizeof(step.commit), "%s", text_member(line, "commit"));
-	snprintf(step.folder, sizeof(step.folder), "%s/%s", work, text_member(line, "folder"));
-	snprintf(step.says, sizeof(step.says), "%s", text_member(line, "says"));
+	snprintf(step.commit, sizeof(step.commit), "%s", json_text(line, "commit"));
+	snprintf(step.folder, sizeof(step.folder), "%s/%s", work, json_text(line, "folder"));
+	snprintf(step.says, sizeof(step.says), "%s", json_text(line, "says"));
 	return step;
 }
 
@@ -115,7 +108,7 @@ bool bisect_step_find(const char *work, const char *commit, struct bisect_step *
 	while (file && getline(&text, &size_bytes, file) > 0) {
 		struct json_object *line = json_tokener_parse(text);
 
-		if (line && (!commit || !strcmp(text_member(line, "commit"), commit))) {
+		if (line && (!commit || !strcmp(json_text(line, "commit"), commit))) {
 			*ret = step_from_json(line, work);
 			is_found = true;
 		}

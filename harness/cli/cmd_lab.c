@@ -13,6 +13,7 @@
 #include "cli/lab_tests.h"
 #include "err.h"
 #include "lab/strlist.h"
+#include "reports/json_add.h"
 #include "runner/job.h"
 
 static void words_for_guest(struct strlist *words, const struct args *args, const char *guest)
@@ -30,12 +31,11 @@ static void words_for_guest(struct strlist *words, const struct args *args, cons
 /* What the command inside prints. */
 static void print_text(void *context, const char *text)
 {
-	struct json_object *line = json_tokener_parse(text), *value;
+	struct json_object *line = json_tokener_parse(text);
 
 	(void)context;
-	if (line && json_object_object_get_ex(line, "type", &value) &&
-	    !strcmp(json_object_get_string(value), "text") && json_object_object_get_ex(line, "text", &value))
-		cli_print("%s", json_object_get_string(value));
+	if (!strcmp(json_text(line, "type"), "text"))
+		cli_print("%s", json_text(line, "text"));
 	json_object_put(line);
 }
 

@@ -14,6 +14,7 @@
 
 #include "err.h"
 #include "folder.h"
+#include "reports/json_add.h"
 
 #define GCOV_ROOT "/sys/kernel/debug/gcov"
 
@@ -111,16 +112,9 @@ static int write_hex(const char *path, const char *hex)
 	return *hex ? -EINVAL : 0;
 }
 
-static const char *text_of(struct json_object *line, const char *key)
-{
-	struct json_object *value;
-
-	return json_object_object_get_ex(line, key, &value) ? json_object_get_string(value) : "";
-}
-
 int gcov_file_take(struct json_object *line, const char *folder, unsigned int boot, struct err *err)
 {
-	const char *name = text_of(line, "path");
+	const char *name = json_text(line, "path");
 	char path[PATH_MAX];
 	int r;
 
@@ -131,6 +125,6 @@ int gcov_file_take(struct json_object *line, const char *folder, unsigned int bo
 	r = folder_make(path);
 	path[strlen(path)] = '/';
 	if (!r)
-		r = write_hex(path, text_of(line, "hex"));
+		r = write_hex(path, json_text(line, "hex"));
 	return r ? err_set(err, -r, "%s: %s", path, strerror(-r)) : 0;
 }

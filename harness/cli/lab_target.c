@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "err.h"
+#include "reports/json_add.h"
 #include "runner/needs.h"
 
 /* --- making one --- */
@@ -113,13 +114,6 @@ static bool *item_find(struct lab_target *target, const char *test, unsigned int
 	return NULL;
 }
 
-static const char *line_text(struct json_object *line, const char *key)
-{
-	struct json_object *value;
-
-	return json_object_object_get_ex(line, key, &value) ? json_object_get_string(value) : "";
-}
-
 /* The parameter's value as the kernel has it; NULL when there is no such parameter. */
 static const char *fact_of(struct json_object *facts, const char *module, const char *name)
 {
@@ -129,7 +123,7 @@ static const char *fact_of(struct json_object *facts, const char *module, const 
 	    !json_object_object_get_ex(parameters, module, &of_module) ||
 	    !json_object_object_get_ex(of_module, name, NULL))
 		return NULL;
-	return line_text(of_module, name);
+	return json_text(of_module, name);
 }
 
 /* A kernel may not have the parameter, or not take the value: then the column is not what its head says. */
@@ -171,8 +165,8 @@ static void take_start(struct lab_target *target, struct json_object *line)
 	struct json_object *round = NULL;
 
 	json_object_object_get_ex(line, "round", &round);
-	if (item_find(target, line_text(line, "test"), json_object_get_int(round)))
-		sinks_test_begin(target->many->sinks, line_text(line, "test"), target->name,
+	if (item_find(target, json_text(line, "test"), json_object_get_int(round)))
+		sinks_test_begin(target->many->sinks, json_text(line, "test"), target->name,
 				 json_object_get_int(round));
 }
 
@@ -203,7 +197,7 @@ static void on_line(void *context, enum lab_child_stream stream, const char *tex
 		return;
 	}
 	line = json_tokener_parse(text);
-	type = line ? line_text(line, "type") : "";
+	type = line ? json_text(line, "type") : "";
 	if (!strcmp(type, "run"))
 		take_run(target, line);
 	else if (!strcmp(type, "start"))

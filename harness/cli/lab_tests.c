@@ -17,6 +17,7 @@
 #include "cli/lab_tests.h"
 #include "err.h"
 #include "lab/strlist.h"
+#include "reports/json_add.h"
 #include "runner/blame.h"
 
 enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
@@ -45,13 +46,6 @@ struct lab_run {
 };
 
 /* --- lines from inside --- */
-
-static const char *json_text(struct json_object *object, const char *key)
-{
-	struct json_object *value;
-
-	return json_object_object_get_ex(object, key, &value) ? json_object_get_string(value) : "";
-}
 
 /* The first item of that name and round that is not done; NULL for a line about a test that is not ours. */
 static enum item_state *state_find(struct lab_run *run, const char *test, unsigned int round)
