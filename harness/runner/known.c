@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runner/needs.h"
 #include "runner/runner.h"
 
 /* "6.1.192-1" against "6.1": compares the numbers that both have. */
@@ -38,24 +39,26 @@ static bool is_in_range(const char *kernel, const char *range)
 	return (!*from || version_compare(kernel, from) >= 0) && (!*to || version_compare(kernel, to) <= 0);
 }
 
-static bool known_applies(const struct known *known, const char *target, const char *kernel)
+static bool known_applies(const struct known *known, const char *target, const char *kernel, struct sys *sys)
 {
+	char missing[256];
+
 	return is_in_range(kernel, known->kernels) &&
-	       (!known->targets || !fnmatch(known->targets, target, FNM_EXTMATCH));
+	       (!known->targets || !fnmatch(known->targets, target, FNM_EXTMATCH)) &&
+	       needs_met(known->needs, sys, missing, sizeof(missing));
 }
 
-const struct known *known_find(const struct known *known, const char *target, const char *kernel)
+const struct known *known_find(const struct known *known, const char *target, const char *kernel, struct sys *sys)
 {
-	while (known && !known_applies(known, target, kernel))
+	while (known && !known_applies(known, target, kernel, sys))
 		known = known->next;
 	return known;
 }
 
-void apply_known(struct result *result, const struct known *known, const char *kernel)
+void apply_known(struct result *result, const struct known *known)
 {
 	char text[256];
 
-	known = known_find(known, result->target, kernel);
 	if (!known)
 		return;
 	if (result->verdict == VERDICT_FAIL) {

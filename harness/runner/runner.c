@@ -77,9 +77,14 @@ void sinks_comparison(struct sink *const *sinks, const struct compare *compare)
 
 /* --- one result --- */
 
+static const struct known *known_of(struct run *run, const struct test_entry *entry)
+{
+	return known_find(test_entry_known(entry), run->options->target, run->uts.release, &run->sys);
+}
+
 static void report(struct run *run, const struct test_entry *entry, struct result *result)
 {
-	apply_known(result, test_entry_known(entry), run->uts.release);
+	apply_known(result, known_of(run, entry));
 	run->summary.count[result->verdict]++;
 	if (run->options->fail_fast && result->verdict >= VERDICT_ERROR)
 		run->is_stopping = true;
@@ -101,12 +106,7 @@ static void report_without_run(struct run *run, const struct plan_item *item, en
 
 /* --- starting --- */
 
-static const struct known *known_of(const struct run *run, const struct test_entry *entry)
-{
-	return known_find(test_entry_known(entry), run->options->target, run->uts.release);
-}
-
-static uint64_t timeout_us(const struct run *run, const struct test_entry *entry)
+static uint64_t timeout_us(struct run *run, const struct test_entry *entry)
 {
 	unsigned int timeout_ms = run->options->timeout_ms ? run->options->timeout_ms : RUN_TIMEOUT_MS;
 

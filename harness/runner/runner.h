@@ -12,6 +12,8 @@
 #include "reports/sink.h"
 #include "runner/plan.h"
 
+struct sys;
+
 struct run_options {
 	const char *target;
 	const struct backend *backend;
@@ -48,11 +50,14 @@ void sinks_run_end(struct sink *const *sinks, const struct summary *summary);
 void sinks_target_begin(struct sink *const *sinks, const char *target, struct json_object *facts);
 void sinks_comparison(struct sink *const *sinks, const struct compare *compare);
 
-/* The first of the list (may be NULL) that speaks of this target and kernel; NULL when none does. */
-const struct known *known_find(const struct known *known, const char *target, const char *kernel);
+/*
+ * The first of the list (may be NULL) that speaks of this target and kernel, and whose needs are met; NULL when none
+ * does. @kernel is a release as uname has it.
+ */
+const struct known *known_find(const struct known *known, const char *target, const char *kernel, struct sys *sys);
 
-/* FAIL becomes KNOWN where a finding says so, and a PASS there a FAIL. @kernel is a release as uname has it. */
-void apply_known(struct result *result, const struct known *known, const char *kernel);
+/* FAIL becomes KNOWN where a finding says so, and a PASS there a FAIL. @known: what was found, may be NULL. */
+void apply_known(struct result *result, const struct known *known);
 
 /* The host's and the target's facts, an object that the caller puts: cpu, microcode, kernel, kvm, parameters, caps. */
 struct json_object *facts_read(const struct backend *backend, const char *target);

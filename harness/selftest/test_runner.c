@@ -658,11 +658,11 @@ static void test_kernel_ranges(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct known known = { "0001-x", NULL, rows[i].range };
+		struct known known = { .finding = "0001-x", .kernels = rows[i].range };
 		struct result *result = result_new("a", "fake", "f");
 
 		result_worsen(result, VERDICT_FAIL, NULL);
-		apply_known(result, &known, rows[i].kernel);
+		apply_known(result, known_find(&known, "fake", rows[i].kernel, NULL));
 		if ((result->verdict == VERDICT_KNOWN) != rows[i].is_inside)
 			fail_msg("%s in %s", rows[i].kernel, rows[i].range ? rows[i].range : "all");
 		result_free(result);
