@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lab/contract.h"
@@ -29,6 +30,10 @@
 #ifndef MODULE_INIT_COMPRESSED_FILE	/* linux/module.h, since 5.17 */
 #define MODULE_INIT_COMPRESSED_FILE 4
 #endif
+
+/* The kernel takes one second for it, and may give up. */
+#define CLOCK_WAIT_MS 3000
+#define CLOCK_POLL_MS 20
 
 struct mount {
 	const char *type;
@@ -113,6 +118,33 @@ static void prepare_surroundings(void)
 	write_setting("/proc/sys/kernel/hung_task_timeout_secs", "8");
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	setenv("HOME", "/", 1);
+}
+
+static bool is_clock_provisional(void)
+{
+	char name[32] = "";
+	int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (read(fd, name, sizeof(name) - 1) < 0)
+		name[0] = '\0';
+	close(fd);
+	return !strncmp(name, "tsc-early", strlen("tsc-early"));
+}
+
+/*
+ * The kernel measures its TSC once more in its second second. KVM takes the first value for what the CPU can do and
+ * the second for what it does; and a machine that is saved between the two ends of the measurement comes back with a
+ * clock that leaps.
+ */
+static void wait_for_clock(void)
+{
+	const struct timespec pause = { .tv_nsec = CLOCK_POLL_MS * 1000000 };
+	unsigned int i;
+
+	for (i = 0; i < CLOCK_WAIT_MS / CLOCK_POLL_MS && is_clock_provisional(); i++)
+		nanosleep(&pause, NULL);
 }
 
 static void __attribute__((noreturn)) power_off(void)
@@ -258,6 +290,7 @@ void lab_init(int (*run)(int argc, char **argv, int results_fd))
 	prepare_surroundings();
 	results_fd = open_results();
 	dprintf(results_fd, LAB_LINE_BOOT "\n");
+	wait_for_clock();
 	load_modules(results_fd);
 	require_kvm(results_fd);
 	receive_words(&words, results_fd);
