@@ -59,6 +59,7 @@ struct case_desc {
 	unsigned int nr_vcpus;	/* 0 stands for 1 */
 	bool irqchip;		/* KVM_CREATE_IRQCHIP before the vCPUs */
 	bool manual;		/* HOST() makes the VM itself: t->vm and t->vcpu are NULL */
+	bool shadow_too;	/* labs judge it a second time, on a machine whose KVM has only shadow paging */
 	bool is_canary;		/* runs first; when it fails, nothing else is run */
 	unsigned int timeout_ms;	/* 0: the run's */
 	struct known known;

@@ -233,6 +233,12 @@ static enum compare_kind pair_kind(const struct compare_cell *one, const struct 
 
 /* --- a row --- */
 
+/* True when the target was not asked for the row's test. */
+static bool is_unasked(const struct compare *compare, const struct compare_row *row, size_t target)
+{
+	return compare->targets[target].is_partial && !row->cells[target].is_present;
+}
+
 static enum compare_kind row_kind(const struct compare *compare, const struct compare_row *row)
 {
 	enum compare_kind kind = COMPARE_SAME, of_pair;
@@ -240,6 +246,8 @@ static enum compare_kind row_kind(const struct compare *compare, const struct co
 
 	for (i = 0; i < compare->nr_targets; i++) {
 		for (j = 0; j < i; j++) {
+			if (is_unasked(compare, row, i) || is_unasked(compare, row, j))
+				continue;
 			of_pair = pair_kind(&row->cells[i], &row->cells[j]);
 			if (of_pair < kind)
 				kind = of_pair;

@@ -15,6 +15,7 @@
 struct compare_target {
 	char *name;		/* what a result of it is called: lab-svm, lab-svm[npt=0] */
 	struct summary summary;
+	bool is_partial;	/* it was asked for some of the tests only: no result of it is no difference */
 	char *note;		/* why it did not run, or is not quite what it is called; NULL */
 };
 

@@ -57,19 +57,21 @@ static const char *cell_reason(const struct compare_cell *cell)
 	return cell->why ? cell->why : "no reason given";
 }
 
-/* True when cell @index is one that did not run. */
-static bool is_skipped(const struct compare_row *row, size_t index)
+/* True when cell @index is one that should have run and did not. */
+static bool is_skipped(const struct table *table, const struct compare_row *row, size_t index)
 {
-	return !row->cells[index].is_present || row->cells[index].verdict == VERDICT_SKIP;
+	if (!row->cells[index].is_present)
+		return !table->compare->targets[index].is_partial;
+	return row->cells[index].verdict == VERDICT_SKIP;
 }
 
 /* True when a cell before @index has been skipped for the same reason, and spoke for both. */
-static bool is_said(const struct compare_row *row, size_t index)
+static bool is_said(const struct table *table, const struct compare_row *row, size_t index)
 {
 	size_t i;
 
 	for (i = 0; i < index; i++)
-		if (is_skipped(row, i) && !strcmp(cell_reason(&row->cells[i]), cell_reason(&row->cells[index])))
+		if (is_skipped(table, row, i) && !strcmp(cell_reason(&row->cells[i]), cell_reason(&row->cells[index])))
 			return true;
 	return false;
 }
@@ -81,7 +83,7 @@ static void put_skippers(const struct table *table, const struct compare_row *ro
 	size_t i;
 
 	for (i = index; i < table->compare->nr_targets; i++) {
-		if (!is_skipped(row, i) || strcmp(cell_reason(&row->cells[i]), cell_reason(&row->cells[index])))
+		if (!is_skipped(table, row, i) || strcmp(cell_reason(&row->cells[i]), cell_reason(&row->cells[index])))
 			continue;
 		fprintf(table->out, "%s%s", separator, table->compare->targets[i].name);
 		separator = ", ";
@@ -129,7 +131,7 @@ static void put_skip_group(const struct table *table, const struct compare_group
 
 	fprintf(table->out, "  %zu %s only on ", group->nr_rows, has_skip(table, row) ? "skipped" : "missing");
 	for (i = 0; i < table->compare->nr_targets; i++) {
-		if (!is_skipped(row, i) || is_said(row, i))
+		if (!is_skipped(table, row, i) || is_said(table, row, i))
 			continue;
 		fputs(separator, table->out);
 		put_skippers(table, row, i);

@@ -82,7 +82,7 @@ static const struct row rows[] = {
 };
 
 CASE(emulate_page, .says = "page faults by KVM's emulator are exact and leave nothing half done",
-     .modes = PAGE32 | LONG64, .needs = EMU_NEEDS, .rows = ROWS(rows))
+     .modes = PAGE32 | LONG64, .needs = EMU_NEEDS, .rows = ROWS(rows), .shadow_too = true)
 
 static void page_change(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
 {

@@ -222,7 +222,7 @@ static const struct row rows[] = {
 };
 
 CASE(hw_intercepts, .says = "an instruction takes just the hardware exits that KVM needs", .modes = LONG64,
-     .rows = ROWS(rows))
+     .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(hw_intercepts)
 {

@@ -298,7 +298,7 @@ static const struct row rows[] = {
 };
 
 CASE(memslot_guest, .says = "the guest sees the slots of the moment", .modes = REAL16 | PAGE32 | LONG64,
-     .rows = ROWS(rows))
+     .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(memslot_guest)
 {

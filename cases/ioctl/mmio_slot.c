@@ -83,7 +83,8 @@ static const struct row rows[] = {
 };
 
 CASE(mmio_slot, .says = "slots end where they end, read-only slots read as RAM and exit on writes",
-     .modes = REAL16 | PROT32 | LONG64, .needs = "KVM_CAP_READONLY_MEM", .rows = ROWS(rows))
+     .modes = REAL16 | PROT32 | LONG64, .needs = "KVM_CAP_READONLY_MEM", .rows = ROWS(rows),
+     .shadow_too = true)
 
 GUEST(mmio_slot)
 {

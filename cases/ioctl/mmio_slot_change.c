@@ -12,7 +12,7 @@
 #define PAGE 0x1000
 
 CASE(mmio_slot_change, .says = "an access is MMIO or RAM as the slots are at its time", .modes = EVERY_MODE,
-     .needs = "KVM_CAP_READONLY_MEM")
+     .needs = "KVM_CAP_READONLY_MEM", .shadow_too = true)
 
 GUEST(mmio_slot_change)
 {

@@ -85,7 +85,7 @@ static const struct row rows[] = {
 };
 
 CASE(mmio_split, .says = "an access across pages is two, each what its page is", .modes = REAL16 | PROT32 | LONG64,
-     .rows = ROWS(rows))
+     .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(mmio_split)
 {

@@ -10,7 +10,8 @@
  */
 #include "case.h"
 
-CASE(translate, .says = "linear addresses are translated as the guest's tables say", .modes = EVERY_MODE | LA57)
+CASE(translate, .says = "linear addresses are translated as the guest's tables say", .modes = EVERY_MODE | LA57,
+     .shadow_too = true)
 
 #define WINDOW 0x3f000000ul	/* a large page of its own, no memory behind it */
 

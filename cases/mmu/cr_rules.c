@@ -14,7 +14,7 @@
 #include "cases/mmu/cr_rows.h"
 
 CASE(cr_rules, .says = "a control register takes its legal bits and refuses the others with #GP(0)",
-     .modes = EVERY_MODE | LA57, .rows = ROWS(rows))
+     .modes = EVERY_MODE | LA57, .rows = ROWS(rows), .shadow_too = true)
 
 static struct fault write_plain(enum cr cr, ulong_t value)
 {

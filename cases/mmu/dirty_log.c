@@ -317,7 +317,7 @@ static const struct row rows[] = {
 };
 
 CASE(dirty_log, .says = "the dirty log names the pages that were written, once",
-     .modes = PROTECTED | LONG64, .irqchip = true, .rows = ROWS(rows))
+     .modes = PROTECTED | LONG64, .irqchip = true, .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(dirty_log)
 {

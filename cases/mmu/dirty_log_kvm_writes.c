@@ -30,7 +30,7 @@ static const struct row rows[] = {
 };
 
 CASE(dirty_log_kvm_writes, .says = "pages that KVM writes for the guest are in the dirty log", .modes = LONG64,
-     .rows = ROWS(rows))
+     .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(dirty_log_kvm_writes)
 {

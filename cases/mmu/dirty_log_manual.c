@@ -152,7 +152,8 @@ static const struct row rows[] = {
 };
 
 CASE(dirty_log_manual, .says = "KVM_CLEAR_DIRTY_LOG clears and protects the pages it names, nothing else does",
-     .modes = LONG64, .needs = "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2", .rows = ROWS(rows))
+     .modes = LONG64, .needs = "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2", .rows = ROWS(rows),
+     .shadow_too = true)
 
 GUEST(dirty_log_manual)
 {

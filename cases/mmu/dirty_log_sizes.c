@@ -29,7 +29,7 @@ static const struct row rows[] = {
 };
 
 CASE(dirty_log_sizes, .says = "each page of a slot has its bit in the dirty log, for every length of the slot",
-     .modes = LONG64, .rows = ROWS(rows))
+     .modes = LONG64, .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(dirty_log_sizes)
 {

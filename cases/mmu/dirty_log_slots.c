@@ -206,7 +206,7 @@ static const struct row rows[] = {
 };
 
 CASE(dirty_log_slots, .says = "dirty logging follows the slot's flag, place and life",
-     .modes = PAE32 | LONG64, .rows = ROWS(rows))
+     .modes = PAE32 | LONG64, .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(dirty_log_slots)
 {

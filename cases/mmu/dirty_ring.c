@@ -176,7 +176,8 @@ static const struct row rows[] = {
 };
 
 CASE(dirty_ring, .says = "the dirty ring has each page once, in order, and stops the vCPU before it overflows",
-     .modes = LONG64, .needs = "KVM_CAP_DIRTY_LOG_RING", .manual = true, .rows = ROWS(rows))
+     .modes = LONG64, .needs = "KVM_CAP_DIRTY_LOG_RING", .manual = true, .rows = ROWS(rows),
+     .shadow_too = true)
 
 GUEST(dirty_ring)
 {

@@ -117,7 +117,7 @@ static void (*const events[])(ulong_t top) = {
 _Static_assert(sizeof(events) / sizeof(events[0]) == sizeof(rows) / sizeof(rows[0]), "an event for each row");
 
 CASE(exceptions, .says = "an exception arrives once and whole, also when its delivery exits to KVM",
-     .modes = PROT32 | PAGE32 | PAE32 | LONG64, .rows = ROWS(rows))
+     .modes = PROT32 | PAGE32 | PAE32 | LONG64, .rows = ROWS(rows), .shadow_too = true)
 
 /* In 64-bit mode a 32-bit address takes a prefix. */
 static void row_fit(struct row *row)

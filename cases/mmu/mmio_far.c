@@ -55,7 +55,7 @@ static const struct row rows[] = {
 };
 
 CASE(mmio_far, .says = "an access reaches the guest-physical address that the page tables name",
-     .modes = PAGE32 | PAE32 | LONG64 | LA57, .rows = ROWS(rows))
+     .modes = PAGE32 | PAE32 | LONG64 | LA57, .rows = ROWS(rows), .shadow_too = true)
 
 #define FLAGS (PTE_P | PTE_W | PTE_A | PTE_D)
 

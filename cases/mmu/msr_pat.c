@@ -19,7 +19,7 @@ static const struct row rows[] = {
 };
 
 CASE(msr_pat, .says = "each PAT field takes the six memory types and refuses all else with #GP(0)", .modes = LONG64,
-     .rows = ROWS(rows))
+     .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(msr_pat)
 {

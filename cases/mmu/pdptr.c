@@ -42,7 +42,7 @@ static const struct row rows[] = {
 };
 
 CASE(pdptr, .says = "MOV to CR3 loads the PAE pointers, and refuses those with reserved bits", .modes = PAE32,
-     .rows = ROWS(rows))
+     .rows = ROWS(rows), .shadow_too = true)
 
 /* A copy of the tables that has VA at @gpa. */
 static uint64_t *pointers_make(const struct row *row, uint64_t gpa)

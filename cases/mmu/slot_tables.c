@@ -196,7 +196,7 @@ static const struct row rows[] = {
 };
 
 CASE(slot_tables, .says = "a guest sees its memory slots as they are now", .modes = PAGE32 | PAE32 | LONG64 | LA57,
-     .rows = ROWS(rows))
+     .rows = ROWS(rows), .shadow_too = true)
 
 HOST(slot_tables)
 {

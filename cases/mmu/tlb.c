@@ -391,7 +391,7 @@ static const struct row rows[] = {
 };
 
 CASE(tlb, .says = "changed page tables are seen after the flush that the manuals ask for",
-     .modes = PAGE32 | PAE32 | LONG64 | LA57, .rows = ROWS(rows))
+     .modes = PAGE32 | PAE32 | LONG64 | LA57, .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(tlb)
 {

@@ -112,7 +112,7 @@ static const struct row rows[] = {
 };
 
 CASE(user_privilege, .says = "a privileged instruction at CPL 3 faults and does nothing", .modes = PROTECTED | LONG64,
-     .rows = ROWS(rows))
+     .rows = ROWS(rows), .shadow_too = true)
 
 struct machine {
 	uint64_t cr0, cr2, cr3, cr4, dr7, efer;

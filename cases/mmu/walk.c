@@ -53,7 +53,8 @@ static const struct row rows[] = {
 };
 
 CASE(walk, .says = "a page walk grants, refuses and marks what the manuals say, for every combination of bits",
-     .modes = PAGE32 | PAE32 | LONG64 | LA57, .irqchip = true, .rows = ROWS(rows))
+     .modes = PAGE32 | PAE32 | LONG64 | LA57, .irqchip = true, .rows = ROWS(rows),
+     .shadow_too = true)
 
 /* Bits 0 to 2 of @bits are P, W, U, bit 3 is NX, 4 and 5 are A and D. */
 static uint64_t entry_bits(const struct walk_test *w, unsigned int bits)

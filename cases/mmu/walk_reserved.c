@@ -33,7 +33,8 @@ static const struct row rows[] = {
 };
 
 CASE(walk_reserved, .says = "a reserved bit in an entry makes #PF with RSVD, other bits that are not in use do nothing",
-     .modes = PAGE32 | PAE32 | LONG64 | LA57, .irqchip = true, .rows = ROWS(rows))
+     .modes = PAGE32 | PAE32 | LONG64 | LA57, .irqchip = true, .rows = ROWS(rows),
+     .shadow_too = true)
 
 /* Whether the bit can be set without making another walk of it. */
 static bool is_tried(const struct walk_test *w, unsigned int level, unsigned int bit)

@@ -46,7 +46,7 @@ static const struct row rows[] = {
 };
 
 CASE(delivery, .says = "an exit in the midst of a delivery tells the event, which L1 can inject again", .modes = LONG64,
-     .needs = "vendor:amd nested cpuid:npt tdp", .rows = ROWS(rows))
+     .needs = "vendor:amd nested cpuid:npt tdp", .rows = ROWS(rows), .shadow_too = true)
 
 static struct guest_regs taken;
 static unsigned int nr_taken;

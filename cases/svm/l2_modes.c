@@ -27,10 +27,14 @@ struct row {
 	bool is_absent;		/* what is read is not mapped in L2's tables */
 };
 
+#define CR4_LOST \
+	{ .finding = "0901-shadow-exit-cr4", .targets = "lab-svm*", .kernels = "6.1..6.1", .needs = "param:kvm_amd.npt=0" }
+
 static const struct row rows[] = {
 	{ .label = "real", .paging = OFF, .is_16 = true, .is_real = true,
-	  .known = { "0501-bochs-real-mode-cs-type", "lab-svm-bochs" } },
-	{ .label = "prot16", .paging = OFF, .is_16 = true }, { .label = "prot32", .paging = OFF },
+	  .known = { "0501-bochs-real-mode-cs-type", "lab-svm-bochs", .next = &(const struct known)CR4_LOST } },
+	{ .label = "prot16", .paging = OFF, .is_16 = true, .known = CR4_LOST },
+	{ .label = "prot32", .paging = OFF, .known = CR4_LOST },
 	{ .label = "page32", .paging = TWO_LEVELS }, { .label = "page32_absent", .paging = TWO_LEVELS, .is_absent = true },
 	{ .label = "pae32", .paging = PAE }, { .label = "pae32_absent", .paging = PAE, .is_absent = true },
 	{ .label = "pae16", .paging = PAE, .is_16 = true },
@@ -38,7 +42,7 @@ static const struct row rows[] = {
 };
 
 CASE(l2_modes, .says = "L2 runs in every mode, and L1 is back in its own", .modes = LONG64,
-     .needs = "vendor:amd nested", .rows = ROWS(rows))
+     .needs = "vendor:amd nested", .rows = ROWS(rows), .shadow_too = true)
 
 /* All of the first 4 MiB one to one; the second 2 MiB, where the value is, as the row has it. */
 static ulong_t tables_make(const struct row *row)

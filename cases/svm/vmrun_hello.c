@@ -11,7 +11,7 @@
 INSN(hello, "lea 1(%rcx), %rdx\n\tmov $0x1122334455667788, %rax\n\tvmmcall")
 
 CASE(vmrun_hello, .says = "VMRUN enters L2, VMMCALL comes back, with L2's registers", .modes = LONG64,
-     .needs = "vendor:amd nested")
+     .needs = "vendor:amd nested", .shadow_too = true)
 
 GUEST(vmrun_hello)
 {

@@ -16,7 +16,7 @@ enum {
 	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
 	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_LEAVE_AT, OPT_KERNEL,
 	OPT_MODULES, OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_FRESH, OPT_TIMINGS,
-	OPT_GCOV, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_HELP,
+	OPT_GCOV, OPT_NO_SHADOW, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_HELP,
 	OPT_TREE, OPT_GOOD, OPT_BAD, OPT_CASE, OPT_LAB, OPT_VARIANT, OPT_BUILDER, OPT_WORK, OPT_JUDGE, OPT_STEP,
 };
 
@@ -72,6 +72,7 @@ static const struct option_row rows[] = {
 	{ "param", OPT_PARAM, 0, "MODULE.NAME=VALUE", BOOTS, "module parameter; may be given several times" },
 	{ "matrix", OPT_MATRIX, 0, "NAME=V,V:NAME=V", ARGS_LAB, "run under each combination of module parameters" },
 	{ "table", OPT_TABLE, 0, "FILE", ARGS_LAB, "labs or matrix: write what differs between them" },
+	{ "no-shadow", OPT_NO_SHADOW, 0, NULL, ARGS_LAB, "do not judge tests of paging again under npt=0 or ept=0" },
 	{ "at-once", OPT_AT_ONCE, 0, "N", ARGS_LAB, "labs or matrix: that many side by side (default: the CPUs)" },
 	{ "append", OPT_APPEND, 0, "WORDS", BOOTS, "more kernel command line" },
 	{ "console", OPT_CONSOLE, 0, "FILE", ARGS_LAB, "the kernel's console (default vmassay-LAB.console)" },
@@ -252,6 +253,7 @@ static bool option_take(struct args *args, int option, const char *text)
 	case OPT_STEP: args->bisect.is_step = true; return true;
 	case OPT_FRESH: args->lab.is_fresh = true; return true;
 	case OPT_TIMINGS: args->timings = true; return true;
+	case OPT_NO_SHADOW: args->no_shadow = true; return true;
 	case OPT_GCOV: args->gcov = text; return true;
 	case OPT_SEND_GCOV: args->send_gcov = true; return true;
 	default: return false;

@@ -69,6 +69,7 @@ struct args {
 	const char *gcov;		/* lab: folder for the kernel's coverage; NULL: not asked for */
 	bool send_gcov;			/* in a lab: send it at the end */
 	bool is_canary_only;
+	bool no_shadow;			/* lab: no second machine with shadow paging */
 	const char *matrix;		/* lab: under each combination of these module parameters (cli/matrix.h) */
 	const char *table;		/* labs: file for what differs between them */
 	unsigned int nr_at_once;	/* labs; 0: as many as there are CPUs */

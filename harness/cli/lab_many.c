@@ -32,9 +32,48 @@ struct fleet {
 
 /* --- names --- */
 
+/* True when an option says which kind of paging there shall be, in whatever lab. */
+static bool names_paging(const char *const *params)
+{
+	struct lab_defaults defaults;
+	struct err err;
+	char start[64];
+	size_t i;
+
+	for (; *params; params++) {
+		for (i = 0; lab_name(i); i++) {
+			if (lab_check(lab_name(i), &defaults, &err))
+				continue;
+			snprintf(start, sizeof(start), "%s.%s=", defaults.module, defaults.tdp_param);
+			if (!strncmp(*params, start, strlen(start)))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* True when some of the selected tests want shadow paging, too, and nobody has said which paging there shall be. */
+static bool wants_shadow(const struct args *args)
+{
+	struct selection selection = args->selection;
+	struct registry registry;
+	struct plan plan;
+	struct err err;
+	bool has_any;
+
+	if (args->matrix || args->no_shadow || names_paging(args->params) || registry_open(&registry, &err))
+		return false;
+	selection.shadow_too = true;
+	has_any = !plan_open(&plan, &registry, &selection, &err) && plan.nr_items;
+	if (has_any)
+		plan_close(&plan);
+	registry_close(&registry);
+	return has_any;
+}
+
 bool lab_is_many(const char *names, const struct args *args)
 {
-	return args->matrix || !strcmp(names, "all") || strchr(names, ',');
+	return args->matrix || !strcmp(names, "all") || strchr(names, ',') || wants_shadow(args);
 }
 
 static int add_lab(struct strlist *labs, const char *name, struct err *err)
@@ -72,15 +111,18 @@ int lab_names_parse(struct strlist *labs, const char *names, struct err *err)
 static int fleet_open(struct fleet *fleet, struct err *err)
 {
 	struct many_run *many = fleet->many;
-	size_t nr_combinations = matrix_nr_combinations(many->matrix), i;
+	size_t nr_of_each = matrix_nr_combinations(many->matrix) * (many->has_shadow ? 2 : 1), i;
 	int r = 0;
 
-	fleet->targets = calloc(many->labs->nr * nr_combinations, sizeof(*fleet->targets));
+	fleet->targets = calloc(many->labs->nr * nr_of_each, sizeof(*fleet->targets));
 	if (!fleet->targets)
 		return err_set(err, ENOMEM, "out of memory");
-	for (i = 0; i < many->labs->nr * nr_combinations && !r; i++) {
+	for (i = 0; i < many->labs->nr * nr_of_each && !r; i++) {
+		size_t of_lab = i % nr_of_each, combination = many->has_shadow ? of_lab / 2 : of_lab;
+
 		r = lab_target_open(&fleet->targets[fleet->nr_targets++], many,
-				    many->labs->strings[i / nr_combinations], i % nr_combinations, err);
+				    many->labs->strings[i / nr_of_each], combination,
+				    many->has_shadow && of_lab % 2, err);
 	}
 	return r;
 }
@@ -328,7 +370,8 @@ int lab_many(const char *names, struct args *args)
 	struct matrix matrix = { 0 };
 	struct strlist labs = { 0 };
 	struct many_run many = {
-		.registry = &registry, .args = args, .labs = &labs, .matrix = &matrix, .run = run_lab,
+		.registry = &registry, .args = args, .labs = &labs, .matrix = &matrix,
+		.has_shadow = wants_shadow(args), .run = run_lab,
 	};
 	struct err err;
 	int code;

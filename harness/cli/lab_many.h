@@ -15,7 +15,10 @@
 struct args;
 struct err;
 
-/* True when these options want more than one run in one lab. */
+/*
+ * True when these options want more than one run in one lab. Tests that also want shadow paging do, unless options name
+ * the parameter of two-dimensional paging: then the machine is the one that was asked for, and no other.
+ */
 bool lab_is_many(const char *names, const struct args *args);
 
 /* @names: "all" or "svm,vmx"; @args: as parsed. Returns the program's exit code. */
@@ -34,6 +37,7 @@ struct many_run {
 	struct args *args;		/* of the whole */
 	const struct strlist *labs;
 	const struct matrix *matrix;
+	bool has_shadow;		/* beside each lab, one with shadow paging, for the tests that want it */
 	int (*run)(struct args *args);	/* a lab's run, in a process of its own */
 	struct sink *sinks[RUN_MAX_SINKS];
 	struct compare compare;		/* filled by many_run(); compare_free() it */

@@ -14,17 +14,31 @@
 
 /* --- making one --- */
 
+/* "npt=0", with what the matrix says before it; NULL without memory. */
+static char *target_label(const struct lab_target *target)
+{
+	char *label = matrix_label(target->many->matrix, target->combination), *longer;
+
+	if (!label || !target->is_shadow)
+		return label;
+	if (asprintf(&longer, "%s%s%s=0", label, *label ? "," : "", target->tdp_param) < 0)
+		longer = NULL;
+	free(label);
+	return longer;
+}
+
 /* "lab-svm", "lab-svm[npt=0]"; the console's file is named after it. */
 static int target_name(struct lab_target *target, const char *lab)
 {
 	const struct args *args = target->many->args;
-	char *label = matrix_label(target->many->matrix, target->combination);
+	char *label = target_label(target);
 	int r = -ENOMEM;
 
 	if (label && asprintf(&target->lab_name, "lab-%s", lab) > 0 &&
 	    asprintf(&target->name, *label ? "lab-%s[%s]" : "lab-%s", lab, label) > 0 &&
 	    (args->lab.console ? asprintf(&target->console, "%s.%s", args->lab.console, target->name) :
-				 asprintf(&target->console, "vmassay-%s.console", target->name)) > 0)
+				 asprintf(&target->console, "vmassay-%s.console", target->name)) > 0 &&
+	    (!args->gcov || asprintf(&target->gcov, "%s/%s", args->gcov, target->name) > 0))
 		r = 0;
 	free(label);
 	return r;
@@ -37,6 +51,8 @@ static int target_params(struct lab_target *target)
 	for (param = target->many->args->params; *param; param++)
 		strlist_add(&target->params, *param);
 	matrix_add_words(target->many->matrix, target->combination, target->module, &target->params);
+	if (target->is_shadow)
+		strlist_addf(&target->params, "%s.%s=0", target->module, target->tdp_param);
 	return target->params.error;
 }
 
@@ -49,23 +65,26 @@ static void target_args(struct lab_target *target, const char *lab, const struct
 	args->tap = args->verbose = false;
 	args->lab.name = lab;
 	args->lab.console = target->console;
+	args->gcov = target->gcov;
 	args->lab.params = (const char *const *)target->params.strings;
 	args->run.target = args->selection.target = target->lab_name;
+	args->selection.shadow_too = target->is_shadow;
 	if (!args->run.timeout_ms)
 		args->run.timeout_ms = defaults->test_timeout_ms;
 }
 
 int lab_target_open(struct lab_target *target, struct many_run *many, const char *lab, size_t combination,
-		    struct err *err)
+		    bool is_shadow, struct err *err)
 {
 	struct lab_defaults defaults;
 	int r;
 
-	*target = (struct lab_target){ .many = many, .combination = combination };
+	*target = (struct lab_target){ .many = many, .combination = combination, .is_shadow = is_shadow };
 	r = lab_check(lab, &defaults, err);
 	if (r)
 		return r;
 	target->module = defaults.module;
+	target->tdp_param = defaults.tdp_param;
 	if (target_name(target, lab) || target_params(target))
 		return err_set(err, ENOMEM, "out of memory");
 	target_args(target, lab, &defaults);
@@ -76,6 +95,7 @@ int lab_target_open(struct lab_target *target, struct many_run *many, const char
 	target->index = compare_add_target(&target->many->compare, target->name);
 	if (!target->is_reported || target->many->compare.error)
 		return err_set(err, ENOMEM, "out of memory");
+	target->many->compare.targets[target->index].is_partial = is_shadow;
 	return 0;
 }
 
@@ -86,6 +106,7 @@ void lab_target_close(struct lab_target *target)
 	free(target->lab_name);
 	free(target->name);
 	free(target->console);
+	free(target->gcov);
 	strlist_free(&target->params);
 }
 
@@ -127,27 +148,35 @@ static const char *fact_of(struct json_object *facts, const char *module, const 
 }
 
 /* A kernel may not have the parameter, or not take the value: then the column is not what its head says. */
+static void check_param(struct lab_target *target, struct json_object *facts, const char *module, const char *name,
+			const char *want)
+{
+	const char *got = fact_of(facts, module, name);
+	char note[200];
+
+	if (got && param_values_equal(got, want))
+		return;
+	if (got)
+		snprintf(note, sizeof(note), "%s.%s is %s, not %s", module, name, got, want);
+	else
+		snprintf(note, sizeof(note), "%s has no parameter %s", module, name);
+	compare_set_note(&target->many->compare, target->index, note);
+	fprintf(stderr, "%s: %s\n", target->name, note);
+}
+
 static void check_params(struct lab_target *target, struct json_object *facts)
 {
 	const struct matrix *matrix = target->many->matrix;
-	char note[200];
 	size_t i;
 
 	for (i = 0; i < matrix->nr_params; i++) {
 		const struct matrix_param *param = &matrix->params[i];
-		const char *module = param->module ? param->module : target->module;
-		const char *want = matrix_value(matrix, target->combination, i);
-		const char *got = fact_of(facts, module, param->name);
 
-		if (got && param_values_equal(got, want))
-			continue;
-		if (got)
-			snprintf(note, sizeof(note), "%s.%s is %s, not %s", module, param->name, got, want);
-		else
-			snprintf(note, sizeof(note), "%s has no parameter %s", module, param->name);
-		compare_set_note(&target->many->compare, target->index, note);
-		fprintf(stderr, "%s: %s\n", target->name, note);
+		check_param(target, facts, param->module ? param->module : target->module, param->name,
+			    matrix_value(matrix, target->combination, i));
 	}
+	if (target->is_shadow)
+		check_param(target, facts, target->module, target->tdp_param, "0");
 }
 
 static void take_run(struct lab_target *target, struct json_object *line)

@@ -11,12 +11,14 @@ struct lab_target {
 	struct many_run *many;
 	size_t index;			/* in many->compare */
 	size_t combination;
+	bool is_shadow;			/* beside the combination, without two-dimensional paging */
 	struct lab_child child;
 	struct args args;		/* its own; what they point to is below or the whole run's */
 	char *lab_name;			/* "lab-svm" */
 	char *name;			/* "lab-svm[npt=0]" */
 	char *console;
-	const char *module;
+	char *gcov;			/* where its counters go */
+	const char *module, *tdp_param;
 	struct strlist params;
 	struct plan plan;
 	bool *is_reported;		/* the plan's items */
@@ -25,9 +27,12 @@ struct lab_target {
 	char last_words[300];
 };
 
-/* Plans its tests and gives it a column. lab_target_close() it in any case. */
+/*
+ * Plans its tests and gives it a column. @is_shadow: with shadow paging, for the tests that want that too.
+ * lab_target_close() it in any case.
+ */
 int lab_target_open(struct lab_target *target, struct many_run *many, const char *lab, size_t combination,
-		    struct err *err);
+		    bool is_shadow, struct err *err);
 void lab_target_close(struct lab_target *target);
 
 int lab_target_start(struct lab_target *target, struct err *err);

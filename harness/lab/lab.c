@@ -30,6 +30,7 @@ struct lab {
 	const char *name;
 	const struct emulator *emulator;
 	const char *module;		/* the KVM module to load, as /sys/module spells it */
+	const char *tdp_param;		/* its parameter for two-dimensional paging */
 	const char *const *params;	/* its and its dependencies' defaults */
 	const char *cpu;
 	unsigned int nr_cpus;
@@ -71,6 +72,7 @@ static const struct lab lab_table[] = {
 		.name = "svm",
 		.emulator = &emulator_qemu,
 		.module = "kvm_amd",
+		.tdp_param = "npt",
 		.params = svm_params,
 		.cpu = "max",
 		.nr_cpus = 1,
@@ -83,6 +85,7 @@ static const struct lab lab_table[] = {
 		.name = "vmx",
 		.emulator = &emulator_bochs,
 		.module = "kvm_intel",
+		.tdp_param = "ept",
 		.params = vmx_params,
 		.cpu = "corei7_haswell_4770",
 		.nr_cpus = 1,
@@ -95,6 +98,7 @@ static const struct lab lab_table[] = {
 		.name = "svm-bochs",
 		.emulator = &emulator_bochs,
 		.module = "kvm_amd",
+		.tdp_param = "npt",
 		.params = svm_params,
 		.cpu = "trinity_apu",
 		.nr_cpus = 1,
@@ -184,6 +188,7 @@ int lab_check(const char *name, struct lab_defaults *ret, struct err *err)
 		*ret = (struct lab_defaults){
 			.test_timeout_ms = lab->test_timeout_ms,
 			.module = lab->module,
+			.tdp_param = lab->tdp_param,
 			.timeout_s = lab->timeout_s,
 		};
 	return status;

@@ -130,7 +130,8 @@ static int add_round(struct plan *plan, const struct registry *registry, const s
 	for (i = 0; i < registry->nr_tests && !r; i++) {
 		const struct test_entry *entry = &registry->tests[i];
 
-		if (is_selected(entry, selection) && is_in_shard(entry, selection))
+		if (is_selected(entry, selection) && is_in_shard(entry, selection) &&
+		    (!selection->shadow_too || entry->desc->shadow_too))
 			r = plan_add(plan, entry, round);
 	}
 	return r;

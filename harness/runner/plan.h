@@ -15,6 +15,7 @@ struct selection {
 	const char *target;		/* what a glob's "@target" part is matched with */
 	unsigned int shard, nr_shards;	/* 1-based; nr_shards 0: not sharded. Stable by test name. */
 	unsigned int repeat;		/* 0 stands for 1 */
+	bool shadow_too;		/* of those, only the tests that also want shadow paging: may be none */
 	bool shuffle;
 	bool as_given;			/* the globs are whole names, "name" or "name#round", in this order */
 	uint64_t seed;

@@ -22,7 +22,7 @@
 /* --- three tests --- */
 
 static const struct case_desc plain = { .says = "" };
-static const struct case_desc with_npt = { .says = "", .needs = "cpuid:nx param:kvm_amd.npt=0" };
+static const struct case_desc with_npt = { .says = "", .shadow_too = true, .needs = "cpuid:nx param:kvm_amd.npt=0" };
 static const struct case_desc with_nested = { .says = "", .needs = "nested vendor:amd" };
 
 static struct test_entry entries[] = {
@@ -310,6 +310,52 @@ static void test_what_is_not_ours(void **state)
 	assert_int_equal(summary_total(&many.summary), 6);
 }
 
+/* Both labs' machines with shadow paging pass, too, what nobody planned there. */
+static void test_shadow_paging(void **state)
+{
+	struct compare_groups groups;
+
+	(void)state;
+	many.has_shadow = true;
+	run_labs("svm,vmx", NULL);
+	assert_string_equal(recorder.target, "lab-svm,lab-svm[npt=0],lab-vmx,lab-vmx[ept=0]");
+	assert_int_equal(recorder.info.nr_planned, 8);
+	assert_int_equal(many.summary.count[VERDICT_PASS], 8);
+	assert_int_equal(count_results("a.npt@lab-vmx[ept=0] PASS\n"), 1);
+	assert_int_equal(count_results("a.plain@lab-svm[npt=0]"), 0);
+	/* What was not asked for there is no difference. */
+	assert_int_equal(compare_groups_find(&many.compare, &groups), 0);
+	assert_int_equal(groups.nr_groups, 0);
+	compare_groups_free(&groups);
+}
+
+static int lab_fails_in_shadow(struct args *args)
+{
+	bool is_shadow = has_param(args, "kvm_amd.npt=0");
+
+	say_run(args);
+	say_result(args, "a.npt", is_shadow ? "FAIL" : "PASS", 1);
+	say_result(args, "a.nested", "PASS", 1);
+	say_result(args, "a.plain", "PASS", 1);
+	return 0;
+}
+
+static void test_failure_in_shadow(void **state)
+{
+	struct compare_groups groups;
+
+	(void)state;
+	many.has_shadow = true;
+	many.run = lab_fails_in_shadow;
+	run_labs("svm", NULL);
+	assert_int_equal(many.summary.count[VERDICT_FAIL], 1);
+	assert_int_equal(many.summary.count[VERDICT_PASS], 3);
+	assert_int_equal(compare_groups_find(&many.compare, &groups), 0);
+	assert_int_equal(groups.nr_groups, 1);
+	assert_int_equal(groups.groups[0].kind, COMPARE_VERDICT);
+	compare_groups_free(&groups);
+}
+
 /* --- side by side --- */
 
 static struct {
@@ -568,6 +614,8 @@ int main(void)
 		RUN(test_early_end_is_an_error),
 		RUN(test_refusal_is_no_verdict),
 		RUN(test_what_is_not_ours),
+		RUN(test_shadow_paging),
+		RUN(test_failure_in_shadow),
 		RUN(test_at_once),
 		RUN(test_interrupt),
 		RUN(test_fail_fast),
