@@ -391,11 +391,9 @@ int guest_elf_load(const struct guest_elf *elf, void *ram, uint64_t ram_gpa, uin
 				       elf->name, segment->index, segment->paddr,
 				       segment->paddr + segment->memsz, ram_gpa, ram_end);
 	for (segment = elf->segments; segment < end; segment++) {
-		uint8_t *to = (uint8_t *)ram + (segment->paddr - ram_gpa);
-
 		if (segment->filesz)
-			memcpy(to, (const uint8_t *)elf->image + segment->offset, segment->filesz);
-		memset(to + segment->filesz, 0, segment->memsz - segment->filesz);
+			memcpy((uint8_t *)ram + (segment->paddr - ram_gpa),
+			       (const uint8_t *)elf->image + segment->offset, segment->filesz);
 	}
 	return 0;
 }

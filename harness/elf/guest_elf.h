@@ -27,8 +27,11 @@ int guest_elf_open(const char *name, const void *image, size_t len_bytes, enum g
 		   struct guest_elf **ret_elf, struct err *err);
 
 /*
- * Copies every PT_LOAD segment to its physical address in RAM (guest-physical [@ram_gpa, @ram_gpa + @ram_bytes),
- * mapped at @ram) and zeroes the rest of it (p_memsz beyond p_filesz). Nothing is written unless all segments fit.
+ * Copies what every PT_LOAD segment has in the file to its physical address in RAM (guest-physical
+ * [@ram_gpa, @ram_gpa + @ram_bytes), mapped at @ram). Nothing is written unless all segments fit.
+ *
+ * Note, RAM must hold zeroes, as new memory does: the rest of a segment (p_memsz beyond p_filesz) is not touched. Most
+ * of a guest's .bss is stacks and tables that it never uses, and each page of them would cost a page fault.
  */
 int guest_elf_load(const struct guest_elf *elf, void *ram, uint64_t ram_gpa, uint64_t ram_bytes,
 		   struct err *err);
