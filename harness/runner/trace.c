@@ -40,10 +40,20 @@ struct place {
 	unsigned int size;	/* 0: the event has no such field */
 };
 
+/*
+ * What an event's records look like on this kernel. That does not change while it runs: it is read once, and the tests'
+ * processes inherit what the runner has read.
+ */
+struct event {
+	bool is_described;
+	uint64_t id;		/* of the tracepoint, common_type in its records */
+	struct place places[NR_FIELDS];
+};
+
+static struct event events[NR_HW_EXIT_KINDS];
+
 struct trace {
 	int fds[NR_HW_EXIT_KINDS];		/* -1: not offered by this kernel */
-	uint64_t ids[NR_HW_EXIT_KINDS];		/* of the tracepoint, common_type in its records */
-	struct place places[NR_HW_EXIT_KINDS][NR_FIELDS];
 	struct perf_event_mmap_page *ring;	/* of fds[HW_EXIT]; the others write there too */
 	uint64_t nr_lost;
 };
@@ -81,15 +91,19 @@ static void format_take(struct place *places, const char *line)
 			places[i] = place;
 }
 
-static int event_describe(struct trace *trace, enum hw_exit_kind kind)
+static int event_describe(enum hw_exit_kind kind)
 {
-	FILE *file = event_open(event_names[kind], "id");
+	struct event *event = &events[kind];
 	char line[512];
+	FILE *file;
 	int r;
 
+	if (event->is_described)
+		return 0;
+	file = event_open(event_names[kind], "id");
 	if (!file)
 		return -errno;
-	r = fscanf(file, "%" SCNu64, &trace->ids[kind]) == 1 ? 0 : -EPROTO;
+	r = fscanf(file, "%" SCNu64, &event->id) == 1 ? 0 : -EPROTO;
 	fclose(file);
 	if (r)
 		return r;
@@ -97,8 +111,9 @@ static int event_describe(struct trace *trace, enum hw_exit_kind kind)
 	if (!file)
 		return -errno;
 	while (fgets(line, sizeof(line), file))
-		format_take(trace->places[kind], line);
+		format_take(event->places, line);
 	fclose(file);
+	event->is_described = true;
 	return 0;
 }
 
@@ -109,7 +124,7 @@ static int event_listen(struct trace *trace, enum hw_exit_kind kind)
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_TRACEPOINT,
 		.size = sizeof(attr),
-		.config = trace->ids[kind],
+		.config = events[kind].id,
 		.sample_period = 1,
 		.sample_type = PERF_SAMPLE_RAW,
 		.wakeup_events = 1,
@@ -149,7 +164,7 @@ int trace_open(struct trace **ret, struct err *err)
 	for (kind = 0; kind < NR_HW_EXIT_KINDS; kind++)
 		trace->fds[kind] = -1;
 	for (kind = 0; kind < NR_HW_EXIT_KINDS && !r; kind++) {
-		r = event_describe(trace, kind);
+		r = event_describe(kind);
 		if (!r)
 			r = event_listen(trace, kind);
 		if (!r && kind == HW_EXIT)
@@ -227,11 +242,11 @@ static bool sample_decode(const struct trace *trace, const uint8_t *raw, uint32_
 		return false;
 	memcpy(&id, raw, sizeof(id));
 	for (kind = 0; kind < NR_HW_EXIT_KINDS; kind++)
-		if (trace->fds[kind] >= 0 && trace->ids[kind] == id)
+		if (trace->fds[kind] >= 0 && events[kind].id == id)
 			break;
 	if (kind == NR_HW_EXIT_KINDS)
 		return false;
-	places = trace->places[kind];
+	places = events[kind].places;
 	*ret = (struct hw_exit){
 		.kind = kind,
 		.vcpu = field_load(&places[FIELD_VCPU], raw, len),
