@@ -131,6 +131,7 @@ struct row_head {
 #define TEST_MAX_VMS 8
 
 struct guest_elf;
+struct guest_image;
 struct hw_log;
 struct result;
 
@@ -145,7 +146,8 @@ struct test {
 
 	/* The rest is the runner's. */
 	struct exit_record exit;	/* of the last run */
-	struct guest_elf *elf;
+	const struct guest_image *image;	/* of .mode; NULL: there is none */
+	struct guest_elf *elf;			/* of it, once needed */
 	struct vm *vms[TEST_MAX_VMS];
 	unsigned int nr_vms;
 	uint32_t nr_records_taken[ABI_MAX_VCPUS];

@@ -80,7 +80,8 @@ static bool is_id_of_file(const struct case_desc *desc)
 	return !strncmp(base, desc->id, len) && !strcmp(base + len, ".c");
 }
 
-static int test_add(struct registry *registry, const struct case_desc *desc, unsigned int row, unsigned int mode)
+static int test_add(struct registry *registry, const struct case_desc *desc, unsigned int row, unsigned int mode,
+		    const struct guest_image *image)
 {
 	struct test_entry *grown, *entry;
 	const struct row_head *head;
@@ -93,6 +94,7 @@ static int test_add(struct registry *registry, const struct case_desc *desc, uns
 	entry = &grown[registry->nr_tests];
 	*entry = (struct test_entry){
 		.area = area_of(desc->file), .file = desc->file, .desc = desc, .row = row, .mode = mode,
+		.image = image,
 	};
 	head = test_entry_row(entry);
 	if (asprintf(&entry->name, "%s.%s%s%s%s%s", entry->area, desc->id, head ? "." : "", head ? head->label : "",
@@ -102,21 +104,22 @@ static int test_add(struct registry *registry, const struct case_desc *desc, uns
 	return 0;
 }
 
+/* @images: of the case's file, by the number of the mode's bit. */
 static int row_add(struct registry *registry, const struct case_desc *desc, unsigned int row, unsigned int modes,
-		   struct err *err)
+		   const struct guest_image *const *images, struct err *err)
 {
-	unsigned int mode;
+	unsigned int i;
 	int r;
 
 	if (modes == NO_GUEST)
-		return test_add(registry, desc, row, NO_GUEST);
-	for (mode = 1; mode < 1u << NR_MODES; mode <<= 1) {
-		if (!(modes & mode))
+		return test_add(registry, desc, row, NO_GUEST, NULL);
+	for (i = 0; i < NR_MODES; i++) {
+		if (!(modes & 1u << i))
 			continue;
-		if (!guest_image_find(desc->file, mode))
+		if (!images[i])
 			return err_set(err, ENOENT, "%s: no guest image for mode %s", desc->file,
-				       mode_name(mode));
-		r = test_add(registry, desc, row, mode);
+				       mode_name(1u << i));
+		r = test_add(registry, desc, row, 1u << i, images[i]);
 		if (r)
 			return r;
 	}
@@ -175,13 +178,16 @@ static int check_row(const struct case_desc *desc, unsigned int row, const struc
 
 static int case_add(struct registry *registry, const struct case_desc *desc, struct err *err)
 {
-	unsigned int row;
+	const struct guest_image *images[NR_MODES];
+	unsigned int row, i;
 	int r = check_desc(desc, err);
 
 	if (r)
 		return r;
+	for (i = 0; i < NR_MODES; i++)
+		images[i] = desc->modes & 1u << i ? guest_image_find(desc->file, 1u << i) : NULL;
 	if (!desc->rows)
-		return row_add(registry, desc, 0, desc->modes, err);
+		return row_add(registry, desc, 0, desc->modes, images, err);
 	for (row = 0; row < desc->nr_rows; row++) {
 		const struct row_head *head = (const struct row_head *)
 			((const char *)desc->rows + row * desc->row_bytes);
@@ -189,7 +195,7 @@ static int case_add(struct registry *registry, const struct case_desc *desc, str
 		r = check_row(desc, row, head, err);
 		if (r)
 			return r;
-		r = row_add(registry, desc, row, head->modes ? head->modes & desc->modes : desc->modes, err);
+		r = row_add(registry, desc, row, head->modes ? head->modes & desc->modes : desc->modes, images, err);
 		if (r)
 			return r;
 	}

@@ -9,6 +9,14 @@
 
 struct err;
 
+/* What mkguest registers for each width of a case. */
+struct guest_image {
+	const char *file;
+	uint64_t width;
+	const void *start;
+	uint64_t len_bytes;
+};
+
 struct test_entry {
 	char *name;		/* area.case[.row][.mode] */
 	char *area;
@@ -16,6 +24,7 @@ struct test_entry {
 	const struct case_desc *desc;
 	unsigned int row;
 	unsigned int mode;	/* one bit or NO_GUEST */
+	const struct guest_image *image;	/* NULL: NO_GUEST */
 };
 
 struct registry {
@@ -48,14 +57,10 @@ const struct test_entry *registry_canary(const struct registry *registry);
 
 const struct row_head *test_entry_row(const struct test_entry *entry);
 
-/* What mkguest registers for each width of a case. */
-struct guest_image {
-	const char *file;
-	uint64_t width;
-	const void *start;
-	uint64_t len_bytes;
-};
-
+/*
+ * NULL: there is none. Note, the search touches a name in every guest of the program, many MB apart; a test has what it
+ * needs in test_entry.image.
+ */
 const struct guest_image *guest_image_find(const char *file, unsigned int mode);
 
 #endif

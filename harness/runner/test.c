@@ -157,14 +157,13 @@ struct vm *test_vm(struct test *t)
 
 static void image_open(struct test *t)
 {
-	const struct guest_image *image = guest_image_find(t->desc->file, t->mode);
 	struct err err;
 
 	if (t->elf)
 		return;
-	if (!image)
+	if (!t->image)
 		test_error(t, "no guest image for mode %s", mode_name(t->mode));
-	if (guest_elf_open(image->file, image->start, image->len_bytes,
+	if (guest_elf_open(t->image->file, t->image->start, t->image->len_bytes,
 			   t->mode & (LONG64 | LA57) ? GUEST_BITS_64 : GUEST_BITS_32, &t->elf, &err))
 		test_error(t, "%s", err.text);
 }
@@ -309,8 +308,8 @@ struct result *test_run_here(const struct test_setup *setup)
 	const struct test_entry *entry = setup->entry;
 	struct sys sys = { 0 };
 	struct test t = {
-		.desc = entry->desc, .row = entry->row, .mode = entry->mode, .seed = setup->seed, .sys = &sys,
-		.publish = result_publish,
+		.desc = entry->desc, .row = entry->row, .mode = entry->mode, .image = entry->image,
+		.seed = setup->seed, .sys = &sys, .publish = result_publish,
 	};
 	struct err err;
 	uint64_t start = clock_us();

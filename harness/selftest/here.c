@@ -14,6 +14,7 @@ struct result *run_here(struct fake *fake, const struct case_desc *desc, unsigne
 {
 	struct test_entry entry = {
 		.name = (char *)"area.fake", .area = (char *)"area", .file = FAKE_CASE_FILE, .desc = desc, .mode = mode,
+		.image = guest_image_find(FAKE_CASE_FILE, mode),
 	};
 	struct test_setup setup = {
 		.entry = &entry, .target = "fake", .backend = &fake->backend, .seed = 1, .result_fd = -1,

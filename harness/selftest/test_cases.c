@@ -100,7 +100,7 @@ static void test_images(void **state)
 	(void)state;
 	for (i = 0; i < registry.nr_tests; i++) {
 		const struct test_entry *entry = &registry.tests[i];
-		const struct guest_image *image = guest_image_find(entry->file, entry->mode);
+		const struct guest_image *image = entry->image;
 
 		if (entry->mode == NO_GUEST)
 			continue;

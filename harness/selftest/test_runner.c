@@ -152,6 +152,7 @@ static struct case_desc *case_add(const char *name, void (*host)(struct test *t)
 	*desc = (struct case_desc){ .id = name, .file = FAKE_CASE_FILE, .says = "x", .host = host };
 	entries[registry.nr_tests++] = (struct test_entry){
 		.name = (char *)name, .area = (char *)"area", .file = FAKE_CASE_FILE, .desc = desc, .mode = LONG64,
+		.image = guest_image_find(FAKE_CASE_FILE, LONG64),
 	};
 	return desc;
 }
