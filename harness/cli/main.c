@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -42,10 +45,24 @@ static int run_inside(int argc, char **argv, int results_fd)
 	return usage_error("lab: no command");
 }
 
+/*
+ * The cases' static variables are MBs, of which a test uses next to nothing. In a huge page, two of them would be
+ * cleared for the first use, and split, copied and taken down again by every test's process.
+ */
+static void keep_pages_small(void)
+{
+	extern char __bss_start[], _end[];
+	uintptr_t page_bytes = sysconf(_SC_PAGESIZE), start = (uintptr_t)__bss_start & -page_bytes;
+
+	/* Without effect where there are no huge pages. */
+	madvise((void *)start, (uintptr_t)_end - start, MADV_NOHUGEPAGE);
+}
+
 int main(int argc, char **argv)
 {
 	size_t i;
 
+	keep_pages_small();
 	if (lab_is_inside())
 		lab_init(run_inside);
 	if (argc < 2)
