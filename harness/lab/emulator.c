@@ -48,6 +48,7 @@ struct run {
 	int64_t results_ms;		/* when the last results came */
 	int64_t work_ms;		/* and the emulator's CPU time then */
 	int64_t silence_ms;		/* since then, when it was ended for that */
+	bool has_words;			/* a line that is not empty has come */
 	bool is_over;			/* the last line has come */
 	bool is_killed;
 	int error;			/* why results could not be kept; or 0 */
@@ -187,6 +188,7 @@ static void take_line(void *context, const char *line)
 {
 	struct run *run = context;
 
+	run->has_words |= *line;
 	if (!run->is_over && run->watch->on_line(run->watch->context, line))
 		run->is_over = true;
 }
@@ -200,6 +202,9 @@ static void take_results(struct run *run, const char *bytes, size_t len_bytes)
 		run->error = -status;
 		end_emulator(run, EMULATOR_TOLD);
 	}
+	/* Where the first words are waited for, noise is none. */
+	if (!run->has_words && run->watch->first_timeout_s)
+		return;
 	/* Counted from the end of the callbacks, whose time is not the emulator's. */
 	if (run->is_over && !was_over)
 		run->deadline_ms = now_ms() + farewell_ms;

@@ -87,7 +87,7 @@ extern const struct emulator emulator_bochs;
 
 struct emulator_watch {
 	unsigned int timeout_s;	/* without results for this long the emulator is ended, sooner after an oops */
-	unsigned int first_timeout_s;	/* the same for the first ones; 0: no different */
+	unsigned int first_timeout_s;	/* for the first line that is not empty; 0: no different */
 	int console_fd;		/* open file that gets a copy of the console; -1: none */
 	const volatile sig_atomic_t *is_interrupted;	/* the emulator is ended when set; or NULL */
 

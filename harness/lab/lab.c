@@ -114,7 +114,7 @@ static const struct lab lab_table[] = {
  * Time for a resumed machine to say something. What lies in a state that is whole takes a second;
  * one that is not may leave the machine running in circles.
  */
-static const unsigned int resume_timeout_s = 60;
+static const unsigned int resume_timeout_s = 20;
 
 /* One boot, as it is put together. */
 struct boot {
@@ -141,7 +141,7 @@ struct boot {
 	struct lab_outcome *outcome;
 	char error[256];		/* what process 1 could not do; or "" */
 	double start_s;
-	bool has_line;
+	bool has_words;			/* a line that is not empty has come */
 };
 
 static double now_s(void)
@@ -425,8 +425,8 @@ static bool take_line(void *context, const char *line)
 	struct boot *boot = context;
 	bool is_last = false;
 
-	if (!boot->has_line) {
-		boot->has_line = true;
+	if (!boot->has_words && *line) {
+		boot->has_words = true;
 		boot->outcome->boot_s = now_s() - boot->start_s;
 	}
 	if (!take_own_line(boot, line, &is_last))
@@ -462,8 +462,8 @@ static int run(struct boot *boot, struct err *err)
 		.context = boot,
 	};
 
-	if (boot->plan.state && timeout_s > resume_timeout_s)
-		watch.first_timeout_s = resume_timeout_s;
+	if (boot->plan.state)
+		watch.first_timeout_s = timeout_s < resume_timeout_s ? timeout_s : resume_timeout_s;
 	if (!boot->plan.state)
 		unpack(boot);
 	outcome->is_resumed = boot->plan.state;
@@ -475,13 +475,13 @@ static bool is_interrupted(const struct boot *boot)
 	return boot->options->is_interrupted && *boot->options->is_interrupted;
 }
 
-/* A state from which not one line comes is removed, and its machine booted and saved anew. */
+/* A state from which not one word comes is removed, and its machine booted and saved anew. */
 static int run_or_rerun(struct boot *boot, struct err *err)
 {
 	struct lab_outcome *outcome = boot->outcome;
 	int status = run(boot, err);
 
-	if (!outcome->is_resumed || boot->has_line || is_interrupted(boot))
+	if (!outcome->is_resumed || boot->has_words || is_interrupted(boot))
 		return status;
 	snprintf(outcome->note, sizeof(outcome->note),
 		 "the saved machine does not run, booting a fresh one: %.400s",

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # QEMU as a lab sees it: a machine that boots at once, keeps its command's words in the file words, and is saved and
-# resumed as far as the monitor tells. A state that says "broken" ends it, one that says "mute" makes it hang. How it
-# was started goes to the file starts.
+# resumed as far as the monitor tells. A state that says "broken" ends it, one that says "mute" makes it hang, and one
+# that says "babbling" sends empty lines and NULs all the time. How it was started goes to the file starts.
 for word; do
 	case $word in
 	socket,id=results,fd=*) results=${word##*=} ;;
@@ -40,6 +40,9 @@ if [ -n "$state" ]; then
 	contents=$(cat <&"$state")
 	[ "$contents" != broken ] || { echo 'no such machine' >&2; exit 1; }
 	[ "$contents" != mute ] || exec sleep 60
+	while [ "$contents" = babbling ]; do
+		printf '\n\0' >&"$results" && sleep 0.5
+	done
 fi
 answer_monitor <&"$monitor" >&"$monitor" &
 server=$!

@@ -384,6 +384,16 @@ static void mute_state_is_replaced(void **state)
 	assert_lab(false, "resume", true, "");
 }
 
+static void babbling_state_is_replaced(void **state)
+{
+	(void)state;
+	assert_lab(false, "boot", false, "");
+	assert_true(shell("echo babbling | tee vmassay/state/*/machine >/dev/null"));
+	assert_lab(false, "resume boot", false,
+		   "sent no results for 3 s and was ended");
+	assert_lab(false, "resume", true, "");
+}
+
 static void run_goes_on_unsaved(void **state)
 {
 	(void)state;
@@ -407,6 +417,7 @@ int main(void)
 		cmocka_unit_test_setup(machine_is_resumed, empty_cache),
 		cmocka_unit_test_setup(bad_state_is_replaced, empty_cache),
 		cmocka_unit_test_setup(mute_state_is_replaced, empty_cache),
+		cmocka_unit_test_setup(babbling_state_is_replaced, empty_cache),
 		cmocka_unit_test_setup(run_goes_on_unsaved, empty_cache),
 	};
 
