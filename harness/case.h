@@ -61,6 +61,7 @@ struct case_desc {
 	bool manual;		/* HOST() makes the VM itself: t->vm and t->vcpu are NULL */
 	bool shadow_too;	/* labs judge it a second time, on a machine whose KVM has only shadow paging */
 	bool is_canary;		/* runs first; when it fails, nothing else is run */
+	bool is_nightly;	/* selected with --nightly only */
 	unsigned int timeout_ms;	/* 0: the run's */
 	struct known known;
 	const void *rows;	/* ROWS(table): each row is a test */

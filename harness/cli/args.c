@@ -16,7 +16,7 @@ enum {
 	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
 	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_LEAVE_AT, OPT_KERNEL,
 	OPT_MODULES, OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_FRESH, OPT_TIMINGS,
-	OPT_GCOV, OPT_NO_SHADOW, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_HELP,
+	OPT_GCOV, OPT_NO_SHADOW, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_HELP, OPT_NIGHTLY,
 	OPT_TREE, OPT_GOOD, OPT_BAD, OPT_CASE, OPT_LAB, OPT_VARIANT, OPT_BUILDER, OPT_WORK, OPT_JUDGE, OPT_STEP,
 };
 
@@ -45,6 +45,7 @@ static const struct option_row rows[] = {
 	{ "judge", OPT_JUDGE, 0, "PROGRAM", ARGS_BISECT, "another vmassay to run the tests" },
 	{ "step", OPT_STEP, 0, NULL, ARGS_BISECT, "judge what is checked out and end as git bisect run wants it" },
 	{ "suite", OPT_SUITE, 's', "AREA", ANY, "only tests of this area (ioctl, mmu, ...)" },
+	{ "nightly", OPT_NIGHTLY, 0, NULL, ANY, "and the tests that are too many for every day" },
 	{ "shard", OPT_SHARD, 0, "K/N", ANY, "the K-th of N parts of the selection, stable by test name" },
 	{ "target", OPT_TARGET, 0, "NAME", ANY & ~ARGS_LAB, "what answers the system calls: kvm" },
 	{ "jobs", 'j', 'j', "N", RUNS | ARGS_BISECT, "tests at once (default 1)" },
@@ -211,6 +212,7 @@ static bool option_take(struct args *args, int option, const char *text)
 {
 	switch (option) {
 	case OPT_SUITE: case 's': args->selection.suite = text; return true;
+	case OPT_NIGHTLY: args->selection.with_nightly = true; return true;
 	case OPT_SHARD: return parse_shard(text, &args->selection);
 	case OPT_TARGET: args->run.target = text; return true;
 	case 'j': return parse_uint(text, 1, 256, &args->run.nr_jobs);

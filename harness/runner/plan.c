@@ -52,6 +52,8 @@ static bool is_selected(const struct test_entry *entry, const struct selection *
 
 	if (selection->suite && strcmp(selection->suite, entry->area))
 		return false;
+	if (entry->desc->is_nightly && !selection->with_nightly)
+		return false;
 	if (!selection->globs || !selection->globs[0])
 		return true;
 	for (glob = selection->globs; *glob; glob++)
@@ -76,6 +78,8 @@ static int check_selection(const struct registry *registry, const struct selecti
 	for (i = 0; i < registry->nr_tests; i++)
 		if (is_selected(&registry->tests[i], selection))
 			return 0;
+	if (!selection->suite)
+		return err_set(err, ENOENT, "the names given are of nightly tests: --nightly selects them, too");
 	return err_set(err, ENOENT, "no test is in suite '%s'%s", selection->suite,
 		       selection->globs && selection->globs[0] ? " and matches the names given" : "");
 }

@@ -17,6 +17,7 @@ struct selection {
 	unsigned int repeat;		/* 0 stands for 1 */
 	bool shadow_too;		/* of those, only the tests that also want shadow paging: may be none */
 	bool shuffle;
+	bool with_nightly;		/* and those that a case says are too many for every day */
 	bool as_given;			/* the globs are whole names, "name" or "name#round", in this order */
 	uint64_t seed;
 };

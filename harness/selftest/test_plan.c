@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "case.h"
 #include "err.h"
 #include "runner/plan.h"
 
@@ -18,6 +19,7 @@ static char names[NR_TESTS][32];
 static struct test_entry entries[NR_TESTS];
 static const struct registry registry = { .tests = entries, .nr_tests = NR_TESTS };
 static struct err err;
+static const struct case_desc every_day, nightly = { .is_nightly = true };
 
 /* "ioctl.t00" .. "ioctl.t29", "mmu.t00" .. "mmu.t29" */
 static int make_registry(void **state)
@@ -29,7 +31,7 @@ static int make_registry(void **state)
 		const char *area = i < NR_TESTS / 2 ? "ioctl" : "mmu";
 
 		snprintf(names[i], sizeof(names[i]), "%s.t%02u", area, i % (NR_TESTS / 2));
-		entries[i] = (struct test_entry){ .name = names[i], .area = (char *)area };
+		entries[i] = (struct test_entry){ .name = names[i], .area = (char *)area, .desc = &every_day };
 	}
 	return 0;
 }
@@ -87,6 +89,18 @@ static void test_globs(void **state)
 	/* A part of nothing is nothing too. */
 	assert_refused(SELECT(.suite = "mm", .shard = 1, .nr_shards = 2), "no test is in suite 'mm'");
 	assert_refused(SELECT(GLOBS("mmu.u*"), .shard = 1, .nr_shards = 2), "no test matches 'mmu.u*'");
+}
+
+/* What is not for every day is left out until it is asked for; a lab's program gets whole names and takes it. */
+static void test_nightly(void **state)
+{
+	(void)state;
+	entries[NR_TESTS / 2 + 7].desc = &nightly;
+	assert_plan(SELECT(GLOBS("*.t07")), "ioctl.t07#0");
+	assert_plan(SELECT(GLOBS("*.t07"), .with_nightly = true), "ioctl.t07#0 mmu.t07#0");
+	assert_plan(SELECT(GLOBS("mmu.t07"), .as_given = true), "mmu.t07#0");
+	assert_refused(SELECT(GLOBS("mmu.t07")), "the names given are of nightly tests: --nightly selects them, too");
+	entries[NR_TESTS / 2 + 7].desc = &every_day;
 }
 
 static void test_as_given(void **state)
@@ -202,7 +216,7 @@ static void test_seeds(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_globs), cmocka_unit_test(test_as_given), cmocka_unit_test(test_repeat),
+		cmocka_unit_test(test_globs), cmocka_unit_test(test_nightly), cmocka_unit_test(test_as_given), cmocka_unit_test(test_repeat),
 		cmocka_unit_test(test_shards), cmocka_unit_test(test_shards_are_stable), cmocka_unit_test(test_shuffle),
 		cmocka_unit_test(test_shuffles_all),
 		cmocka_unit_test(test_seeds),
