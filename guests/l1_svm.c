@@ -93,15 +93,20 @@ __asm__(".pushsection .text\n"
 	"	mov %r15, 0x68(%rsi)\n"
 	"	pop %rax\n	mov %rax, 0x20(%rsi)\n"
 	"	pop %r15\n	pop %r14\n	pop %r13\n	pop %r12\n	pop %rbx\n	pop %rbp\n"
-	"	stgi\n"
 	"	cld\n"
 	"	ret\n"
 	".popsection");
 void l2_switch(struct vmcb *vmcb, struct l2_regs *regs);
 
-void vmcb_run(struct vmcb *vmcb)
+void vmcb_run_gif_clear(struct vmcb *vmcb)
 {
 	l2_switch(vmcb, &l2_regs);
+}
+
+void vmcb_run(struct vmcb *vmcb)
+{
+	vmcb_run_gif_clear(vmcb);
+	stgi();
 }
 
 void l2_run(const void *code)

@@ -56,6 +56,9 @@ static inline void vmcb_intercept_clear(struct vmcb *vmcb, uint32_t exit_code)
 /* Enters L2 with l2_regs and returns after its #VMEXIT, with GIF set again. */
 GUEST_API void vmcb_run(struct vmcb *vmcb);
 
+/* The same, and GIF is as the #VMEXIT left it: clear. */
+GUEST_API void vmcb_run_gif_clear(struct vmcb *vmcb);
+
 /* Sets RIP to @code, RSP to the top of an L2 stack, and runs l1_vmcb. */
 GUEST_API void l2_run(const void *code);
 
