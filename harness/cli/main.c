@@ -18,6 +18,7 @@ static const struct command {
 	{ "lab", cmd_lab, "run tests on a Linux kernel's KVM inside an emulator" },
 	{ "bisect", cmd_bisect, "find the commit that broke a test, in a lab" },
 	{ "bench", cmd_bench, "measure the harness against raw system calls" },
+	{ "rules", cmd_rules, "print the rules of VMRUN with the tests of each" },
 	{ "bundle", cmd_bundle, "write this program with its libraries as a tarball" },
 };
 
