@@ -7,6 +7,7 @@
  * Source: APM vol. 2, 15.13.4, 15.17 (table of GIF's effect), 14.1.
  */
 #include "cases/ioctl/lapic_regs.h"
+#include "cases/svm/nested_state.h"
 #include "guests/l1_svm.h"
 #include "case.h"
 
@@ -44,10 +45,11 @@ GUEST(init_in_l2)
 
 static uint16_t nested_flags(struct test *t)
 {
-	struct kvm_nested_state state = { .size = sizeof(state) };
+	struct kvm_nested_state *state = nested_state_get(t);
+	uint16_t flags = state->flags;
 
-	vcpu_ioctl_try(t->vcpu, KVM_GET_NESTED_STATE, &state);
-	return state.flags;
+	free(state);
+	return flags;
 }
 
 static void expect_reset(struct test *t)

@@ -8,16 +8,15 @@
  * that comes back without an exit.
  * Source: KVM API, KVM_SET_NESTED_STATE, KVM_RUN (KVM_EXIT_INTERNAL_ERROR); APM vol. 2, 5.3.3.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "cases/ioctl/vcpu_state.h"
+#include "cases/svm/nested_state.h"
 #include "cases/svm/rules.h"
 #include "case.h"
 
 INSN(w_code, "out %al, $0x80\n\tvmmcall")
 
-#define STATE_BYTES (sizeof(struct kvm_nested_state) + KVM_STATE_NESTED_SVM_VMCB_SIZE)
 #define PDPTE_CHECK "!load_pdptrs(vcpu, vcpu->arch.cr3)"
 
 enum what { CR3, CR3_CHANGED, PDPTE, PDPTE_EXIT, PDPTE_LEGAL, MSRPM, MSRPM_LEGAL };
@@ -49,15 +48,6 @@ GUEST(nested_state_late)
 	CHECK_L2_DONE(w_code + 2);
 }
 
-static struct kvm_nested_state *state_get(struct test *t)
-{
-	struct kvm_nested_state *state = calloc(1, STATE_BYTES);
-
-	state->size = STATE_BYTES;
-	vcpu_ioctl(t->vcpu, KVM_GET_NESTED_STATE, state);
-	return state;
-}
-
 static void cr3_refused(struct test *t, struct kvm_nested_state *state, bool compares)
 {
 	struct svm_rule_cpu cpu;
@@ -76,8 +66,8 @@ static void cr3_refused(struct test *t, struct kvm_nested_state *state, bool com
 	expect_entry_refused(t, svm_rules[SVM_RULE_cr3_legacy].check);
 	state->flags |= KVM_STATE_NESTED_GIF_SET;
 	if (compares) {
-		after = state_get(t);
-		expect_bytes(t, state, after, STATE_BYTES);
+		after = nested_state_get(t);
+		expect_bytes(t, state, after, NESTED_STATE_BYTES);
 		expect_vcpu_state(t, t->vcpu, &before);
 		free(after);
 	}
@@ -116,7 +106,7 @@ static void pdpte_taken(struct test *t, const struct kvm_nested_state *state)
 
 static void msrpm_put(struct kvm_nested_state *state, uint64_t pa)
 {
-	struct vmcb *image = (struct vmcb *)state->data.svm[0].vmcb12;
+	struct vmcb *image = nested_state_vmcb(state);
 
 	image->control.msrpm_base_pa = pa;
 	image->control.intercept[SVM_EXIT_MSR / 32] |= 1u << SVM_EXIT_MSR % 32;
@@ -138,13 +128,11 @@ HOST(nested_state_late)
 	struct kvm_nested_state *state;
 
 	require_pio_out(t, .port = 0x80, .size = 1, .count = 1);
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	test_forget_hw_exits(t);
 	/* QEMU 7.2 marks a PAE pointer accessed, where that bit is reserved (cases/mmu/pae.h). */
 	*(uint64_t *)rules_symbol(t, "rules_pdpt", 32) &= ~PTE_A;
-	state = state_get(t);
+	state = nested_state_get(t);
 	switch (what) {
 	case CR3: cr3_refused(t, state, false); break;
 	case CR3_CHANGED: cr3_refused(t, state, true); break;

@@ -7,16 +7,14 @@
  * Can break: a check that only VMRUN makes, state that is loaded before it is checked.
  * Source: KVM API, KVM_SET_NESTED_STATE; machine/svm_rules.h.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "cases/ioctl/vcpu_state.h"
+#include "cases/svm/nested_state.h"
 #include "cases/svm/rules.h"
 #include "case.h"
 
 INSN(n_wait, "out %al, $0x80\n\tvmmcall")
-
-#define STATE_BYTES (sizeof(struct kvm_nested_state) + KVM_STATE_NESTED_SVM_VMCB_SIZE)
 
 struct row {
 	ROW_FIELDS;
@@ -50,33 +48,27 @@ struct state {
 	uint64_t ncr3;
 };
 
-static struct vmcb *image(struct kvm_nested_state *state)
-{
-	return (struct vmcb *)state->data.svm[0].vmcb12;
-}
-
 /* A legal state of the vCPU that waits in L2; only that of nested paging is another than it has. */
 static void tried_make(struct state *s, enum svm_base base)
 {
-	memcpy(s->tried, s->good, STATE_BYTES);
+	memcpy(s->tried, s->good, NESTED_STATE_BYTES);
 	if (base == SVM_BASE_NPT) {
-		image(s->tried)->control.nested_ctl = NP_ENABLE;
-		image(s->tried)->control.nested_cr3 = s->ncr3;
+		nested_state_vmcb(s->tried)->control.nested_ctl = NP_ENABLE;
+		nested_state_vmcb(s->tried)->control.nested_cr3 = s->ncr3;
 	}
 }
 
 static void check_refused(struct test *t, struct state *s, const struct svm_rule *rule)
 {
 	struct vcpu_state before;
-	struct kvm_nested_state *after = calloc(1, STATE_BYTES);
+	struct kvm_nested_state *after;
 
 	vcpu_state_get(t->vcpu, &before);
 	expect_errno(t, EINVAL, vcpu_ioctl_try(t->vcpu, KVM_SET_NESTED_STATE, s->tried));
 	expect_entry_refused(t, rule->check);
 	expect_vcpu_state(t, t->vcpu, &before);
-	after->size = STATE_BYTES;
-	vcpu_ioctl(t->vcpu, KVM_GET_NESTED_STATE, after);
-	expect_bytes(t, s->good, after, STATE_BYTES);
+	after = nested_state_get(t);
+	expect_bytes(t, s->good, after, NESTED_STATE_BYTES);
 	free(after);
 }
 
@@ -98,7 +90,7 @@ static void try_each(struct test *t, struct state *s, const struct svm_edit *edi
 			continue;
 		for (k = 0; k < svm_edit_count(&edits[i], &s->cpu); k++) {
 			tried_make(s, edits[i].base);
-			svm_edit_apply(&edits[i], k, &s->cpu, image(s->tried));
+			svm_edit_apply(&edits[i], k, &s->cpu, nested_state_vmcb(s->tried));
 			if (rule)
 				check_refused(t, s, rule);
 			else
@@ -110,17 +102,14 @@ static void try_each(struct test *t, struct state *s, const struct svm_edit *edi
 HOST(nested_state_rules)
 {
 	const struct svm_rule *rule = &svm_rules[ROW(t, rows)->rule];
-	struct state s = { .good = calloc(1, STATE_BYTES), .tried = calloc(1, STATE_BYTES) };
+	struct state s = { .tried = calloc(1, NESTED_STATE_BYTES) };
 
 	require_pio_out(t, .port = 0x80, .size = 1, .count = 1);
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	test_forget_hw_exits(t);
 	svm_rule_cpu_init(&s.cpu, rules_cpuid, t->sys->cpuid);
 	s.ncr3 = guest_value(t, 0);
-	s.good->size = STATE_BYTES;
-	vcpu_ioctl(t->vcpu, KVM_GET_NESTED_STATE, s.good);
+	s.good = nested_state_get(t);
 	try_each(t, &s, rule->illegal, rule->nr_illegal, rule);
 	try_each(t, &s, rule->legal, rule->nr_legal, NULL);
 	free(s.good);

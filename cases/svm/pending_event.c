@@ -10,6 +10,7 @@
  * Source: KVM API, 4.32 (KVM_SET_VCPU_EVENTS), KVM_CAP_EXCEPTION_PAYLOAD, KVM_CAP_X86_TRIPLE_FAULT_EVENT; APM vol. 2,
  * 15.12, 15.12.2, 15.12.15, 15.14.3.
  */
+#include "cases/svm/nested_state.h"
 #include "guests/l1_svm.h"
 #include "case.h"
 
@@ -151,9 +152,7 @@ HOST(pending_event)
 	if (row->is_triple_fault)
 		cap_enable(t, KVM_CAP_X86_TRIPLE_FAULT_EVENT);
 	require_pio_out(t, .port = 0x80, .size = 1, .count = 1);
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	event_put(t, row);
 	if (row->is_triple_fault && !row->is_intercepted)
 		expect_shutdown(t);
