@@ -55,6 +55,7 @@ struct row {
 	enum effect effect;
 	uint64_t value;
 	uint64_t rbx, rcx;
+	uint64_t dr7;		/* L2's, beside the golden one */
 	uint64_t rbx_cr0;	/* RBX: CR0 with these bits changed */
 	uint64_t info_1;
 	bool is_io;
@@ -82,6 +83,8 @@ static const struct row rows[] = {
 	PLAIN(read_cr8, READ_CR8, RBX_IS), PLAIN(write_cr8, WRITE_CR8, NOTHING, .rbx = 3),
 	DR(0, NOTHING, 0), DR(1, NOTHING, 0), DR(2, NOTHING, 0), DR(3, NOTHING, 0), DR(6, NOTHING, 0xffff0ff0),
 	DR(7, NOTHING, 0x400),
+	ROW_OF(read_dr7_of_l2, read_dr7, SVM_EXIT_READ_DR7, RBX_IS, .dr7 = 0xd0001, .value = 0xd0401,
+	       .known = { "1105-emulated-dr7-of-l1" }),
 	PLAIN(clts, WRITE_CR0, NOTHING), PLAIN(lmsw, WRITE_CR0, NOTHING, .rbx_cr0 = X86_CR0_MP),
 	PLAIN(smsw, READ_CR0, RBX_CR0),
 	ROW_OF(sel_write_cr0_am, write_cr0, SVM_EXIT_CR0_SEL_WRITE, NOTHING, .rbx_cr0 = X86_CR0_AM),
@@ -160,6 +163,7 @@ static void enter(const struct row *row)
 	l2_regs = regs;
 	l1_vmcb.save.rax = row->code == em_xsetbv ? 1 : 0;
 	l1_vmcb.save.cr2 = 0x1234567;
+	l1_vmcb.save.dr7 |= row->dr7;
 }
 
 static void try_on(const struct row *row)
