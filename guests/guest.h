@@ -357,6 +357,17 @@ GUEST_API void pte_write(void *pte, uint64_t value);
 /* Maps the 4 KiB page at @address to @gpa with @flags (PTE_*; PTE_P is the caller's) and does INVLPG. */
 GUEST_API void page_map(ulong_t address, uint64_t gpa, uint64_t flags);
 
+/*
+ * QEMU 7.2 sets the accessed bit in the PAE pointers, which no CPU does, and that bit must be zero when a write of CR0,
+ * CR3 or CR4, or a #VMEXIT, loads them. So the bits are cleared right before that, twice, for the first round's own walk
+ * may set one again, and in one 128-byte line, so that no other page is walked for. Beside PAE there is nothing to lose
+ * there.
+ */
+#define PDPTES_CLEAN									\
+	"andl $~0x20, 0x6000\n\tandl $~0x20, 0x6008\n\tandl $~0x20, 0x6010\n\tandl $~0x20, 0x6018\n\t"
+
+_Static_assert(TABLES_GPA == 0x6000, "PDPTES_CLEAN has it as a number");
+
 /* A zeroed page of RAM from the runtime's pool of 64. */
 GUEST_API void *page_alloc(void);
 

@@ -24,7 +24,7 @@ static struct vmcb_seg segment(uint16_t selector, uint16_t attrib)
 
 struct table_register {
 	uint16_t limit;
-	uint64_t base;
+	ulong_t base;
 } __attribute__((packed));
 
 static struct vmcb_seg table_segment(struct table_register table)
@@ -37,7 +37,7 @@ static void save_init(struct vmcb_save *save)
 	struct table_register gdtr, idtr;
 
 	__asm__ volatile("sgdt %0\n\tsidt %1" : "=m"(gdtr), "=m"(idtr));
-	save->cs = segment(SEL_CODE64, 0xa9b);
+	save->cs = is_long_mode() ? segment(SEL_CODE64, 0xa9b) : segment(SEL_CODE32, 0xc9b);
 	save->ss = save->ds = save->es = segment(SEL_DATA, 0xc93);
 	save->gdtr = table_segment(gdtr);
 	save->idtr = table_segment(idtr);
@@ -74,6 +74,7 @@ void l1_svm_init(void)
 /*
  * void l2_switch(struct vmcb *vmcb, struct l2_regs *regs). #VMEXIT brings RSP back and RAX, which is the VMCB.
  */
+#ifdef __x86_64__
 __asm__(".pushsection .text\n"
 	"l2_switch:\n"
 	"	push %rbp\n	push %rbx\n	push %r12\n	push %r13\n	push %r14\n	push %r15\n"
@@ -96,6 +97,26 @@ __asm__(".pushsection .text\n"
 	"	cld\n"
 	"	ret\n"
 	".popsection");
+#else
+__asm__(".pushsection .text\n"
+	"l2_switch:\n"
+	"	push %ebp\n	push %ebx\n	push %esi\n	push %edi\n"
+	"	mov 0x14(%esp), %eax\n	mov 0x18(%esp), %esi\n	push %esi\n"
+	"	mov 0x00(%esi), %ecx\n	mov 0x08(%esi), %edx\n	mov 0x10(%esi), %ebx\n"
+	"	mov 0x18(%esi), %ebp\n	mov 0x28(%esi), %edi\n	mov 0x20(%esi), %esi\n"
+	"	.balign 128\n"
+	PDPTES_CLEAN PDPTES_CLEAN
+	"	vmrun\n"
+	"	xchg %esi, (%esp)\n"
+	"	mov %ecx, 0x00(%esi)\n	mov %edx, 0x08(%esi)\n	mov %ebx, 0x10(%esi)\n"
+	"	mov %ebp, 0x18(%esi)\n	mov %edi, 0x28(%esi)\n"
+	"	pop %eax\n	mov %eax, 0x20(%esi)\n"
+	"	pop %edi\n	pop %esi\n	pop %ebx\n	pop %ebp\n"
+	"	stgi\n"
+	"	cld\n"
+	"	ret\n"
+	".popsection");
+#endif
 void l2_switch(struct vmcb *vmcb, struct l2_regs *regs);
 
 void vmcb_run_gif_clear(struct vmcb *vmcb)
@@ -143,7 +164,7 @@ void l2_warm(void)
 
 struct fault vmrun_try(uint64_t pa)
 {
-	struct fault fault = TRY("vmrun", : : "a"(pa) : "memory");
+	struct fault fault = TRY("vmrun", : : "a"((ulong_t)pa) : "memory");
 
 	if (fault.vector == NO_VECTOR)
 		stgi();
@@ -152,12 +173,12 @@ struct fault vmrun_try(uint64_t pa)
 
 struct fault vmload_try(uint64_t pa)
 {
-	return TRY("vmload", : : "a"(pa) : "memory");
+	return TRY("vmload", : : "a"((ulong_t)pa) : "memory");
 }
 
 struct fault vmsave_try(uint64_t pa)
 {
-	return TRY("vmsave", : : "a"(pa) : "memory");
+	return TRY("vmsave", : : "a"((ulong_t)pa) : "memory");
 }
 
 /* --- the MSR permission map: APM vol. 2, 15.11 --- */

@@ -11,7 +11,8 @@
  *	l2_run(code);
  *	CHECK_EXIT(.code = SVM_EXIT_CPUID, .rip = (ulong_t)code);
  *
- * 64-bit guests only. Source: APM vol. 2, chapter 15.
+ * In a 32-bit guest L2 begins in L1's mode as well, and of L2's registers only the lower halves of the first eight are
+ * switched. Source: APM vol. 2, chapter 15.
  */
 #ifndef VMASSAY_L1_SVM_H
 #define VMASSAY_L1_SVM_H
@@ -38,7 +39,7 @@ GUEST_API void l1_svm_init(void);
 GUEST_API void l1_svm_enable(void);
 
 /*
- * Golden: L2 in 64-bit mode at CPL 0, as L1 is now, interrupts off, ASID 1, RIP 0, intercepts of VMRUN, VMMCALL and
+ * Golden: L2 in the mode that the guest has started in, at CPL 0, as L1 is now, interrupts off, ASID 1, RIP 0, intercepts of VMRUN, VMMCALL and
  * SHUTDOWN only.
  */
 GUEST_API void vmcb_init(struct vmcb *vmcb);
