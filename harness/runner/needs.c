@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "lab/contract.h"
 #include "vm/caps.h"
 #include "vm/x86/mode.h"
 #include "vm/x86/vendor.h"
@@ -309,6 +310,10 @@ static enum word_state word_check(const char *word, struct sys *sys)
 		met = sys && stable_tsc_met();
 	} else if (!strcmp(word, "root")) {
 		met = sys && geteuid() == 0;
+	} else if (!strcmp(word, "debugfs")) {
+		met = sys && !access("/sys/kernel/debug/kvm", R_OK | X_OK);
+	} else if (!strcmp(word, "lab")) {
+		met = sys && !access(LAB_MODULES, F_OK);
 	} else {
 		return WORD_MALFORMED;
 	}

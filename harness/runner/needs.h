@@ -14,6 +14,8 @@
  *	smp:N			the target has at least N online CPUs
  *	stable_tsc		the kernel has not given up its TSC as a clock
  *	root			the tests run as root
+ *	debugfs			KVM's folder in debugfs is there, for us to read
+ *	lab			the machine is a lab, so that a test may do what others on it would suffer from
  */
 #ifndef VMASSAY_NEEDS_H
 #define VMASSAY_NEEDS_H
