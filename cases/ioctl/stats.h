@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One statistic of a VM or a vCPU, by its name, through KVM_GET_STATS_FD.
+ * One statistic of a VM or a vCPU, by its name, through KVM_GET_STATS_FD; and debugfs's folders of VMs.
  */
 #ifndef VMASSAY_STATS_H
 #define VMASSAY_STATS_H
 
 #include "case.h"
 
+#include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define STAT_NAME_BYTES 128
+#define KVM_FOLDER "/sys/kernel/debug/kvm"
 
 struct stat_place {
 	int fd;			/* the caller closes it */
@@ -54,6 +57,20 @@ static inline uint64_t stat_get(struct test *t, int owner, const char *name)
 	require_result(t, 8, pread(place.fd, &value, 8, place.at));
 	close(place.fd);
 	return value;
+}
+
+/* How many VMs of process @pid there are, as long as one holds them: by their folders, PID-FD. */
+static inline unsigned int kvm_folders_of(pid_t pid)
+{
+	DIR *folder = opendir(KVM_FOLDER);
+	const struct dirent *entry;
+	unsigned int nr = 0;
+
+	while (folder && (entry = readdir(folder)))
+		nr += strtol(entry->d_name, NULL, 10) == pid && strchr(entry->d_name, '-');
+	if (folder)
+		closedir(folder);
+	return nr;
 }
 
 #endif

@@ -9,14 +9,11 @@
  */
 #include "cases/ioctl/stats.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-
-#define FOLDER "/sys/kernel/debug/kvm"
 
 struct row {
 	ROW_FIELDS;
@@ -25,7 +22,7 @@ struct row {
 
 static void path_make(const struct test *t, char *path, size_t len_bytes, const char *name)
 {
-	snprintf(path, len_bytes, FOLDER "/%d-%d/%s", getpid(), t->vm->fd, name);
+	snprintf(path, len_bytes, KVM_FOLDER "/%d-%d/%s", getpid(), t->vm->fd, name);
 }
 
 /* The file's text, a newline at its end, as a number. */
@@ -97,7 +94,7 @@ static void host_sum(struct test *t)
 	expect_eq(t, 1, first);
 	expect_eq(t, 3, second);
 	expect_eq(t, first + second, vm_value(t, "io_exits"));
-	expect_true(t, file_value(t, FOLDER "/io_exits") >= first + second);
+	expect_true(t, file_value(t, KVM_FOLDER "/io_exits") >= first + second);
 }
 
 static long write_try(struct test *t, const char *path, const char *text)
@@ -161,44 +158,31 @@ static void host_vcpu(struct test *t)
 	expect_errno(t, ENOENT, access(path, F_OK) ? -errno : 0);
 }
 
-static unsigned int folders_of(pid_t pid)
-{
-	DIR *folder = opendir(FOLDER);
-	const struct dirent *entry;
-	unsigned int nr = 0;
-
-	while (folder && (entry = readdir(folder)))
-		nr += strtol(entry->d_name, NULL, 10) == pid && strchr(entry->d_name, '-');
-	if (folder)
-		closedir(folder);
-	return nr;
-}
-
 /* An open file of it is one of nothing then. */
 static void host_gone(struct test *t)
 {
-	uint64_t all = file_value(t, FOLDER "/io_exits");
+	uint64_t all = file_value(t, KVM_FOLDER "/io_exits");
 	char path[256], text[8];
 	struct vm *vm = vm_create(t->sys);
 	int fd;
 
-	expect_eq(t, 2, folders_of(getpid()));
-	snprintf(path, sizeof(path), FOLDER "/%d-%d/io_exits", getpid(), vm->fd);
+	expect_eq(t, 2, kvm_folders_of(getpid()));
+	snprintf(path, sizeof(path), KVM_FOLDER "/%d-%d/io_exits", getpid(), vm->fd);
 	vcpu_create(vm, 0);
 	expect_eq(t, 0, file_value(t, path));
-	expect_eq(t, all, file_value(t, FOLDER "/io_exits"));
+	expect_eq(t, all, file_value(t, KVM_FOLDER "/io_exits"));
 	vm_destroy(vm);
 	expect_errno(t, ENOENT, access(path, F_OK) ? -errno : 0);
-	expect_eq(t, 1, folders_of(getpid()));
+	expect_eq(t, 1, kvm_folders_of(getpid()));
 	/* A file holds its VM, and the folder with it. */
 	vm = vm_create(t->sys);
-	snprintf(path, sizeof(path), FOLDER "/%d-%d/pages_4k", getpid(), vm->fd);
+	snprintf(path, sizeof(path), KVM_FOLDER "/%d-%d/pages_4k", getpid(), vm->fd);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	vm_destroy(vm);
 	expect_true(t, read(fd, text, sizeof(text)) == 2 && !memcmp(text, "0\n", 2));
 	close(fd);
 	expect_errno(t, ENOENT, access(path, F_OK) ? -errno : 0);
-	expect_eq(t, 1, folders_of(getpid()));
+	expect_eq(t, 1, kvm_folders_of(getpid()));
 }
 
 static const struct row rows[] = {
