@@ -122,11 +122,13 @@ static void step_add(struct twin_log *log, struct vcpu *vcpu, const struct twin_
 	reply(vcpu->run, plan, log->nr);
 }
 
-/* The end of vCPU 0's guest, or of any by an exception. */
-static bool is_over(struct vm *vm)
+/* The end of vCPU 0's guest, or of any by an exception or a shutdown. */
+static bool is_over(struct vm *vm, const struct twin_log *log)
 {
 	unsigned int i;
 
+	if (log->nr && log->steps[log->nr - 1].exit.reason == KVM_EXIT_SHUTDOWN)
+		return true;
 	for (i = 0; i < vm->nr_vcpus; i++) {
 		const struct abi_page *page = vm_hva(vm, ABI_GPA + i * ABI_PAGE_BYTES, sizeof(*page));
 
@@ -138,7 +140,7 @@ static bool is_over(struct vm *vm)
 
 static bool may_go_on(struct vm *vm, const struct twin_log *log)
 {
-	if (log->nr == TWIN_MAX_STEPS || is_over(vm))
+	if (log->nr == TWIN_MAX_STEPS || is_over(vm, log))
 		return false;
 	return !log->nr || !log->steps[log->nr - 1].error;
 }
@@ -181,7 +183,7 @@ void twin_run(struct vm *vm, const struct twin_plan *plan, struct twin_log *log,
 
 /* --- compared --- */
 
-static void step_format(char *text, size_t len_bytes, const struct twin_log *log, unsigned int at)
+void twin_step_format(char *text, size_t len_bytes, const struct twin_log *log, unsigned int at)
 {
 	const struct twin_step *step = &log->steps[at];
 
@@ -210,8 +212,8 @@ bool twin_logs_equal(const struct twin_log *want, const struct twin_log *got, un
 	for (i = from; i < want->nr || i < got->nr; i++) {
 		if (i < want->nr && i < got->nr && steps_equal(&want->steps[i], &got->steps[i]))
 			continue;
-		step_format(want_text, sizeof(want_text), want, i);
-		step_format(got_text, sizeof(got_text), got, i);
+		twin_step_format(want_text, sizeof(want_text), want, i);
+		twin_step_format(got_text, sizeof(got_text), got, i);
 		snprintf(text, len_bytes, "exit %u: want %s, got %s", i + 1, want_text, got_text);
 		return false;
 	}

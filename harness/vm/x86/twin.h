@@ -67,4 +67,7 @@ void twin_run(struct vm *vm, const struct twin_plan *plan, struct twin_log *log,
 bool twin_logs_equal(const struct twin_log *want, const struct twin_log *got, unsigned int from, char *text,
 		     size_t len_bytes);
 
+/* Step @at, counted from 0, in one line. */
+void twin_step_format(char *text, size_t len_bytes, const struct twin_log *log, unsigned int at);
+
 #endif

@@ -573,7 +573,7 @@ static bool nested_equal(struct report *d, const struct kvm_nested_state *want, 
 	       bytes_equal(d, PART_NESTED, want, got, want->size);
 }
 
-/* Meaningful with their flags only. */
+/* Some are meaningful with their flags only; without payloads, a pending exception is an injected one, too. */
 static bool events_equal(struct report *d, struct kvm_vcpu_events want, struct kvm_vcpu_events got)
 {
 	struct kvm_vcpu_events *each[] = { &want, &got };
@@ -582,6 +582,8 @@ static bool events_equal(struct report *d, struct kvm_vcpu_events want, struct k
 	for (i = 0; i < 2; i++) {
 		if (!(each[i]->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT))
 			each[i]->triple_fault.pending = 0;
+		if (!(each[i]->flags & KVM_VCPUEVENT_VALID_PAYLOAD))
+			each[i]->exception.pending = 0;
 		if (!each[i]->exception.injected && !each[i]->exception.pending)
 			memset(&each[i]->exception, 0, sizeof(each[i]->exception));
 		if (!each[i]->interrupt.injected)
