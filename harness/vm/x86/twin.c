@@ -147,7 +147,7 @@ static bool may_go_on(struct vm *vm, const struct twin_log *log)
 
 static struct vcpu *vcpu_of_step(struct vm *vm, const struct twin_plan *plan, unsigned int exit)
 {
-	return vm->vcpus[plan->vcpus ? plan->vcpus[exit - 1] - '0' : 0];
+	return vm->vcpus[plan->vcpus && exit <= strlen(plan->vcpus) ? plan->vcpus[exit - 1] - '0' : 0];
 }
 
 static void complete(struct vm *vm, struct vcpu *vcpu, const struct twin_plan *plan, struct twin_log *log)
@@ -165,6 +165,15 @@ static void complete(struct vm *vm, struct vcpu *vcpu, const struct twin_plan *p
 		step_add(log, vcpu, plan, r);
 }
 
+/* The others wait since their own last exit. */
+static void complete_all(struct vm *vm, const struct twin_plan *plan, struct twin_log *log)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		complete(vm, vm->vcpus[i], plan, log);
+}
+
 void twin_run(struct vm *vm, const struct twin_plan *plan, struct twin_log *log, unsigned int until,
 	      unsigned int limit_ms)
 {
@@ -175,7 +184,7 @@ void twin_run(struct vm *vm, const struct twin_plan *plan, struct twin_log *log,
 		step_add(log, vcpu, plan, run_in_time(vcpu, plan, limit_ms));
 		if (log->nr < until && !plan->act)
 			continue;
-		complete(vm, vcpu, plan, log);
+		complete_all(vm, plan, log);
 		if (plan->act && may_go_on(vm, log))
 			plan->act(vm, log->nr);
 	}

@@ -32,7 +32,7 @@ struct twin_log {
 };
 
 struct twin_plan {
-	const char *vcpus;	/* which vCPU makes each exit, a digit for each; NULL: always vCPU 0 */
+	const char *vcpus;	/* which vCPU makes each exit, a digit for each; behind its end, or NULL: vCPU 0 */
 	bool stops_in_hlt;	/* with a local APIC in KVM: HLT counts as an exit */
 	bool refuses_msrs;	/* what leaves for an MSR is answered by #GP */
 	/* Between exit @exit, which is complete then, and the next; NULL: none. */
@@ -56,7 +56,7 @@ static inline uint64_t twin_reply(unsigned int exit, unsigned int bytes)
 }
 
 /*
- * Runs until @until steps are in the log and the last one is complete (immediate_exit), or the guest is done or dead,
+ * Runs until @until steps are in the log and those of all vCPUs are complete (immediate_exit), or the guest is done or dead,
  * or KVM_RUN fails, or the log is full. A step that completes with another exit counts that one, too: the log may then
  * be longer. @limit_ms is for one exit.
  */
