@@ -8,6 +8,7 @@
 #ifndef VMASSAY_ABI_H
 #define VMASSAY_ABI_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* The state a vCPU starts in; bits, so that a case can name several. */
@@ -99,6 +100,14 @@ struct abi_record {
 #define ABI_MAX_RECORDS	48
 #define ABI_NR_VALUES	32
 
+/* What L1 met of the hardware that it is given, in .met: a kind and the exit's code, of which -1 is ABI_MET_CODE. */
+#define ABI_MAX_MET	98
+#define ABI_MET_CODE	0xfff
+#define ABI_MET_SVM	0x1000	/* L2 exited so, as it had to */
+#define ABI_MET_SVM_OFF	0x2000	/* L2 did not exit so, as it had not to */
+#define ABI_MET_VMX	0x3000
+#define ABI_MET_VMX_OFF	0x4000
+
 struct abi_page {
 	uint32_t self;		/* this page's guest-physical address; GS:0 */
 	uint32_t magic;
@@ -121,9 +130,12 @@ struct abi_page {
 	uint32_t nr_unexpected;	/* exceptions and interrupts that nobody expected */
 	struct fault fault;	/* the latest one, expected or not */
 	uint64_t values[ABI_NR_VALUES];	/* GUEST_VALUE() */
+	uint32_t nr_met;	/* those beyond ABI_MAX_MET are lost */
+	uint16_t met[ABI_MAX_MET];
 	struct abi_record records[ABI_MAX_RECORDS];
 };
 
 _Static_assert(sizeof(struct abi_page) <= ABI_PAGE_BYTES, "a report page is one page");
+_Static_assert(offsetof(struct abi_page, records) % 8 == 0, "32-bit guests align 64 bits to 4 bytes only");
 
 #endif

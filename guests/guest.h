@@ -38,6 +38,8 @@ GUEST_API void guest_check(bool holds, const char *file, unsigned int line, cons
 			   uint64_t got);
 GUEST_API void guest_check_fault(const char *file, unsigned int line, const char *text, int32_t vector,
 				 uint32_t error_code, struct fault got);
+/* @kind (ABI_MET_x) of @code was checked: for the tables of what has tests. */
+GUEST_API void guest_met(uint16_t kind, uint64_t code);
 GUEST_API void guest_say(const char *file, unsigned int line, const char *text, uint64_t value);
 
 #define CHECK(condition) guest_check(condition, __FILE__, __LINE__, #condition, 1, 0)

@@ -206,11 +206,27 @@ static void check_field(const char *file, unsigned int line, const char *name, u
 	guest_check(want == got, file, line, name, want, got);
 }
 
+void check_exit_code(const struct vmcb *vmcb, uint64_t want, const char *file, unsigned int line)
+{
+	check_field(file, line, "exit_code", want, vmcb->control.exit_code);
+	if (vmcb->control.exit_code == want)
+		guest_met(ABI_MET_SVM, want);
+}
+
+void check_no_exit(const struct vmcb *vmcb, uint32_t code, const char *file, unsigned int line)
+{
+	bool is_intercepted = vmcb->control.intercept[code / 32] & 1u << (code % 32);
+
+	guest_check(!is_intercepted, file, line, "the intercept is clear", code, code);
+	guest_check(vmcb->control.exit_code != code, file, line, "no exit", 0, code);
+	guest_met(ABI_MET_SVM_OFF, code);
+}
+
 void check_svm_exit(const struct vmcb *vmcb, const struct svm_exit *want, const char *file, unsigned int line)
 {
 	const struct vmcb_control *got = &vmcb->control;
 
-	check_field(file, line, "exit_code", want->code, got->exit_code);
+	check_exit_code(vmcb, want->code, file, line);
 	check_field(file, line, "exit_info_1", want->info_1, got->exit_info_1);
 	check_field(file, line, "exit_info_2", want->info_2, got->exit_info_2);
 	check_field(file, line, "exit_int_info", want->int_info, got->exit_int_info);

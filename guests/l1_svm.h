@@ -113,6 +113,16 @@ GUEST_API void check_svm_exit(const struct vmcb *vmcb, const struct svm_exit *wa
 	check_svm_exit(vmcb_, &(struct svm_exit){ __VA_ARGS__ }, __FILE__, __LINE__)
 #define CHECK_EXIT(...) CHECK_EXIT_OF(&l1_vmcb, __VA_ARGS__)
 
+/* Only the code; the rest of the exit is the case's to look at. */
+GUEST_API void check_exit_code(const struct vmcb *vmcb, uint64_t want, const char *file, unsigned int line);
+
+#define CHECK_EXIT_CODE(want_) check_exit_code(&l1_vmcb, want_, __FILE__, __LINE__)
+
+/* L2 has done what exits with @code_ where that is intercepted, it was not, and there was no such exit. */
+GUEST_API void check_no_exit(const struct vmcb *vmcb, uint32_t code, const char *file, unsigned int line);
+
+#define CHECK_NO_EXIT(code_) check_no_exit(&l1_vmcb, code_, __FILE__, __LINE__)
+
 /* L2 came to the VMMCALL at @rip. */
 #define CHECK_L2_DONE(rip_) CHECK_EXIT(.code = SVM_EXIT_VMMCALL, .rip = (ulong_t)(rip_))
 

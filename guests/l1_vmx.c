@@ -542,6 +542,18 @@ static const struct {
 _Static_assert(sizeof(struct vmx_exit) == sizeof(exit_fields) / sizeof(exit_fields[0]) * sizeof(uint64_t),
 	       "every field of an exit is compared");
 
+static void reason_met(uint64_t want)
+{
+	if (vmx.exit.outcome == VMX_OK && vmx.exit.reason == want)
+		guest_met(ABI_MET_VMX, want);
+}
+
+void vmx_reason_check(const char *file, unsigned int line, uint64_t want)
+{
+	guest_check(want == vmx.exit.reason, file, line, "vmx.exit.reason", want, vmx.exit.reason);
+	reason_met(want);
+}
+
 void vmx_exit_check(const char *file, unsigned int line, const struct vmx_exit *want)
 {
 	unsigned int i;
@@ -552,4 +564,5 @@ void vmx_exit_check(const char *file, unsigned int line, const struct vmx_exit *
 
 		guest_check(w == g, file, line, exit_fields[i].text, w, g);
 	}
+	reason_met(want->reason);
 }

@@ -92,6 +92,19 @@ void guest_check_fault(const char *file, unsigned int line, const char *text, in
 		record_add(ABI_RECORD_FAULT, file, line, text, want, have);
 }
 
+void guest_met(uint16_t kind, uint64_t code)
+{
+	struct abi_page *page = abi_self();
+	uint16_t met = kind | (code & ABI_MET_CODE);
+	uint32_t i;
+
+	for (i = 0; i < page->nr_met; i++)
+		if (page->met[i] == met)
+			return;
+	if (page->nr_met < ABI_MAX_MET)
+		page->met[page->nr_met++] = met;
+}
+
 void guest_say(const char *file, unsigned int line, const char *text, uint64_t value)
 {
 	record_add(ABI_RECORD_MESSAGE, file, line, text, 0, value);

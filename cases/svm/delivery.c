@@ -74,7 +74,7 @@ static void check_exit(const struct row *row, uint64_t gpa)
 {
 	uint32_t ignored = (row->event & EVENT_TYPE(7)) == EVENT_NMI ? EVENT_VECTOR : 0;
 
-	CHECK_EQ(SVM_EXIT_NPF, l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(SVM_EXIT_NPF);
 	CHECK_EQ(gpa, l1_vmcb.control.exit_info_2 & ~0xfffull);
 	CHECK_EQ(NPF_FINAL | PFERR_U | (row->absent == THE_STACK ? PFERR_W : 0), l1_vmcb.control.exit_info_1);
 	/* An NMI's vector is not defined. */
@@ -113,7 +113,7 @@ GUEST(delivery)
 	l1_vmcb.control.event_inj_error = l1_vmcb.control.exit_int_info_error;
 	l1_vmcb.control.tlb_control = TLB_FLUSH_ALL;
 	vmcb_run(&l1_vmcb);
-	CHECK_EQ(SVM_EXIT_VMMCALL, l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(SVM_EXIT_VMMCALL);
 	CHECK_EQ(0, l1_vmcb.control.exit_int_info);
 	CHECK_EQ(1, nr_taken);
 	CHECK_EQ(vector, taken.vector);

@@ -80,7 +80,7 @@ static void l2_main(void)
 
 static void check_exit(const struct row *row)
 {
-	CHECK_EQ(row->exit, l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(row->exit);
 	CHECK_EQ(0, l1_vmcb.control.exit_info_1);
 	CHECK_EQ(0, l1_vmcb.control.exit_int_info);
 	CHECK_EQ(row->taker == L2 ? 1 : 0, nr_taken[L2]);

@@ -53,7 +53,7 @@ static void check_intercepted(const struct row *row)
 		CHECK_EXIT(.code = SVM_EXIT_HLT, .rip = (ulong_t)row->code);
 		return;
 	}
-	CHECK_EQ(SVM_EXIT_SHUTDOWN, l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(SVM_EXIT_SHUTDOWN);
 	/* L1 is alive, and can enter L2 again. */
 	vmcb_init(&l1_vmcb);
 	l2_run(e_hlt_end - 3);

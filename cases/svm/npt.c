@@ -65,7 +65,7 @@ CASE(npt, .says = "a nested page fault of L2 exits with the access and the addre
  */
 static void check_first_of_all(const struct row *row)
 {
-	CHECK_EQ(SVM_EXIT_NPF, l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(SVM_EXIT_NPF);
 	if (row->code != n_fetch)
 		CHECK_EQ((ulong_t)row->code, l1_vmcb.save.rip);
 	CHECK_EQ(0, l1_vmcb.control.exit_info_1 & ~(NPF_FINAL | NPF_TABLE | 0x1full));
@@ -79,7 +79,7 @@ static void check_outcome(const struct row *row, uint64_t gpa, const uint64_t *e
 	bool is_final = row->target == FINAL;
 
 	if (!row->error) {
-		CHECK_EQ(SVM_EXIT_VMMCALL, l1_vmcb.control.exit_code);
+		CHECK_EXIT_CODE(SVM_EXIT_VMMCALL);
 		if (is_final)
 			CHECK_EQ(row->dirty, *entry & (PTE_A | PTE_D));
 		return;
@@ -88,7 +88,7 @@ static void check_outcome(const struct row *row, uint64_t gpa, const uint64_t *e
 		check_first_of_all(row);
 		return;
 	}
-	CHECK_EQ(SVM_EXIT_NPF, l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(SVM_EXIT_NPF);
 	CHECK_EQ(row->error, l1_vmcb.control.exit_info_1);
 	CHECK_EQ(gpa, is_final ? l1_vmcb.control.exit_info_2 : l1_vmcb.control.exit_info_2 & ~0xfffull);
 	CHECK_EQ((ulong_t)(row->code == n_fetch ? (const char *)PAGE : row->code), l1_vmcb.save.rip);
@@ -117,7 +117,7 @@ GUEST(npt)
 	*entry = (*entry & ~row->set) | row->clear;
 	l1_vmcb.control.tlb_control = TLB_FLUSH_ALL;
 	vmcb_run(&l1_vmcb);
-	CHECK_EQ(SVM_EXIT_VMMCALL, l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(SVM_EXIT_VMMCALL);
 	CHECK_EQ(row->code == n_write ? 0x5a : 0xc3, read8(PAGE));
 }
 

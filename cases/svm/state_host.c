@@ -151,7 +151,7 @@ GUEST(state_host)
 	before = machine_read();
 	l2_run(row->code);
 	after = machine_read();
-	CHECK_EQ(SVM_EXIT_VMMCALL, l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(SVM_EXIT_VMMCALL);
 	apply_leaks(row, &before);
 	check_machine(&before, &after);
 }

@@ -89,7 +89,7 @@ static void try_value(const struct row *row, uint64_t value)
 	l1_vmcb.save.rip = (ulong_t)row->code;
 	want = l1_vmcb.save;
 	l2_run(row->code);
-	CHECK_EQ(SVM_EXIT_VMMCALL, l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(SVM_EXIT_VMMCALL);
 	if (row->code == v_cr2)
 		CHECK_CR2(value, l1_vmcb.save.rax);
 	else

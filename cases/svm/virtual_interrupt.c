@@ -78,7 +78,7 @@ static void check_exit(const struct row *row, uint32_t int_ctl)
 
 static void check_taken(const struct row *row, uint32_t int_ctl)
 {
-	CHECK_EQ(SVM_EXIT_VMMCALL, l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(SVM_EXIT_VMMCALL);
 	CHECK_EQ(row->where ? 1 : 0, nr_taken);
 	if (row->where) {
 		CHECK_EQ(VECTOR, taken.vector);

@@ -151,7 +151,7 @@ static void behind_injection(void)
 	vmcs_set(PIN_CONTROLS, PIN_EXTERNAL_INTERRUPT_EXITING);
 	vmcs_write(ENTRY_INTR_INFO, INTR_VALID | INTR_HARDWARE_EXCEPTION | UD_VECTOR);
 	vmx_run();
-	CHECK_EQ(EXIT_REASON_EXTERNAL_INTERRUPT, vmx.exit.reason);
+	CHECK_REASON(EXIT_REASON_EXTERNAL_INTERRUPT);
 	CHECK_EQ(0, vmx.exit.entry_intr_info & INTR_VALID);
 	CHECK_EQ(0, vmx.exit.vectoring_info);
 	CHECK_EQ(*(uint64_t *)vmx.exit.rsp, (ulong_t)interrupt_code);
@@ -172,7 +172,7 @@ static void nmi_exits(void)
 	nmi_start();
 	vmcs_set(PIN_CONTROLS, PIN_NMI_EXITING);
 	vmx_run();
-	CHECK_EQ(EXIT_REASON_EXCEPTION_NMI, vmx.exit.reason);
+	CHECK_REASON(EXIT_REASON_EXCEPTION_NMI);
 	CHECK_EQ(INTR_VALID | INTR_NMI | NMI_VECTOR, vmx.exit.intr_info);
 	CHECK_EQ(0, vmx.exit.vectoring_info);
 	CHECK_EQ((ulong_t)interrupt_nmi_next, vmx.exit.rip);

@@ -109,7 +109,7 @@ static void check_delivered(const struct row *row, uint64_t rflags)
 static void check_exit(const struct row *row)
 {
 	CHECK_EQ(0, nr_taken);
-	CHECK_EQ(row->exit.reason, vmx.exit.reason);
+	CHECK_REASON(row->exit.reason);
 	CHECK_EQ(row->exit.qualification, vmx.exit.qualification);
 	CHECK_EQ(row->exit.intr_info, vmx.exit.intr_info);
 	CHECK_EQ(row->exit.intr_error_code, vmx.exit.intr_error_code);

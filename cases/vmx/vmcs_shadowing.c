@@ -87,7 +87,7 @@ static void check_exits(uint64_t reason)
 {
 	vmx_aim(l2_accesses);
 	vmx_run();
-	CHECK_EQ(reason, vmx.exit.reason);
+	CHECK_REASON(reason);
 	CHECK_EQ(0x1111, linked_read(FIELD));
 }
 
@@ -130,7 +130,7 @@ static void beyond_the_bitmap(void)
 	start(true);
 	vmx_aim(l2_reads_beyond);
 	vmx_run();
-	CHECK_EQ(EXIT_REASON_VMREAD, vmx.exit.reason);
+	CHECK_REASON(EXIT_REASON_VMREAD);
 }
 
 /* A shadow VMCS cannot be entered. */

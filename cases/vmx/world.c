@@ -104,7 +104,7 @@ static void host_state(void)
 	idtr = read_idtr();
 	vmx_aim(l2_disturbs);
 	vmx_run();
-	CHECK_EQ(EXIT_REASON_VMCALL, vmx.exit.reason);
+	CHECK_REASON(EXIT_REASON_VMCALL);
 	/* User space looks first: the guest's own look makes KVM read the register again. */
 	guest_sync(1);
 	CHECK_EQ(cr0, read_cr0());
