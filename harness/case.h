@@ -134,6 +134,7 @@ struct row_head {
 struct guest_elf;
 struct guest_image;
 struct hw_log;
+struct recorder;
 struct result;
 
 struct test {
@@ -155,6 +156,7 @@ struct test {
 	uint64_t nr_guest_checks[ABI_MAX_VCPUS];
 	struct result *result;
 	struct hw_log *hw_log;		/* NULL: not recorded */
+	struct recorder *recorder;	/* NULL: what the test meets of the interface is not noted */
 	bool has_run;
 	bool has_dump;
 	bool is_over;		/* no further exit can come: done, died, or lost */

@@ -94,6 +94,7 @@ void result_free(struct result *result)
 	free(result->test);
 	free(result->target);
 	free(result->file);
+	free(result->met);
 	free(result);
 }
 

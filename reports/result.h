@@ -58,6 +58,7 @@ struct result {
 	unsigned int round;	/* 0 .. repeat - 1 */
 	uint64_t duration_us;
 	uint64_t nr_checks;
+	char *met;		/* of the interface, as harness/met.h words; owned; NULL: not recorded */
 	struct note *notes;
 	size_t nr_notes;
 };

@@ -83,6 +83,7 @@ struct json_object *result_to_json(const struct result *result)
 	    put_number(object, "round", result->round) &&
 	    put_number(object, "duration_us", result->duration_us) &&
 	    put_number(object, "nr_checks", result->nr_checks) &&
+	    put_text_if(object, "met", result->met) &&
 	    (!result->nr_notes || put_value(object, "notes", notes_to_json(result))))
 		return object;
 	json_object_put(object);
@@ -195,9 +196,17 @@ static bool has_result_type(struct json_object *object)
 	return get_text(object, "type", &type) && !strcmp(type, "result");
 }
 
+/* True when @result owns a copy of @met, or none as @met is NULL. */
+static bool dup_met(struct result *result, const char *met)
+{
+	result->met = met ? strdup(met) : NULL;
+	return result->met || !met;
+}
+
 struct result *result_from_json(struct json_object *object)
 {
 	const char *test, *target, *file, *verdict;
+	char *met;
 	uint64_t round, duration_us, nr_checks;
 	struct result *result;
 
@@ -207,6 +216,7 @@ struct result *result_from_json(struct json_object *object)
 	    !get_number(object, "round", UINT_MAX, &round) ||
 	    !get_number(object, "duration_us", UINT64_MAX, &duration_us) ||
 	    !get_number(object, "nr_checks", UINT64_MAX, &nr_checks) ||
+	    !get_text_if(object, "met", &met) ||
 	    verdict_from_name(verdict) < 0)
 		return NULL;
 	result = result_new(test, target, file);
@@ -216,7 +226,7 @@ struct result *result_from_json(struct json_object *object)
 	result->round = round;
 	result->duration_us = duration_us;
 	result->nr_checks = nr_checks;
-	if (!notes_from_json(object, result)) {
+	if (!dup_met(result, met) || !notes_from_json(object, result)) {
 		result_free(result);
 		return NULL;
 	}

@@ -16,7 +16,7 @@ enum {
 	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
 	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_LEAVE_AT, OPT_KERNEL,
 	OPT_MODULES, OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_FRESH, OPT_TIMINGS,
-	OPT_GCOV, OPT_NO_SHADOW, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_HELP, OPT_NIGHTLY,
+	OPT_GCOV, OPT_NO_SHADOW, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_RECORD, OPT_HELP, OPT_NIGHTLY,
 	OPT_TREE, OPT_GOOD, OPT_BAD, OPT_CASE, OPT_LAB, OPT_VARIANT, OPT_BUILDER, OPT_WORK, OPT_JUDGE, OPT_STEP,
 };
 
@@ -58,6 +58,7 @@ static const struct option_row rows[] = {
 	{ "tap", OPT_TAP, 0, NULL, RUNS, "TAP 14 on standard output" },
 	{ "junit", OPT_JUNIT, 0, "FILE", RUNS, "write JUnit XML" },
 	{ "json", OPT_JSON, 0, "FILE", RUNS, "append JSON lines (reports/schema.md)" },
+	{ "record", OPT_RECORD, 0, NULL, RUNS, "note in --json what each test meets of the API (vmassay tables)" },
 	{ "verbose", 'v', 'v', NULL, RUNS, "name passed and skipped tests too" },
 	{ "guest", OPT_GUEST, 0, "FILE.elf", RUNS, "run this guest instead of tests and print its exits" },
 	{ "mode", OPT_MODE, 0, "MODE", RUNS, "its mode: real16 prot32 page32 pae32 long64 la57" },
@@ -220,6 +221,7 @@ static bool option_take(struct args *args, int option, const char *text)
 	case OPT_SEED: return parse_u64(text, 0, UINT64_MAX, &args->run.seed);
 	case OPT_REPEAT: return parse_uint(text, 1, 1000000, &args->selection.repeat);
 	case OPT_SHUFFLE: args->selection.shuffle = true; return true;
+	case OPT_RECORD: args->run.is_recorded = true; return true;
 	case OPT_FAIL_FAST: args->run.fail_fast = true; return true;
 	case OPT_TAP: args->tap = true; return true;
 	case OPT_JUNIT: args->junit = text; return true;

@@ -174,6 +174,8 @@ static struct strlist words_for_tests(const struct lab_run *run, bool is_last)
 	strlist_addf(&words, "--jobs=%u", args->run.nr_jobs ? args->run.nr_jobs : 1);
 	if (args->run.fail_fast)
 		strlist_add(&words, "--fail-fast");
+	if (args->run.is_recorded)
+		strlist_add(&words, "--record");
 	if (args->gcov)
 		strlist_add(&words, "--send-gcov");
 	/* Without another boot, a kernel that can go on does. */

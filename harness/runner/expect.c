@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "backend/recorder.h"
 #include "elf/guest_elf.h"
 #include "reports/result.h"
 #include "runner/quirks.h"
@@ -61,6 +62,50 @@ static const char *errno_text(long result, char *buf, size_t len)
 	else
 		snprintf(buf, len, "%ld", result);
 	return buf;
+}
+
+/* --- what was met: only where the test is recorded --- */
+
+static int64_t exit_part(const struct exit_record *exit)
+{
+	switch (exit->reason) {
+	case KVM_EXIT_INTERNAL_ERROR: return exit->internal.suberror;
+	case KVM_EXIT_SYSTEM_EVENT: return exit->system_event.type;
+	default: return MET_NO_PART;
+	}
+}
+
+static void met_exit(const struct test *t, const struct exit_record *exit)
+{
+	if (t->recorder)
+		met_add(t->recorder->met, (struct met_fact){ MET_EXIT, exit->reason, exit_part(exit) });
+}
+
+/* A number that was to be @got: a call's result, or an exit's reason that a case looks at by itself. */
+static void met_number(const struct test *t, const char *text, int64_t got)
+{
+	static const char reason[] = "exit_reason";
+	size_t len = strlen(text);
+
+	if (!t->recorder)
+		return;
+	if (got < 0 && got > -RECORDER_MAX_ERRNO)
+		recorder_assert(t->recorder, -got);
+	else if (len >= sizeof(reason) - 1 && !strcmp(text + len - (sizeof(reason) - 1), reason))
+		met_add(t->recorder->met, (struct met_fact){ MET_EXIT, got, MET_NO_PART });
+}
+
+static void met_by_guest(const struct test *t, const struct abi_page *page)
+{
+	static const enum met_kind kinds[] = { MET_SVM, MET_SVM_OFF, MET_VMX, MET_VMX_OFF };
+	uint32_t i;
+
+	for (i = 0; t->recorder && i < page->nr_met && i < ABI_MAX_MET; i++) {
+		unsigned int kind = page->met[i] / ABI_MET_SVM - 1, code = page->met[i] & ABI_MET_CODE;
+
+		if (kind < sizeof(kinds) / sizeof(kinds[0]))
+			met_add(t->recorder->met, (struct met_fact){ kinds[kind], code, MET_NO_PART });
+	}
 }
 
 /* --- what the guest reported --- */
@@ -154,6 +199,7 @@ static void page_take(struct test *t, struct vcpu *vcpu)
 		t->publish(t);
 	}
 	t->nr_guest_checks[vcpu->id] = page->nr_checks;
+	met_by_guest(t, page);
 }
 
 void test_take_reports(struct test *t)
@@ -223,8 +269,10 @@ static bool exit_matches(struct test *t, struct check_at at, const struct exit_r
 	char want_text[TEXT_BYTES], got_text[TEXT_BYTES], fields[256];
 
 	exit_decode(&t->exit, t->vcpu->run);
-	if (exit_equal(want, &t->exit, fields, sizeof(fields)))
+	if (exit_equal(want, &t->exit, fields, sizeof(fields))) {
+		met_exit(t, want);
 		return true;
+	}
 	exit_format_pair(want_text, got_text, TEXT_BYTES, want, &t->exit);
 	check_failed(t, at, "the exit differs", want_text, got_text, fields);
 	return false;
@@ -299,6 +347,7 @@ bool test_check_pio(struct test *t, struct check_at at, const struct exit_io *wa
 		return check_pio_whole(t, at, want);
 	t->exit.reason = KVM_EXIT_IO;
 	t->exit.io = *want;
+	met_exit(t, &t->exit);
 	return true;
 }
 
@@ -319,6 +368,7 @@ bool test_check_mmio(struct test *t, struct check_at at, const struct exit_mmio 
 		return check_mmio_whole(t, at, want);
 	t->exit.reason = KVM_EXIT_MMIO;
 	t->exit.mmio = *want;
+	met_exit(t, &t->exit);
 	return true;
 }
 
@@ -474,8 +524,10 @@ bool test_check_u64(struct test *t, struct check_at at, const char *text, uint64
 	char want_text[32], got_text[32];
 
 	t->result->nr_checks++;
-	if (want == got)
+	if (want == got) {
+		met_number(t, text, got);
 		return true;
+	}
 	snprintf(want_text, sizeof(want_text), "0x%" PRIx64, want);
 	snprintf(got_text, sizeof(got_text), "0x%" PRIx64, got);
 	check_failed(t, at, text, want_text, got_text, NULL);
@@ -487,8 +539,10 @@ bool test_check_result(struct test *t, struct check_at at, const char *text, lon
 	char want_text[64], got_text[64];
 
 	t->result->nr_checks++;
-	if (want == got)
+	if (want == got) {
+		met_number(t, text, got);
 		return true;
+	}
 	check_failed(t, at, text, errno_text(want, want_text, sizeof(want_text)),
 		     errno_text(got, got_text, sizeof(got_text)), NULL);
 	return false;

@@ -129,6 +129,7 @@ static int start(struct run *run, struct job *job, const struct test_entry *entr
 		.seed = test_seed(run->options->seed, entry->name, round),
 		.round = round,
 		.is_traced = run->hold.trace,
+		.is_recorded = run->options->is_recorded,
 	};
 
 	/* What was said since the last test ended may be its late consequence, or else nobody would tell it. */

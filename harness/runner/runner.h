@@ -20,6 +20,7 @@ struct run_options {
 	unsigned int nr_jobs;		/* 0: 1 */
 	unsigned int timeout_ms;	/* of a test; 0: RUN_TIMEOUT_MS; a case's own is kept when longer */
 	uint64_t seed;
+	bool is_recorded;		/* note what each test meets of the interface: result.met */
 	bool fail_fast;			/* start nothing after the first FAIL or ERROR */
 	const char *kmsg;		/* "/dev/kmsg": what the kernel says belongs to the results; NULL: it does not */
 	bool owns_kernel;		/* the kernel is there for these tests alone: whatever it reports is about them */

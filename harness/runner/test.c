@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "backend/recorder.h"
 #include "elf/guest_elf.h"
 #include "err.h"
 #include "runner/hw_exits.h"
@@ -303,6 +304,28 @@ static void count_checks(struct test *t)
 		result_worsen(t->result, VERDICT_ERROR, "no check was made");
 }
 
+/* The interface that the test judges: the target's own, or the recorder before it. */
+static const struct backend *backend_choose(struct test *t, const struct test_setup *setup, struct recorder *recorder)
+{
+	struct met *met = setup->is_recorded ? met_new() : NULL;
+
+	if (!met)
+		return setup->backend;
+	recorder_open(recorder, setup->backend, met);
+	t->recorder = recorder;
+	return &recorder->backend;
+}
+
+/* What was met becomes a part of the result. */
+static void recorder_end(struct test *t)
+{
+	if (!t->recorder)
+		return;
+	t->result->met = met_text(t->recorder->met);
+	met_free(t->recorder->met);
+	t->recorder = NULL;
+}
+
 struct result *test_run_here(const struct test_setup *setup)
 {
 	const struct test_entry *entry = setup->entry;
@@ -311,6 +334,7 @@ struct result *test_run_here(const struct test_setup *setup)
 		.desc = entry->desc, .row = entry->row, .mode = entry->mode, .image = entry->image,
 		.seed = setup->seed, .sys = &sys, .publish = result_publish,
 	};
+	struct recorder recorder;
 	struct err err;
 	uint64_t start = clock_us();
 
@@ -318,8 +342,9 @@ struct result *test_run_here(const struct test_setup *setup)
 	t.result = result_new(entry->name, setup->target, entry->file);
 	t.result->round = setup->round;
 	kick_listen();
-	if (sys_open(&sys, setup->backend, setup->marker, &err)) {
+	if (sys_open(&sys, backend_choose(&t, setup, &recorder), setup->marker, &err)) {
 		result_worsen(t.result, VERDICT_ERROR, err.text);
+		recorder_end(&t);
 		return t.result;
 	}
 	sys.cpuid = setup->cpuid;
@@ -335,6 +360,7 @@ struct result *test_run_here(const struct test_setup *setup)
 	if (setup->cpuid)
 		sys.cpuid = NULL;
 	sys_close(&sys);
+	recorder_end(&t);
 	t.result->duration_us = clock_us() - start;
 	return t.result;
 }

@@ -17,6 +17,7 @@ struct test_setup {
 	uint64_t seed;
 	unsigned int round;
 	bool is_traced;			/* record the hardware's exits */
+	bool is_recorded;		/* note what the test meets of the interface: result.met */
 	struct vm_marker *marker;	/* shared with the runner */
 	int result_fd;			/* each state of the result is one JSON line; TEST_LINE_END follows the last */
 };

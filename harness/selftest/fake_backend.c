@@ -174,6 +174,9 @@ static void exit_put(struct kvm_run *run, const struct exit_record *record)
 		run->fail_entry.hardware_entry_failure_reason = record->fail_entry.hardware_entry_failure_reason;
 		run->fail_entry.cpu = record->fail_entry.cpu;
 		break;
+	case KVM_EXIT_SYSTEM_EVENT:
+		run->system_event.type = record->system_event.type;
+		break;
 	}
 }
 
