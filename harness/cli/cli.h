@@ -30,6 +30,7 @@ int cmd_bench(int argc, char **argv);
 int cmd_bundle(int argc, char **argv);
 int cmd_bisect(int argc, char **argv);
 int cmd_rules(int argc, char **argv);
+int cmd_tables(int argc, char **argv);
 
 /* "vmassay: ..." on stderr; returns EXIT_USAGE. */
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -17,6 +17,7 @@ static const struct command {
 	{ "run", cmd_run, "run tests on this machine's KVM, or a guest of your own" },
 	{ "lab", cmd_lab, "run tests on a Linux kernel's KVM inside an emulator" },
 	{ "bisect", cmd_bisect, "find the commit that broke a test, in a lab" },
+	{ "tables", cmd_tables, "write or check the tables of which calls and exits have tests" },
 	{ "bench", cmd_bench, "measure the harness against raw system calls" },
 	{ "rules", cmd_rules, "print the rules of VMRUN with the tests of each" },
 	{ "bundle", cmd_bundle, "write this program with its libraries as a tarball" },

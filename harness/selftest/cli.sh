@@ -66,6 +66,7 @@ accepts 'usage: vmassay lab LAB [OPTION]' lab --help
 accepts 'usage: vmassay lab LAB [OPTION]' lab svm --help
 accepts 'usage: vmassay bundle FILE.tar' bundle --help
 accepts 'usage: vmassay bisect --tree LINUX_GIT' bisect --help
+accepts 'usage: vmassay tables write TREE' tables --help
 accepts 'ioctl.canary ' list
 accepts 'ioctl.canary ' list ioctl.canary
 accepts 'ioctl.canary ' list --suite ioctl 'ioctl.c*'
@@ -85,6 +86,12 @@ refuses "unknown command 'hovercraft'" hovercraft
 refuses "unknown command '--hovercraft'" --hovercraft
 refuses 'bundle: want one file name' bundle
 refuses 'bundle: want one file name' bundle --hovercraft
+refuses "tables: want 'write TREE FILE.json...' or 'check TREE'" tables
+refuses "tables: want 'write TREE FILE.json...' or 'check TREE'" tables write .
+refuses "tables: want 'write TREE FILE.json...' or 'check TREE'" tables check . x.json
+refuses '/nonexistent/cases/ioctl/left_out: No such file or directory' tables check /nonexistent
+refuses '/nonexistent/x.json: No such file or directory' tables write . /nonexistent/x.json
+refuses 'no test of a run with --record passed there' tables write . /dev/null
 refuses 'lab: which one?' lab
 refuses 'of svm,vmx,svm-bochs one or several' lab
 refuses "unknown lab 'hovercraft'" lab hovercraft
