@@ -81,18 +81,24 @@ static void met_exit(const struct test *t, const struct exit_record *exit)
 		met_add(t->recorder->met, (struct met_fact){ MET_EXIT, exit->reason, exit_part(exit) });
 }
 
-/* A number that was to be @got: a call's result, or an exit's reason that a case looks at by itself. */
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), len_end = strlen(end);
+
+	return len >= len_end && !strcmp(text + len - len_end, end);
+}
+
+/* A number that was to be @got: a call's result, or a field of an exit that a case looks at by itself. */
 static void met_number(const struct test *t, const char *text, int64_t got)
 {
-	static const char reason[] = "exit_reason";
-	size_t len = strlen(text);
-
 	if (!t->recorder)
 		return;
 	if (got < 0 && got > -RECORDER_MAX_ERRNO)
 		recorder_assert(t->recorder, -got);
-	else if (len >= sizeof(reason) - 1 && !strcmp(text + len - (sizeof(reason) - 1), reason))
+	else if (ends_with(text, "exit_reason"))
 		met_add(t->recorder->met, (struct met_fact){ MET_EXIT, got, MET_NO_PART });
+	else if (ends_with(text, "suberror"))
+		met_add(t->recorder->met, (struct met_fact){ MET_EXIT, KVM_EXIT_INTERNAL_ERROR, got });
 }
 
 static void met_by_guest(const struct test *t, const struct abi_page *page)
