@@ -20,12 +20,16 @@ struct row {
 	unsigned long request;
 	enum level level;
 	uint8_t fill;		/* the object's bytes, as far as they are there */
+	bool needs_pit;
+	bool is_optional;	/* no address stands for no argument */
 };
 
 static const struct row rows[] = {
 	{ .label = "get_msr_index_list", .request = KVM_GET_MSR_INDEX_LIST, .level = SYSTEM },
 	{ .label = "get_msr_feature_index_list", .request = KVM_GET_MSR_FEATURE_INDEX_LIST, .level = SYSTEM },
 	{ .label = "get_supported_cpuid", .request = KVM_GET_SUPPORTED_CPUID, .level = SYSTEM },
+	{ .label = "get_emulated_cpuid", .request = KVM_GET_EMULATED_CPUID, .level = SYSTEM },
+	{ .label = "get_mce_cap_supported", .request = KVM_X86_GET_MCE_CAP_SUPPORTED, .level = SYSTEM },
 	{ .label = "system_get_msrs", .request = KVM_GET_MSRS, .level = SYSTEM },
 	{ .label = "set_user_memory_region", .request = KVM_SET_USER_MEMORY_REGION, .level = VM },
 	{ .label = "get_dirty_log", .request = KVM_GET_DIRTY_LOG, .level = VM },
@@ -42,6 +46,17 @@ static const struct row rows[] = {
 	{ .label = "get_clock", .request = KVM_GET_CLOCK, .level = VM },
 	{ .label = "set_clock", .request = KVM_SET_CLOCK, .level = VM },
 	{ .label = "vm_enable_cap", .request = KVM_ENABLE_CAP, .level = VM },
+	{ .label = "unregister_coalesced_mmio", .request = KVM_UNREGISTER_COALESCED_MMIO, .level = VM },
+	{ .label = "irq_line_status", .request = KVM_IRQ_LINE_STATUS, .level = VM },
+	{ .label = "reinject_control", .request = KVM_REINJECT_CONTROL, .level = VM },
+	{ .label = "get_pit", .request = KVM_GET_PIT, .level = VM },
+	{ .label = "set_pit", .request = KVM_SET_PIT, .level = VM },
+	{ .label = "get_pit2", .request = KVM_GET_PIT2, .level = VM, .needs_pit = true },
+	{ .label = "set_pit2", .request = KVM_SET_PIT2, .level = VM },
+	{ .label = "set_pmu_event_filter", .request = KVM_SET_PMU_EVENT_FILTER, .level = VM,
+	  .needs = "KVM_CAP_PMU_EVENT_FILTER" },
+	{ .label = "x86_set_msr_filter", .request = KVM_X86_SET_MSR_FILTER, .level = VM,
+	  .needs = "KVM_CAP_X86_MSR_FILTER" },
 	{ .label = "create_device", .request = KVM_CREATE_DEVICE, .level = VM },
 	{ .label = "get_regs", .request = KVM_GET_REGS, .level = VCPU },
 	{ .label = "set_regs", .request = KVM_SET_REGS, .level = VCPU },
@@ -59,6 +74,9 @@ static const struct row rows[] = {
 	{ .label = "set_fpu", .request = KVM_SET_FPU, .level = VCPU },
 	{ .label = "get_xsave", .request = KVM_GET_XSAVE, .level = VCPU },
 	{ .label = "set_xsave", .request = KVM_SET_XSAVE, .level = VCPU },
+	{ .label = "get_xsave2", .request = KVM_GET_XSAVE2, .level = VCPU, .needs = "KVM_CAP_XSAVE2" },
+	{ .label = "set_cpuid", .request = KVM_SET_CPUID, .level = VCPU },
+	{ .label = "set_signal_mask", .request = KVM_SET_SIGNAL_MASK, .level = VCPU, .is_optional = true },
 	{ .label = "get_xcrs", .request = KVM_GET_XCRS, .level = VCPU },
 	{ .label = "set_xcrs", .request = KVM_SET_XCRS, .level = VCPU },
 	{ .label = "get_lapic", .request = KVM_GET_LAPIC, .level = VCPU },
@@ -100,9 +118,12 @@ HOST(bad_pointer)
 	if (_IOC_SIZE(row->request) > PAGE)
 		over_end = (uintptr_t)page;
 	memset(page, row->fill, PAGE);
+	if (row->needs_pit)
+		vm_ioctl(t->vm, KVM_CREATE_PIT2, (&(struct kvm_pit_config){ 0 }));
 	vcpu_set_supported_cpuid(t->vcpu);
 	vcpu_state_get(t->vcpu, &before);
-	expect_errno(t, EFAULT, sys_call(t->sys, fd, row->request, 0));
+	if (!row->is_optional)
+		expect_errno(t, EFAULT, sys_call(t->sys, fd, row->request, 0));
 	expect_errno(t, EFAULT, sys_call(t->sys, fd, row->request, 8));
 	expect_errno(t, EFAULT, sys_call(t->sys, fd, row->request, KERNEL_ADDRESS));
 	expect_errno(t, EFAULT, sys_call(t->sys, fd, row->request, (uintptr_t)page + PAGE));

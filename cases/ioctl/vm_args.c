@@ -91,6 +91,8 @@ static void host_identity_map(struct test *t)
 {
 	uint64_t address = 0xfffbc000;
 
+	expect_errno(t, EFAULT, sys_call(t->sys, t->vm->fd, KVM_SET_IDENTITY_MAP_ADDR, 0));
+	expect_errno(t, EFAULT, sys_call(t->sys, t->vm->fd, KVM_SET_IDENTITY_MAP_ADDR, 8));
 	expect_result(t, 0, sys_call(t->sys, t->vm->fd, KVM_SET_IDENTITY_MAP_ADDR, (uintptr_t)&address));
 	vcpu_create(t->vm, 0);
 	expect_errno(t, EINVAL, sys_call(t->sys, t->vm->fd, KVM_SET_IDENTITY_MAP_ADDR, (uintptr_t)&address));
