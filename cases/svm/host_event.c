@@ -84,6 +84,8 @@ static void check_exit(const struct row *row)
 	CHECK_EQ(0, l1_vmcb.control.exit_info_1);
 	CHECK_EQ(0, l1_vmcb.control.exit_int_info);
 	CHECK_EQ(row->taker == L2 ? 1 : 0, nr_taken[L2]);
+	if (row->taker == L2)
+		CHECK_NO_EXIT(row->is_nmi ? SVM_EXIT_NMI : SVM_EXIT_INTR);
 }
 
 GUEST(host_event)

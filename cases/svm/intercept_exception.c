@@ -91,6 +91,7 @@ static void check_exit(const struct row *row, uint64_t cr2)
 static void check_delivered(const struct row *row)
 {
 	CHECK_EXIT_CODE(SVM_EXIT_VMMCALL);
+	CHECK_NO_EXIT(SVM_EXIT_EXCP_BASE + row->vector);
 	CHECK_EQ(0, l1_vmcb.control.exit_int_info);
 	CHECK_FAULT(row->vector, row->error_code, l2_fault);
 	CHECK_EQ((ulong_t)(row->rip_delivered ? row->rip_delivered : row->rip), l2_fault.rip);

@@ -42,7 +42,23 @@ CODE(cr3_write, "mov %cr3, %rax\n\tmov %rax, %cr3")
 CODE(cr4_write, "mov %cr4, %rcx\n\tmov %rcx, %rax\n\tbts $2, %rax\n\tmov %rax, %cr4\n\tmov %cr4, %rax\n\t"
      "mov %rcx, %cr4")
 CODE(clts, "mov %cr0, %rax\n\tbts $3, %rax\n\tmov %rax, %cr0\n\tclts\n\tmov %cr0, %rax")
-CODE(dr0, "mov $0x1234568, %eax\n\tmov %rax, %dr0\n\txor %eax, %eax\n\tmov %dr0, %rax")
+#define DR_CODE(n_)									\
+	CODE(dr##n_, "mov $0x123456" #n_ ", %eax\n\tmov %rax, %dr" #n_ "\n\txor %eax, %eax\n\t"	\
+	     "mov %dr" #n_ ", %rax")
+DR_CODE(0) DR_CODE(1) DR_CODE(2) DR_CODE(3)
+CODE(dr6, "mov $0xffff0ff1, %eax\n\tmov %rax, %dr6\n\txor %eax, %eax\n\tmov %dr6, %rax\n\t"
+     "mov $0xffff0ff0, %ecx\n\tmov %rcx, %dr6")
+CODE(dr7_write, "mov $0x500, %eax\n\tmov %rax, %dr7\n\tmov %dr7, %rax\n\t"
+     "mov $0x400, %ecx\n\tmov %rcx, %dr7")
+CODE(cr8_write, "mov $5, %eax\n\tmov %rax, %cr8\n\txor %eax, %eax\n\tmov %cr8, %rax")
+CODE(lmsw, "mov %cr0, %rax\n\tbts $3, %rax\n\tlmsw %ax\n\tmov %cr0, %rax\n\tclts")
+CODE(rdtscp, "rdtscp\n\tmov $77, %eax")
+CODE(xsetbv, "xor %ecx, %ecx\n\txgetbv\n\txsetbv\n\tmov $77, %eax")
+/* The VMCB is the scratch RAM. */
+CODE(vmload, "mov $0x200000, %eax\n\tvmsave\n\tvmload\n\tmov $77, %eax")
+CODE(gif, "clgi\n\tstgi\n\tmov $77, %eax")
+CODE(invlpga, "mov %rsp, %rax\n\txor %ecx, %ecx\n\tinvlpga\n\tmov $77, %eax")
+CODE(out, "mov $77, %eax\n\tout %al, $0x80")
 CODE(dr7_read, "mov %dr7, %rax")
 CODE(rdmsr_efer, "mov $0xc0000080, %ecx\n\trdmsr")
 CODE(wrmsr_lstar, "mov $0xc0000082, %ecx\n\tmov $0x12345, %eax\n\txor %edx, %edx\n\twrmsr\n\txor %eax, %eax\n\trdmsr")
@@ -55,24 +71,61 @@ struct row {
 	const char *code, *end;
 	uint64_t value;		/* of RAX at the end */
 	enum want want;		/* WANT_x: the value, changed by XOR with @value */
+	uint32_t exits[2];	/* that it makes where they are intercepted */
+	unsigned int nr_exits;
+	bool is_out;		/* to a port of user space */
 };
+
+#define EXITS(...) .exits = { __VA_ARGS__ }, .nr_exits = sizeof((uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t)
 
 #define ROW_OF(name_, ...) { .label = #name_, .code = off_##name_, .end = off_##name_##_end, ##__VA_ARGS__ }
 
 static const struct row rows[] = {
-	ROW_OF(sidt, .want = WANT_IDT), ROW_OF(sgdt, .want = WANT_GDT), ROW_OF(sldt, .value = 0),
-	ROW_OF(str, .value = SEL_TSS), ROW_OF(lidt), ROW_OF(lgdt), ROW_OF(lldt), ROW_OF(rdtsc),
-	ROW_OF(pushf, .value = 2), ROW_OF(popf, .value = 0xc97),
-	ROW_OF(cpuid, .want = WANT_CPUID_EBX), ROW_OF(iret, .value = 77), ROW_OF(invd, .value = 77),
-	ROW_OF(wbinvd, .value = 77), ROW_OF(pause, .value = 77), ROW_OF(invlpg, .value = 77),
-	ROW_OF(monitor, .value = 77), ROW_OF(mwait, .value = 77),
-	ROW_OF(cr0_read, .want = WANT_CR0), ROW_OF(cr3_read, .want = WANT_CR3), ROW_OF(cr4_read, .want = WANT_CR4),
-	ROW_OF(cr8_read, .value = 0), ROW_OF(cr2_write, .value = 0x1234567),
-	ROW_OF(cr0_write, .want = WANT_CR0, .value = X86_CR0_AM), ROW_OF(cr3_write, .want = WANT_CR3),
-	ROW_OF(cr4_write, .want = WANT_CR4, .value = X86_CR4_TSD), ROW_OF(clts, .want = WANT_CR0),
-	ROW_OF(dr0, .value = 0x1234568), ROW_OF(dr7_read, .value = 0x400),
-	ROW_OF(rdmsr_efer, .want = WANT_EFER), ROW_OF(wrmsr_lstar, .value = 0x12345),
-	ROW_OF(rdmsr_pat, .want = WANT_PAT_LOW),
+	ROW_OF(sidt, EXITS(SVM_EXIT_IDTR_READ), .want = WANT_IDT),
+	ROW_OF(sgdt, EXITS(SVM_EXIT_GDTR_READ), .want = WANT_GDT),
+	ROW_OF(sldt, EXITS(SVM_EXIT_LDTR_READ), .value = 0),
+	ROW_OF(str, EXITS(SVM_EXIT_TR_READ), .value = SEL_TSS),
+	ROW_OF(lidt, EXITS(SVM_EXIT_IDTR_WRITE)),
+	ROW_OF(lgdt, EXITS(SVM_EXIT_GDTR_WRITE)),
+	ROW_OF(lldt, EXITS(SVM_EXIT_LDTR_WRITE)),
+	ROW_OF(rdtsc, EXITS(SVM_EXIT_RDTSC)),
+	ROW_OF(pushf, EXITS(SVM_EXIT_PUSHF), .value = 2),
+	ROW_OF(popf, EXITS(SVM_EXIT_POPF), .value = 0xc97),
+	ROW_OF(cpuid, EXITS(SVM_EXIT_CPUID), .want = WANT_CPUID_EBX),
+	ROW_OF(iret, EXITS(SVM_EXIT_IRET), .value = 77),
+	ROW_OF(invd, EXITS(SVM_EXIT_INVD), .value = 77),
+	ROW_OF(wbinvd, EXITS(SVM_EXIT_WBINVD), .value = 77),
+	ROW_OF(pause, EXITS(SVM_EXIT_PAUSE), .value = 77),
+	ROW_OF(invlpg, EXITS(SVM_EXIT_INVLPG), .value = 77),
+	ROW_OF(monitor, EXITS(SVM_EXIT_MONITOR), .value = 77),
+	ROW_OF(mwait, EXITS(SVM_EXIT_MWAIT), .value = 77),
+	ROW_OF(cr0_read, EXITS(SVM_EXIT_READ_CR0), .want = WANT_CR0),
+	ROW_OF(cr3_read, EXITS(SVM_EXIT_READ_CR3), .want = WANT_CR3),
+	ROW_OF(cr4_read, EXITS(SVM_EXIT_READ_CR4), .want = WANT_CR4),
+	ROW_OF(cr8_read, EXITS(SVM_EXIT_READ_CR8), .value = 0),
+	ROW_OF(cr2_write, EXITS(SVM_EXIT_WRITE_CR2, SVM_EXIT_READ_CR2), .value = 0x1234567),
+	ROW_OF(cr0_write, EXITS(SVM_EXIT_WRITE_CR0, SVM_EXIT_CR0_SEL_WRITE), .want = WANT_CR0, .value = X86_CR0_AM),
+	ROW_OF(cr3_write, EXITS(SVM_EXIT_WRITE_CR3), .want = WANT_CR3),
+	ROW_OF(cr4_write, EXITS(SVM_EXIT_WRITE_CR4), .want = WANT_CR4, .value = X86_CR4_TSD),
+	ROW_OF(clts, EXITS(SVM_EXIT_WRITE_CR0), .want = WANT_CR0),
+	ROW_OF(dr7_read, EXITS(SVM_EXIT_READ_DR7), .value = 0x400),
+	ROW_OF(rdmsr_efer, EXITS(SVM_EXIT_MSR), .want = WANT_EFER),
+	ROW_OF(wrmsr_lstar, EXITS(SVM_EXIT_MSR), .value = 0x12345),
+	ROW_OF(rdmsr_pat, EXITS(SVM_EXIT_MSR), .want = WANT_PAT_LOW),
+	ROW_OF(dr0, EXITS(SVM_EXIT_READ_DR0, SVM_EXIT_WRITE_DR0), .value = 0x1234560),
+	ROW_OF(dr1, EXITS(SVM_EXIT_READ_DR1, SVM_EXIT_WRITE_DR1), .value = 0x1234561),
+	ROW_OF(dr2, EXITS(SVM_EXIT_READ_DR2, SVM_EXIT_WRITE_DR2), .value = 0x1234562),
+	ROW_OF(dr3, EXITS(SVM_EXIT_READ_DR3, SVM_EXIT_WRITE_DR3), .value = 0x1234563),
+	ROW_OF(dr6, EXITS(SVM_EXIT_READ_DR6, SVM_EXIT_WRITE_DR6), .value = 0xffff0ff1),
+	ROW_OF(dr7_write, EXITS(SVM_EXIT_WRITE_DR7), .value = 0x500),
+	ROW_OF(cr8_write, EXITS(SVM_EXIT_READ_CR8, SVM_EXIT_WRITE_CR8), .value = 5),
+	ROW_OF(lmsw, EXITS(SVM_EXIT_WRITE_CR0), .want = WANT_CR0, .value = X86_CR0_TS),
+	ROW_OF(rdtscp, EXITS(SVM_EXIT_RDTSCP), .value = 77, .needs = "cpuid:rdtscp"),
+	ROW_OF(xsetbv, EXITS(SVM_EXIT_XSETBV), .value = 77, .needs = "cpuid:xsave"),
+	ROW_OF(vmload, EXITS(SVM_EXIT_VMLOAD, SVM_EXIT_VMSAVE), .value = 77),
+	ROW_OF(gif, EXITS(SVM_EXIT_CLGI, SVM_EXIT_STGI), .value = 77),
+	ROW_OF(invlpga, EXITS(SVM_EXIT_INVLPGA), .value = 77),
+	ROW_OF(out, EXITS(SVM_EXIT_IOIO), .value = 77, .is_out = true),
 };
 
 CASE(intercept_off, .says = "an instruction of L2 without its intercept has its effect and no exit", .modes = LONG64,
@@ -96,14 +149,20 @@ static uint64_t wanted(const struct row *row)
 GUEST(intercept_off)
 {
 	const struct row *row = GUEST_ROW(rows);
+	unsigned int i;
 
+	write_cr4(read_cr4() | (cpuid(1, 0).ecx & 1u << 26 ? X86_CR4_OSXSAVE : 0));
 	l1_svm_init();
 	l2_run(row->code);
 	CHECK_L2_DONE(row->end - 3);
+	for (i = 0; i < row->nr_exits; i++)
+		CHECK_NO_EXIT(row->exits[i]);
 	CHECK_EQ(wanted(row), l1_vmcb.save.rax);
 }
 
 HOST(intercept_off)
 {
+	if (ROW(t, rows)->is_out)
+		expect_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 77);
 	expect_done(t);
 }

@@ -81,6 +81,7 @@ static void check_taken(const struct row *row, uint32_t int_ctl)
 	CHECK_EXIT_CODE(SVM_EXIT_VMMCALL);
 	CHECK_EQ(row->where ? 1 : 0, nr_taken);
 	if (row->where) {
+		CHECK_NO_EXIT(SVM_EXIT_VINTR);
 		CHECK_EQ(VECTOR, taken.vector);
 		CHECK_EQ((ulong_t)row->where, taken.rip);
 		CHECK_EQ(X86_EFLAGS_IF, taken.rflags & X86_EFLAGS_IF);
