@@ -54,7 +54,8 @@ static void ds_no_code_read(struct kvm_sregs *sregs)
 static const struct row rows[] = {
 	/* VMEXIT_INVALID: of -1, KVM tells the lower half. */
 	{ .label = "cs_long_and_32_amd", .reason = 0xffffffff, .spoil = ON_HOST(cs_long_and_32), .needs = "vendor:amd",
-	  .known = { "1204-qemu-refused-vmrun-rip", "lab-svm" } },
+	  .known = { "1204-qemu-refused-vmrun-rip", "lab-svm", .next = &(const struct known){
+		"1205-bochs-refused-vmrun-hangs", "lab-svm-bochs", .is_skipped = true } } },
 	{ ON_INTEL(cs_long_and_32) },
 	{ ON_INTEL(tr_not_busy) },
 	{ ON_INTEL(cs_is_data) },

@@ -91,7 +91,7 @@ refuses "tables: want 'write TREE FILE.json...' or 'check TREE'" tables write .
 refuses "tables: want 'write TREE FILE.json...' or 'check TREE'" tables check . x.json
 refuses '/nonexistent/cases/ioctl/left_out: No such file or directory' tables check /nonexistent
 refuses '/nonexistent/x.json: No such file or directory' tables write . /nonexistent/x.json
-refuses 'no test of a run with --record passed there' tables write . /dev/null
+refuses 'no test of a run with --record there' tables write . /dev/null
 refuses 'lab: which one?' lab
 refuses 'of svm,vmx,svm-bochs one or several' lab
 refuses "unknown lab 'hovercraft'" lab hovercraft

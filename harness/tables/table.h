@@ -2,7 +2,7 @@
 /*
  * Which tests there are for each name of a list of uapi.h, told from what recorded runs met.
  *
- * Only tests that passed count. A row has the tests that met its name and in which ways: "ok" and errnos for calls,
+ * Tests that passed count, and that fail for a finding. A row has the tests that met its name and in which ways: "ok" and errnos for calls,
  * "asked", "enabled" and errnos for capabilities, "taken" and "not taken" for the exits of nested guests.
  */
 #ifndef VMASSAY_TABLE_H
