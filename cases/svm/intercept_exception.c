@@ -25,11 +25,20 @@ INSN(x_gp_sel, "mov $0xb3, %eax\n\tx_gp_sel_at: mov %ax, %ds\n\tret")
 INSN(x_ts, "mov $0xb0, %eax\n\tx_ts_at: ltr %ax\n\tret")
 INSN(x_pf_read, "movabs $" ABSENT ", %rax\n\tx_pf_read_at: mov (%rax), %al\n\tret")
 INSN(x_pf_write, "movabs $" ABSENT "+0x123, %rax\n\tx_pf_write_at: movb $1, (%rax)\n\tret")
+INSN(x_mf, "fninit\n\tpushq $0x37b\n\tfldcw (%rsp)\n\tpop %rax\n\tfldz\n\tfld1\n\tfdiv %st(1), %st\n\t"
+     "x_mf_at: fwait\n\tret")
+INSN(x_xm, "mov %cr4, %rax\n\tor $0x600, %rax\n\tmov %rax, %cr4\n\tpushq $0x1d80\n\tldmxcsr (%rsp)\n\tpop %rax\n\t"
+     "xorps %xmm0, %xmm0\n\tmov $0x3f800000, %eax\n\tmovd %eax, %xmm1\n\tx_xm_at: divss %xmm0, %xmm1\n\tret")
+/* In compatibility mode, which L2's stack and code are low enough for. */
+#define COMPATIBLE(text_) "lea 1f(%rip), %rax\n\tpushq $0x18\n\tpush %rax\n\tlretq\n\t.code32\n\t1: " text_ "\n\t.code64"
+INSN(x_br, COMPATIBLE("push $6\n\tpush $5\n\tmov $1, %eax\n\tx_br_at: bound %eax, (%esp)"))
+INSN(x_of, COMPATIBLE("mov $0x7f, %al\n\tadd $1, %al\n\tx_of_at: into\n\tx_of_next: hlt"))
 INSN(x_db, "pushf\n\torl $0x100, (%rsp)\n\tpopf\n\tnop\n\tx_db_at: nop\n\tret")
 
 extern const char x_de_at[] GUEST_API, x_bp_at[] GUEST_API, x_bp_next[] GUEST_API, x_ud_at[] GUEST_API,
 	x_nm_at[] GUEST_API, x_np_at[] GUEST_API, x_ss_at[] GUEST_API, x_ss_sel_at[] GUEST_API, x_gp_at[] GUEST_API,
-	x_gp_sel_at[] GUEST_API, x_pf_read_at[] GUEST_API, x_pf_write_at[] GUEST_API, x_db_at[] GUEST_API;
+	x_gp_sel_at[] GUEST_API, x_pf_read_at[] GUEST_API, x_pf_write_at[] GUEST_API, x_db_at[] GUEST_API,
+	x_mf_at[] GUEST_API, x_xm_at[] GUEST_API, x_br_at[] GUEST_API, x_of_at[] GUEST_API, x_of_next[] GUEST_API;
 
 struct row {
 	ROW_FIELDS;
@@ -54,6 +63,9 @@ static const struct row rows[] = {
 	BOTH(ud, UD_VECTOR), BOTH(nm, NM_VECTOR), BOTH(np, NP_VECTOR, .error_code = 0xa8), BOTH(ss, SS_VECTOR, .known = { "0109-qemu-noncanonical-stack-gp", "lab-svm" }),
 	BOTH(ss_sel, SS_VECTOR, .error_code = 0xa8), BOTH(gp, GP_VECTOR),
 	BOTH(gp_sel, GP_VECTOR, .error_code = 0xb0),
+	BOTH(mf, MF_VECTOR), BOTH(br, BR_VECTOR),
+	BOTH(xm, XM_VECTOR, .known = { "1206-qemu-no-simd-exceptions", "lab-svm" }),
+	ON(of, OF_VECTOR, .known = { "0102-qemu-int3-not-intercepted", "lab-svm" }), OFF(of, OF_VECTOR, .rip_delivered = x_of_next),
 	BOTH(pf_read, PF_VECTOR, .address = 0x200000000000),
 	BOTH(pf_write, PF_VECTOR, .error_code = PFERR_W, .address = 0x200000000123),
 };

@@ -18,7 +18,8 @@
 	INSN(l2_write_high_##kind_##n_, "mov %r13, %" #kind_ #n_ "\n\tvmmcall")
 
 REGISTER(cr, 0) REGISTER(cr, 2) REGISTER(cr, 3) REGISTER(cr, 4) REGISTER(cr, 8)
-REGISTER(dr, 0) REGISTER(dr, 1) REGISTER(dr, 2) REGISTER(dr, 3) REGISTER(dr, 6) REGISTER(dr, 7)
+REGISTER(dr, 0) REGISTER(dr, 1) REGISTER(dr, 2) REGISTER(dr, 3) REGISTER(dr, 4) REGISTER(dr, 5)
+REGISTER(dr, 6) REGISTER(dr, 7)
 REGISTER_HIGH(cr, 0) REGISTER_HIGH(cr, 3) REGISTER_HIGH(cr, 4) REGISTER_HIGH(dr, 7)
 INSN(l2_lmsw, "lmsw %bx\n\tvmmcall")
 INSN(l2_clts, "clts\n\tvmmcall")
@@ -47,6 +48,8 @@ static const struct row rows[] = {
 	BOTH(cr, 0, CR, CR0_NOW), BOTH(cr, 2, CR, NO_VALUE), BOTH(cr, 3, CR, CR3_NOW), BOTH(cr, 4, CR, CR4_NOW),
 	BOTH(cr, 8, CR, NO_VALUE),
 	BOTH(dr, 0, DR, NO_VALUE), BOTH(dr, 1, DR, NO_VALUE), BOTH(dr, 2, DR, NO_VALUE), BOTH(dr, 3, DR, NO_VALUE),
+	/* CR4.DE is 0: other names of DR6 and DR7, with intercepts of their own. */
+	BOTH(dr, 4, DR, NO_VALUE), BOTH(dr, 5, DR, NO_VALUE),
 	BOTH(dr, 6, DR, NO_VALUE), BOTH(dr, 7, DR, NO_VALUE),
 	BOTH_HIGH(cr, 0, CR, CR0_NOW), BOTH_HIGH(cr, 3, CR, CR3_NOW), BOTH_HIGH(cr, 4, CR, CR4_NOW),
 	BOTH_HIGH(dr, 7, DR, NO_VALUE),
@@ -94,6 +97,7 @@ GUEST(intercept_reg)
 	l2_regs = regs;
 	l2_run(row->code);
 	CHECK_L2_DONE(row->end - 3);
+	CHECK_NO_EXIT(row->exit);
 }
 
 HOST(intercept_reg)

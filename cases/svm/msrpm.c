@@ -77,8 +77,7 @@ static void check_passes(const void *code, const struct row *row, bool is_write)
 	uint64_t value = row->outcome == WORKS ? rdmsr(row->index) : 0;
 
 	enter(code, row->index, value);
-	CHECK_EQ(works ? SVM_EXIT_VMMCALL : SVM_EXIT_EXCP_BASE + GP_VECTOR,
-		 l1_vmcb.control.exit_code);
+	CHECK_EXIT_CODE(works ? SVM_EXIT_VMMCALL : SVM_EXIT_EXCP_BASE + GP_VECTOR);
 	if (works && row->index != MSR_IA32_TSC) {
 		CHECK_EQ((uint32_t)value, l1_vmcb.save.rax);
 		CHECK_EQ(value >> 32, l2_regs.rdx);
