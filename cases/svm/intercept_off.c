@@ -59,6 +59,8 @@ CODE(vmload, "mov $0x200000, %eax\n\tvmsave\n\tvmload\n\tmov $77, %eax")
 CODE(gif, "clgi\n\tstgi\n\tmov $77, %eax")
 CODE(invlpga, "mov %rsp, %rax\n\txor %ecx, %ecx\n\tinvlpga\n\tmov $77, %eax")
 CODE(out, "mov $77, %eax\n\tout %al, $0x80")
+CODE(hlt, "hlt\n\tmov $77, %eax")
+CODE(int, "int $0x81\n\tmov $77, %eax")
 CODE(dr7_read, "mov %dr7, %rax")
 CODE(rdmsr_efer, "mov $0xc0000080, %ecx\n\trdmsr")
 CODE(wrmsr_lstar, "mov $0xc0000082, %ecx\n\tmov $0x12345, %eax\n\txor %edx, %edx\n\twrmsr\n\txor %eax, %eax\n\trdmsr")
@@ -74,6 +76,7 @@ struct row {
 	uint32_t exits[2];	/* that it makes where they are intercepted */
 	unsigned int nr_exits;
 	bool is_out;		/* to a port of user space */
+	bool is_hlt;
 };
 
 #define EXITS(...) .exits = { __VA_ARGS__ }, .nr_exits = sizeof((uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t)
@@ -125,6 +128,8 @@ static const struct row rows[] = {
 	ROW_OF(vmload, EXITS(SVM_EXIT_VMLOAD, SVM_EXIT_VMSAVE), .value = 77),
 	ROW_OF(gif, EXITS(SVM_EXIT_CLGI, SVM_EXIT_STGI), .value = 77),
 	ROW_OF(invlpga, EXITS(SVM_EXIT_INVLPGA), .value = 77),
+	ROW_OF(hlt, EXITS(SVM_EXIT_HLT), .value = 77, .is_hlt = true),
+	ROW_OF(int, EXITS(SVM_EXIT_SWINT), .value = 77),
 	ROW_OF(out, EXITS(SVM_EXIT_IOIO), .value = 77, .is_out = true),
 };
 
@@ -146,12 +151,18 @@ static uint64_t wanted(const struct row *row)
 	}
 }
 
+static void ignore(struct guest_regs *regs)
+{
+	(void)regs;
+}
+
 GUEST(intercept_off)
 {
 	const struct row *row = GUEST_ROW(rows);
 	unsigned int i;
 
 	write_cr4(read_cr4() | (cpuid(1, 0).ecx & 1u << 26 ? X86_CR4_OSXSAVE : 0));
+	guest_handle(0x81, ignore);
 	l1_svm_init();
 	l2_run(row->code);
 	CHECK_L2_DONE(row->end - 3);
@@ -164,5 +175,7 @@ HOST(intercept_off)
 {
 	if (ROW(t, rows)->is_out)
 		expect_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 77);
+	if (ROW(t, rows)->is_hlt)
+		expect_hlt(t);
 	expect_done(t);
 }
