@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "machine/cpuid.h"
+
+#include <stddef.h>
+
+#define ANY_SUBLEAF (~0u)
+#define BIT(n) (1u << (n))
+
+enum { EAX, EBX, ECX, EDX };
+
+/* Where CPUID says it, APM vol. 3, appendix D. */
+static const struct {
+	uint32_t feature;
+	uint32_t leaf;
+	uint8_t reg;
+	uint8_t bit;
+} features[] = {
+	{ FEATURE_CX8, 1, EDX, 8 },
+	{ FEATURE_SYSENTER, 1, EDX, 11 },
+	{ FEATURE_CMOV, 1, EDX, 15 },
+	{ FEATURE_PSE36, 1, EDX, 17 },
+	{ FEATURE_CX16, 1, ECX, 13 },
+	{ FEATURE_PCID, 1, ECX, 17 },
+	{ FEATURE_SSE42, 1, ECX, 20 },
+	{ FEATURE_MOVBE, 1, ECX, 22 },
+	{ FEATURE_POPCNT, 1, ECX, 23 },
+	{ FEATURE_XSAVE, 1, ECX, 26 },
+	{ FEATURE_FSGSBASE, 7, EBX, 0 },
+	{ FEATURE_BMI1, 7, EBX, 3 },
+	{ FEATURE_SMEP, 7, EBX, 7 },
+	{ FEATURE_BMI2, 7, EBX, 8 },
+	{ FEATURE_INVPCID, 7, EBX, 10 },
+	{ FEATURE_ADX, 7, EBX, 19 },
+	{ FEATURE_SMAP, 7, EBX, 20 },
+	{ FEATURE_UMIP, 7, ECX, 2 },
+	{ FEATURE_PKU, 7, ECX, 3 },
+	{ FEATURE_LA57, 7, ECX, 16 },
+	{ FEATURE_LAHF64, 0x80000001, ECX, 0 },
+	{ FEATURE_SVM, 0x80000001, ECX, 2 },
+	{ FEATURE_ABM, 0x80000001, ECX, 5 },
+	{ FEATURE_TBM, 0x80000001, ECX, 21 },
+	{ FEATURE_SYSCALL, 0x80000001, EDX, 11 },
+	{ FEATURE_NX, 0x80000001, EDX, 20 },
+	{ FEATURE_PAGE1GB, 0x80000001, EDX, 26 },
+	{ FEATURE_RDTSCP, 0x80000001, EDX, 27 },
+	{ FEATURE_LM, 0x80000001, EDX, 29 },
+};
+
+/* An EPYC's face, with what the machine implements and no more: neither x87 nor SSE's registers, so far. */
+const struct machine_cpuid machine_cpuid_default[] = {
+	{ 0x00000000, ANY_SUBLEAF, 0x00000007, 0x68747541, 0x444d4163, 0x69746e65 },
+	{ 0x00000001, ANY_SUBLEAF, 0x00800f12, 0x00010800, BIT(13) | BIT(17) | BIT(20) | BIT(22) | BIT(23),
+	  BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | BIT(16) | BIT(17) | BIT(19) },
+	{ 0x00000007, 0, 0, BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(10) | BIT(19) | BIT(20), BIT(2) | BIT(3) | BIT(16), 0 },
+	{ 0x80000000, ANY_SUBLEAF, 0x80000008, 0x68747541, 0x444d4163, 0x69746e65 },
+	{ 0x80000001, ANY_SUBLEAF, 0x00800f12, 0, BIT(0) | BIT(5), BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29) },
+	{ 0x80000008, ANY_SUBLEAF, 0x00003930, 0, 0, 0 },
+};
+const size_t machine_nr_cpuid_default = sizeof(machine_cpuid_default) / sizeof(machine_cpuid_default[0]);
+
+struct machine_cpuid cpuid_lookup(const struct machine_cpuid *table, size_t nr, uint32_t leaf, uint32_t subleaf)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		if (table[i].leaf == leaf && (table[i].subleaf == ANY_SUBLEAF || table[i].subleaf == subleaf))
+			return table[i];
+	return (struct machine_cpuid) { leaf, subleaf, 0, 0, 0, 0 };
+}
+
+uint32_t cpuid_features(const struct machine_cpuid *table, size_t nr)
+{
+	uint32_t ret = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		struct machine_cpuid leaf = cpuid_lookup(table, nr, features[i].leaf, 0);
+		uint32_t regs[] = { leaf.eax, leaf.ebx, leaf.ecx, leaf.edx };
+
+		if (regs[features[i].reg] & BIT(features[i].bit))
+			ret |= features[i].feature;
+	}
+	return ret;
+}
+
+unsigned int cpuid_physical_bits(const struct machine_cpuid *table, size_t nr)
+{
+	unsigned int bits = cpuid_lookup(table, nr, 0x80000008, 0).eax & 0xff;
+
+	return bits ? bits : 36;
+}

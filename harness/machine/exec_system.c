@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* What asks the CPU about itself, stops it, or is illegal by name. */
+#include "machine/exec.h"
+
+#include <Zydis/Zydis.h>
+
+static void cpuid(struct cpu *cpu, const struct op *op)
+{
+	struct machine_cpuid leaf = cpuid_lookup(cpu->machine->cpuid, cpu->machine->nr_cpuid,
+		(uint32_t)cpu->regs[REG_RAX], (uint32_t)cpu->regs[REG_RCX]);
+
+	(void)op;
+	/* What the operating system enabled shows: OSXSAVE and OSPKE. */
+	if (leaf.leaf == 1)
+		leaf.ecx = (leaf.ecx & ~(1u << 27)) | (cpu->cr4 & X86_CR4_OSXSAVE ? 1u << 27 : 0);
+	if (leaf.leaf == 7 && !(uint32_t)cpu->regs[REG_RCX])
+		leaf.ecx = (leaf.ecx & ~(1u << 4)) | (cpu->cr4 & X86_CR4_PKE ? 1u << 4 : 0);
+	gpr_write(cpu, REG_RAX, 4, leaf.eax);
+	gpr_write(cpu, REG_RBX, 4, leaf.ebx);
+	gpr_write(cpu, REG_RCX, 4, leaf.ecx);
+	gpr_write(cpu, REG_RDX, 4, leaf.edx);
+}
+
+static void rdtsc(struct cpu *cpu, const struct op *op)
+{
+	uint64_t tsc = cpu->tsc + (uint64_t)(op - cpu->first_op);
+
+	if ((cpu->cr4 & X86_CR4_TSD) && cpu->cpl)
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	gpr_write(cpu, REG_RAX, 4, (uint32_t)tsc);
+	gpr_write(cpu, REG_RDX, 4, tsc >> 32);
+}
+
+static void rdtscp(struct cpu *cpu, const struct op *op)
+{
+	rdtsc(cpu, op);
+	gpr_write(cpu, REG_RCX, 4, (uint32_t)cpu->tsc_aux);
+}
+
+static void hlt(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	if (cpu->cpl)
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	cpu->is_halted = true;
+	cpu->must_stop = true;
+}
+
+static void int3(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	cpu_raise_software(cpu, VECTOR_BP);
+}
+
+static void clts(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	if (cpu->cpl)
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	cpu->cr0 &= ~X86_CR0_TS;
+}
+
+static void ud(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	cpu_raise(cpu, VECTOR_UD);
+}
+
+#define ROW(mnemonic, features, exec) \
+	{ ZYDIS_MNEMONIC_##mnemonic, ROW_WIDTH | ROW_ENDS_BLOCK, features, EXEC_ANY(exec) }
+
+static const struct exec_row rows[] = {
+	ROW(CPUID, 0, cpuid),
+	ROW(RDTSC, 0, rdtsc),
+	ROW(RDTSCP, FEATURE_RDTSCP, rdtscp),
+	ROW(HLT, 0, hlt),
+	ROW(INT3, 0, int3),
+	ROW(CLTS, 0, clts),
+	ROW(UD0, 0, ud),
+	ROW(UD1, 0, ud),
+	ROW(UD2, 0, ud),
+};
+
+EXEC_TABLE(exec_system, rows);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+#include "machine/private.h"
+
+#include "machine/event.h"
+#include "machine/tlb.h"
+#include "vm/x86/bits.h"
+
+/* Where an access is in physical memory: in one page, or in two. */
+struct place {
+	uint64_t gpas[2];
+	unsigned int lens[2];	/* bytes; lens[1] is 0 for one page */
+};
+
+static struct place place_of(struct cpu *cpu, uint64_t linear, unsigned int size, enum access access, bool is_system)
+{
+	uint64_t next = ((linear & ~PAGE_MASK) + PAGE_BYTES) & cpu->linear_mask;
+	unsigned int rest = (unsigned int)(PAGE_BYTES - (linear & PAGE_MASK));
+	struct place place = { .lens = { size < rest ? size : rest } };
+
+	place.lens[1] = size - place.lens[0];
+	place.gpas[0] = page_translate(cpu, linear, access, is_system);
+	if (place.lens[1])
+		place.gpas[1] = page_translate(cpu, next, access, is_system);
+	return place;
+}
+
+static uint64_t place_read(struct machine *machine, const struct place *place)
+{
+	uint64_t value = 0;
+	unsigned int i, at = 0, part;
+
+	if (!place->lens[1])
+		return physical_read(machine, place->gpas[0], place->lens[0]);
+	for (part = 0; part < 2; part++)
+		for (i = 0; i < place->lens[part]; i++)
+			value |= physical_read(machine, place->gpas[part] + i, 1) << 8 * at++;
+	return value;
+}
+
+static void place_write(struct machine *machine, const struct place *place, uint64_t value)
+{
+	unsigned int i, part;
+
+	if (!place->lens[1]) {
+		physical_write(machine, place->gpas[0], place->lens[0], value);
+		return;
+	}
+	for (part = 0; part < 2; part++)
+		for (i = 0; i < place->lens[part]; i++, value >>= 8)
+			physical_write(machine, place->gpas[part] + i, 1, value & 0xff);
+}
+
+/* Remembers the page for memory_fast(), when it is RAM and a write to it can change no decoded code. */
+static void fast_page_fill(struct cpu *cpu, uint64_t linear, uint64_t gpa, enum access access)
+{
+	const struct ram_slot *slot = ram_find(cpu->machine, gpa);
+	struct fast_page *page = &cpu->fast[access][linear / PAGE_BYTES % NR_FAST_PAGES];
+
+	if (!slot)
+		return;
+	if (access == ACCESS_WRITE && (slot->is_readonly || slot->code_lines[(gpa - slot->gpa) / PAGE_BYTES]))
+		return;
+	page->tag = (linear & ~PAGE_MASK) | cpu->fast_generation;
+	page->addend = (uintptr_t)slot->host + (gpa - slot->gpa) - linear;
+}
+
+uint64_t linear_read(struct cpu *cpu, uint64_t linear, unsigned int size, bool is_system)
+{
+	struct place place = place_of(cpu, linear, size, ACCESS_READ, is_system);
+
+	if (!place.lens[1] && !is_system)
+		fast_page_fill(cpu, linear, place.gpas[0], ACCESS_READ);
+	return place_read(cpu->machine, &place);
+}
+
+void linear_write(struct cpu *cpu, uint64_t linear, unsigned int size, uint64_t value, bool is_system)
+{
+	struct place place = place_of(cpu, linear, size, ACCESS_WRITE, is_system);
+
+	if (!place.lens[1] && !is_system)
+		fast_page_fill(cpu, linear, place.gpas[0], ACCESS_WRITE);
+	place_write(cpu->machine, &place, value);
+}
+
+void linear_check_write(struct cpu *cpu, uint64_t linear, unsigned int size, bool is_system)
+{
+	place_of(cpu, linear, size, ACCESS_WRITE, is_system);
+}
+
+static _Noreturn void raise_segment(struct cpu *cpu, unsigned int seg)
+{
+	cpu_raise_error(cpu, seg == SEG_SS ? VECTOR_SS : VECTOR_GP, 0);
+}
+
+/* Type checks are protected mode's only: real and virtual-8086 mode ignore them (APM vol. 2, 4.10). */
+static bool is_type_allowed(const struct cpu *cpu, const struct segment *segment, enum access access)
+{
+	unsigned int type = segment->attrib;
+
+	if (!(cpu->cr0 & X86_CR0_PE) || (cpu->rflags & X86_EFLAGS_VM))
+		return true;
+	if (!(type & SEG_P))
+		return false;
+	if (type & SEG_TYPE_CODE)
+		return access == ACCESS_READ && (type & SEG_TYPE_WRITABLE);
+	return access == ACCESS_READ || (type & SEG_TYPE_WRITABLE);
+}
+
+static bool is_in_limit(const struct segment *segment, uint64_t offset, unsigned int size)
+{
+	uint64_t last = offset + size - 1;
+
+	if ((segment->attrib & (SEG_TYPE_CODE | SEG_TYPE_EXPAND_DOWN)) == SEG_TYPE_EXPAND_DOWN)
+		return offset > segment->limit && last <= (segment->attrib & SEG_DB ? 0xffffffffu : 0xffffu);
+	return last <= segment->limit;
+}
+
+uint64_t segment_linear(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int size, enum access access)
+{
+	const struct segment *segment = &cpu->segs[seg];
+	uint64_t linear;
+
+	if (cpu->is_long64) {
+		linear = offset + (seg >= SEG_FS ? segment->base : 0);
+		if (!is_canonical(cpu, linear) || !is_canonical(cpu, linear + size - 1))
+			raise_segment(cpu, seg);
+		return linear;
+	}
+	if (!is_type_allowed(cpu, segment, access) || !is_in_limit(segment, offset, size))
+		raise_segment(cpu, seg);
+	return (segment->base + offset) & cpu->linear_mask;
+}
+
+static bool is_alignment_checked(const struct cpu *cpu)
+{
+	return cpu->cpl == 3 && (cpu->cr0 & X86_CR0_AM) && (cpu->rflags & X86_EFLAGS_AC);
+}
+
+/* After the page fault that the access meets, APM vol. 2, 8.5. */
+static void check_alignment(struct cpu *cpu, uint64_t linear, unsigned int size, enum access access)
+{
+	if (!is_alignment_checked(cpu) || !(linear & (size - 1)))
+		return;
+	place_of(cpu, linear, size, access, false);
+	cpu_raise_error(cpu, VECTOR_AC, 0);
+}
+
+uint64_t memory_read_slow(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int size)
+{
+	uint64_t linear = segment_linear(cpu, seg, offset, size, ACCESS_READ);
+
+	check_alignment(cpu, linear, size, ACCESS_READ);
+	return linear_read(cpu, linear, size, false);
+}
+
+void memory_write_slow(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int size, uint64_t value)
+{
+	uint64_t linear = segment_linear(cpu, seg, offset, size, ACCESS_WRITE);
+
+	check_alignment(cpu, linear, size, ACCESS_WRITE);
+	linear_write(cpu, linear, size, value, false);
+}
+
+uint64_t memory_read_to_write_slow(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int size)
+{
+	uint64_t linear = segment_linear(cpu, seg, offset, size, ACCESS_WRITE);
+	struct place place;
+
+	/* In 64-bit mode the code that a write may go to need not be readable by type; in the others writable data is. */
+	check_alignment(cpu, linear, size, ACCESS_WRITE);
+	place = place_of(cpu, linear, size, ACCESS_WRITE, false);
+	return place_read(cpu->machine, &place);
+}
+
+/*
+ * Note, a window that is not whole leaves the last 15 bytes to the slow way, so that one comparison does for all sizes.
+ */
+static struct window segment_window(const struct cpu *cpu, unsigned int seg)
+{
+	const struct segment *segment = &cpu->segs[seg];
+	struct window window = { .base = segment->base };
+	uint64_t len;
+
+	if (is_alignment_checked(cpu))
+		return window;
+	if (cpu->is_long64) {
+		window.base = seg >= SEG_FS ? segment->base : 0;
+		window.len[ACCESS_READ] = window.len[ACCESS_WRITE] = ~0ull;
+		return window;
+	}
+	if ((segment->attrib & (SEG_TYPE_CODE | SEG_TYPE_EXPAND_DOWN)) == SEG_TYPE_EXPAND_DOWN)
+		return window;
+	len = segment->limit < 15 ? 0 : (uint64_t)segment->limit + 1 - 15;
+	window.len[ACCESS_READ] = is_type_allowed(cpu, segment, ACCESS_READ) ? len : 0;
+	window.len[ACCESS_WRITE] = is_type_allowed(cpu, segment, ACCESS_WRITE) ? len : 0;
+	return window;
+}
+
+void cpu_windows_changed(struct cpu *cpu)
+{
+	unsigned int i;
+
+	cpu->fast = cpu->fast_pages[cpu->cpl == 3];
+	for (i = 0; i < NR_SEGS; i++)
+		cpu->windows[i] = segment_window(cpu, i);
+}
