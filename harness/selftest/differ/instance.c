@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/* Random instances: bytes of a form with random prefixes and operands, and registers that make most of them mean something. */
+#include "differ.h"
+
+#include <Zydis/Zydis.h>
+#include <string.h>
+
+#include "vm/x86/bits.h"
+
+struct rng {
+	uint64_t state;
+};
+
+/* splitmix64 */
+static uint64_t rng_next(struct rng *rng)
+{
+	uint64_t z = rng->state += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+static uint64_t rng_below(struct rng *rng, uint64_t n)
+{
+	return rng_next(rng) % n;
+}
+
+static bool rng_percent(struct rng *rng, unsigned int percent)
+{
+	return rng_below(rng, 100) < percent;
+}
+
+/* A number near where something changes, or any. */
+static uint64_t rng_value(struct rng *rng)
+{
+	switch (rng_below(rng, 6)) {
+	case 0:
+		return rng_below(rng, 5) - 2;
+	case 1:
+		return (1ull << rng_below(rng, 64)) + rng_below(rng, 3) - 1;
+	case 2:
+		return 0 - (1ull << rng_below(rng, 64)) + rng_below(rng, 3) - 1;
+	case 3:
+		return rng_next(rng) >> rng_below(rng, 64);
+	case 4:
+		return rng_below(rng, 256) * 0x0101010101010101ull;
+	default:
+		return rng_next(rng);
+	}
+}
+
+static void put(struct instance *instance, uint64_t value, unsigned int len_bytes)
+{
+	while (len_bytes--) {
+		instance->code[instance->len++] = (uint8_t)value;
+		value >>= 8;
+	}
+}
+
+/* How the bytes are written, decided before any is. */
+struct encoding {
+	bool has_66, has_67, has_lock;
+	uint8_t rex;		/* 0: none */
+};
+
+static void put_legacy_prefixes(struct instance *instance, struct rng *rng, const struct encoding *encoding)
+{
+	static const uint8_t segments[] = { 0x26, 0x2e, 0x36, 0x3e };
+
+	if (rng_percent(rng, 4))
+		put(instance, segments[rng_below(rng, 4)], 1);
+	if (encoding->has_67)
+		put(instance, 0x67, 1);
+	if (encoding->has_lock)
+		put(instance, 0xf0, 1);
+	if ((instance->form->flags & FORM_REP) && rng_percent(rng, 60))
+		put(instance, rng_percent(rng, 50) ? 0xf3 : 0xf2, 1);
+}
+
+static unsigned int vex_pp(const struct form *form)
+{
+	return form->flags & FORM_66 ? 1 : form->flags & FORM_F3 ? 2 : form->flags & FORM_F2 ? 3 : 0;
+}
+
+/* Three bytes always; the bits of registers are inverted. 32-bit code has registers below 8 only. */
+static void put_vex(struct instance *instance, struct rng *rng)
+{
+	uint8_t extra = instance->is_64 ? (uint8_t)(rng_below(rng, 8) << 5) : 0xe0;
+	uint8_t w = instance->is_64 || rng_percent(rng, 20) ? (uint8_t)(rng_below(rng, 2) << 7) : 0;
+	uint8_t v = (uint8_t)rng_below(rng, 16);
+	/* RORX has no second source, and what has one destination by /digit uses it. */
+	bool is_unused = instance->form->map == 3;
+
+	if (!instance->is_64)
+		v |= 8;
+	if (is_unused && !rng_percent(rng, 3))
+		v = 15;
+	put(instance, 0xc4, 1);
+	put(instance, extra | instance->form->map, 1);
+	put(instance, w | (uint64_t)v << 3 | vex_pp(instance->form), 1);
+}
+
+static void put_prefixes(struct instance *instance, struct rng *rng, const struct encoding *encoding)
+{
+	const struct form *form = instance->form;
+
+	put_legacy_prefixes(instance, rng, encoding);
+	if (form->flags & FORM_VEX) {
+		put_vex(instance, rng);
+		return;
+	}
+	if (encoding->has_66 || (form->flags & FORM_66))
+		put(instance, 0x66, 1);
+	if (form->flags & FORM_F2)
+		put(instance, 0xf2, 1);
+	if (form->flags & FORM_F3)
+		put(instance, 0xf3, 1);
+	if (encoding->rex)
+		put(instance, encoding->rex, 1);
+	if (form->map)
+		put(instance, 0x0f, 1);
+	if (form->map >= 2)
+		put(instance, form->map == 2 ? 0x38 : 0x3a, 1);
+}
+
+static void put_modrm(struct instance *instance, struct rng *rng, bool is_16bit_address)
+{
+	unsigned int mod = (unsigned int)rng_below(rng, instance->form->flags & FORM_MEMORY && !rng_percent(rng, 3) ? 3 : 4);
+	unsigned int reg = (unsigned int)rng_below(rng, 8), rm = (unsigned int)rng_below(rng, 8), base = 0;
+
+	if (instance->form->flags & FORM_EXTENSION)
+		reg = instance->form->extension;
+	put(instance, mod << 6 | reg << 3 | rm, 1);
+	if (mod == 3)
+		return;
+	if (is_16bit_address) {
+		put(instance, rng_value(rng), mod == 1 ? 1 : mod == 2 || rm == 6 ? 2 : 0);
+		return;
+	}
+	if (rm == 4) {
+		base = (unsigned int)rng_below(rng, 8);
+		put(instance, rng_below(rng, 32) << 3 | base, 1);
+	}
+	if (mod == 1)
+		put(instance, rng_value(rng), 1);
+	else if (mod == 2 || rm == 5 || (rm == 4 && base == 5))
+		put(instance, rng_value(rng), 4);
+}
+
+static void put_immediates(struct instance *instance, struct rng *rng, const struct encoding *encoding)
+{
+	uint32_t flags = instance->form->flags;
+	bool is_wide = encoding->rex & 8;
+
+	if (flags & FORM_IW)
+		put(instance, rng_percent(rng, 80) ? rng_below(rng, 64) : rng_value(rng), 2);
+	if (flags & FORM_IB)
+		put(instance, rng_value(rng), 1);
+	if (flags & FORM_IZ)
+		put(instance, rng_value(rng), encoding->has_66 && !is_wide ? 2 : 4);
+	if (flags & FORM_IV)
+		put(instance, rng_value(rng), is_wide ? 8 : encoding->has_66 ? 2 : 4);
+	if (flags & FORM_MOFFS)
+		put(instance, DATA_ADDRESS + rng_below(rng, DATA_BYTES),
+			instance->is_64 ? (encoding->has_67 ? 4 : 8) : encoding->has_67 ? 2 : 4);
+}
+
+static void make_code(struct instance *instance, struct rng *rng)
+{
+	const struct form *form = instance->form;
+	struct encoding encoding = {
+		.has_66 = rng_percent(rng, 30),
+		.has_67 = rng_percent(rng, 8),
+		.has_lock = rng_percent(rng, form->flags & FORM_LOCK ? 25 : 1),
+	};
+	unsigned int nr_opcodes = form->last_opcode ? form->last_opcode - form->opcode + 1u : 1;
+
+	if (instance->is_64 && rng_percent(rng, 60))
+		encoding.rex = (uint8_t)(0x40 | rng_below(rng, 16));
+	instance->len = 0;
+	put_prefixes(instance, rng, &encoding);
+	put(instance, form->opcode + rng_below(rng, nr_opcodes), 1);
+	if (form->flags & FORM_MODRM)
+		put_modrm(instance, rng, !instance->is_64 && encoding.has_67);
+	put_immediates(instance, rng, &encoding);
+}
+
+/* Where a memory operand shall be: in the data, at its borders, in what is read-only, or nowhere. */
+static uint64_t rng_target(struct rng *rng)
+{
+	unsigned int kind = (unsigned int)rng_below(rng, 100);
+
+	if (kind < 70)
+		return DATA_ADDRESS + 64 + rng_below(rng, DATA_BYTES - 128);
+	if (kind < 80)
+		return DATA_ADDRESS + (rng_below(rng, DATA_BYTES / 16) * 16);
+	if (kind < 86)
+		return DATA_ADDRESS + PAGE_BYTES_ - rng_below(rng, 16);
+	if (kind < 90)
+		return DATA_ADDRESS + DATA_BYTES - rng_below(rng, 16);
+	if (kind < 92)
+		return DATA_ADDRESS - rng_below(rng, 16);
+	if (kind < 97)
+		return CONST_ADDRESS + rng_below(rng, PAGE_BYTES_ - 32);
+	return rng_value(rng);
+}
+
+static int register_number(ZydisRegister reg)
+{
+	return reg == ZYDIS_REGISTER_NONE ? -1 :
+		ZydisRegisterGetId(ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg));
+}
+
+static void patch_displacement(struct instance *instance, const ZydisDecodedInstruction *insn, uint64_t value)
+{
+	unsigned int i;
+
+	for (i = 0; i < insn->raw.disp.size / 8u; i++, value >>= 8)
+		instance->code[insn->raw.disp.offset + i] = (uint8_t)value;
+}
+
+/* Chooses registers or the displacement so that the operand is at @target. */
+static void aim(struct instance *instance, const ZydisDecodedInstruction *insn, const ZydisDecodedOperandMem *mem,
+	uint64_t target)
+{
+	int base = register_number(mem->base), index = register_number(mem->index);
+	uint64_t scale = mem->scale ? mem->scale : 1, rest = target - (uint64_t)mem->disp.value;
+
+	if (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP)
+		patch_displacement(instance, insn, target - INSN_ADDRESS - instance->len);
+	else if (base < 0 && index < 0)
+		patch_displacement(instance, insn, target);
+	else if (index < 0)
+		instance->regs[base] = rest;
+	else if (base < 0)
+		instance->regs[index] = rest / scale;
+	else if (base == index)
+		instance->regs[base] = rest / (scale + 1);
+	else
+		instance->regs[base] = rest - instance->regs[index] * scale;
+}
+
+static void aim_operands(struct instance *instance, struct rng *rng, const ZydisDecodedInstruction *insn,
+	const ZydisDecodedOperand *operands)
+{
+	unsigned int i;
+
+	for (i = 0; i < insn->operand_count_visible; i++)
+		if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+			aim(instance, insn, &operands[i].mem, rng_target(rng));
+}
+
+static void make_registers(struct instance *instance, struct rng *rng)
+{
+	const struct form *form = instance->form;
+	unsigned int i;
+
+	for (i = 0; i < 16; i++)
+		instance->regs[i] = rng_value(rng);
+	if (rng_percent(rng, 60))
+		instance->regs[1] = rng_below(rng, 72);
+	if ((form->flags & FORM_STACK) && !rng_percent(rng, 3))
+		instance->regs[4] = rng_target(rng);
+	if ((form->flags & FORM_FRAME) && !rng_percent(rng, 5))
+		instance->regs[5] = rng_target(rng);
+	if (form->flags & FORM_STRING) {
+		instance->regs[6] = rng_target(rng);
+		instance->regs[7] = rng_target(rng);
+		instance->regs[1] = rng_below(rng, rng_percent(rng, 50) ? 4 : 64) | (rng_percent(rng, 5) ? 1ull << 32 : 0);
+	}
+	if (form->flags & FORM_XLAT)
+		instance->regs[3] = rng_target(rng);
+	if ((form->flags & FORM_DIVIDE) && rng_percent(rng, 70))
+		instance->regs[2] = rng_percent(rng, 50) ? 0 : (uint64_t)((int64_t)instance->regs[0] >> 63);
+}
+
+/* A bit number in a register, small enough to be in the data. */
+static void make_bit_number(struct instance *instance, struct rng *rng, const ZydisDecodedOperand *operands)
+{
+	int number;
+
+	if (operands[0].type != ZYDIS_OPERAND_TYPE_MEMORY || operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER)
+		return;
+	number = register_number(operands[1].reg.value);
+	if (number != register_number(operands[0].mem.base) && number != register_number(operands[0].mem.index))
+		instance->regs[number] = rng_below(rng, 1024) - 512;
+}
+
+/* True when it branches into itself, where it could stay for ever, or to what is not ours. */
+static bool is_wild_branch(const struct instance *instance, const ZydisDecodedInstruction *insn,
+	const ZydisDecodedOperand *operands)
+{
+	uint64_t target;
+
+	if (operands[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE || !operands[0].imm.is_relative)
+		return false;
+	target = INSN_ADDRESS + insn->length + operands[0].imm.value.u;
+	if (insn->operand_width == 16)
+		target &= 0xffff;
+	return target >= INSN_ADDRESS - 16 && target < INSN_ADDRESS + instance->len;
+}
+
+static bool try_make(struct instance *instance, struct rng *rng)
+{
+	ZydisDecoder decoder;
+	ZydisDecodedInstruction insn;
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+
+	ZydisDecoderInit(&decoder, instance->is_64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LEGACY_32,
+		instance->is_64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
+	ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, ZYAN_TRUE);
+	make_code(instance, rng);
+	make_registers(instance, rng);
+	/* What is no instruction is tried as it is: #UD on both sides. */
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, instance->code, instance->len, &insn, operands)))
+		return rng_percent(rng, 20);
+	instance->len = insn.length;
+	aim_operands(instance, rng, &insn, operands);
+	if ((instance->form->flags & FORM_BIT) && rng_percent(rng, 80))
+		make_bit_number(instance, rng, operands);
+	return !(instance->form->flags & FORM_BRANCH) || !is_wild_branch(instance, &insn, operands);
+}
+
+static const struct form *choose_form(struct rng *rng, const char *only, bool is_64)
+{
+	for (;;) {
+		const struct form *form = &forms[rng_below(rng, nr_forms)];
+
+		if ((!only || !strcmp(only, form->name)) && !(form->flags & (is_64 ? FORM_NOT64 : FORM_ONLY64)))
+			return form;
+	}
+}
+
+void instance_make(struct instance *instance, uint64_t seed, uint64_t index, const char *only_form, bool with_32)
+{
+	struct rng rng = { seed * 0x100000001b3ull + index };
+	bool is_only_32 = false;
+	size_t i;
+
+	/* Where all forms that are asked for are of one mode, that one. */
+	for (i = 0; only_form && i < nr_forms; i++)
+		is_only_32 |= !strcmp(only_form, forms[i].name) && (forms[i].flags & FORM_NOT64);
+	rng_next(&rng);
+	memset(instance, 0, sizeof(*instance));
+	instance->is_64 = !with_32 || (!is_only_32 && rng_percent(&rng, 70));
+	instance->form = choose_form(&rng, only_form, instance->is_64);
+	while (!try_make(instance, &rng))
+		;
+	instance->rflags = X86_EFLAGS_FIXED | X86_EFLAGS_IF | (rng_next(&rng) & (X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF |
+		X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF));
+	if (rng_percent(&rng, 30))
+		instance->rflags |= X86_EFLAGS_DF;
+	instance->data_seed = rng_next(&rng);
+	for (i = 0; !instance->is_64 && i < 16; i++)
+		instance->regs[i] = (uint32_t)instance->regs[i];
+}
+
+/* Half of it noise, half of it numbers near a boundary. */
+void instance_fill_data(const struct instance *instance, uint8_t *data)
+{
+	struct rng rng = { instance->data_seed };
+	size_t at;
+
+	for (at = 0; at < DATA_BYTES; at += 8) {
+		uint64_t value = rng_next(&rng);
+
+		if (value & 1)
+			value = 0 - (value >> 63) + (value >> 1 & 3);
+		else if (value & 2)
+			value = CODE_ADDRESS + (value >> 8 & 0x7ff);
+		memcpy(data + at, &value, 8);
+	}
+}
