@@ -16,7 +16,8 @@ enum {
 	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
 	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_LEAVE_AT, OPT_KERNEL,
 	OPT_MODULES, OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_FRESH, OPT_TIMINGS,
-	OPT_GCOV, OPT_NO_SHADOW, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_RECORD, OPT_HELP, OPT_NIGHTLY,
+	OPT_GCOV, OPT_NO_SHADOW, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_RECORD, OPT_ALONE, OPT_HELP,
+	OPT_NIGHTLY,
 	OPT_TREE, OPT_GOOD, OPT_BAD, OPT_CASE, OPT_LAB, OPT_VARIANT, OPT_BUILDER, OPT_WORK, OPT_JUDGE, OPT_STEP,
 };
 
@@ -55,6 +56,7 @@ static const struct option_row rows[] = {
 	{ "repeat", OPT_REPEAT, 0, "N", RUNS | ARGS_BISECT, "run the selection N times" },
 	{ "shuffle", OPT_SHUFFLE, 0, NULL, RUNS, "in an order drawn from the seed" },
 	{ "fail-fast", OPT_FAIL_FAST, 0, NULL, RUNS, "start nothing after the first FAIL or ERROR" },
+	{ "alone", OPT_ALONE, 0, NULL, RUNS, "start no test while the VMs of the one before are taken down" },
 	{ "tap", OPT_TAP, 0, NULL, RUNS, "TAP 14 on standard output" },
 	{ "junit", OPT_JUNIT, 0, "FILE", RUNS, "write JUnit XML" },
 	{ "json", OPT_JSON, 0, "FILE", RUNS, "append JSON lines (reports/schema.md)" },
@@ -223,6 +225,7 @@ static bool option_take(struct args *args, int option, const char *text)
 	case OPT_SHUFFLE: args->selection.shuffle = true; return true;
 	case OPT_RECORD: args->run.is_recorded = true; return true;
 	case OPT_FAIL_FAST: args->run.fail_fast = true; return true;
+	case OPT_ALONE: args->run.is_alone = true; return true;
 	case OPT_TAP: args->tap = true; return true;
 	case OPT_JUNIT: args->junit = text; return true;
 	case OPT_JSON: args->json = text; return true;

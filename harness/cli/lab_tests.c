@@ -176,6 +176,8 @@ static struct strlist words_for_tests(const struct lab_run *run, bool is_last)
 		strlist_add(&words, "--fail-fast");
 	if (args->run.is_recorded)
 		strlist_add(&words, "--record");
+	if (args->run.is_alone)
+		strlist_add(&words, "--alone");
 	if (args->gcov)
 		strlist_add(&words, "--send-gcov");
 	/* Without another boot, a kernel that can go on does. */

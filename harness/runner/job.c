@@ -105,6 +105,10 @@ static void line_take(struct job *job, const char *line)
 	struct json_object *object;
 	struct result *result;
 
+	if (!strcmp(line, TEST_LINE_CLOSING)) {
+		job->is_closing = true;
+		return;
+	}
 	if (!strcmp(line, TEST_LINE_END)) {
 		job->is_complete = job->result && !job->is_lost;
 		return;

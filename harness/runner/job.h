@@ -29,6 +29,7 @@ struct job {
 	size_t len_line;
 	struct result *result;	/* the last state that came */
 	bool is_lost;		/* a later state could not be read */
+	bool is_closing;	/* TEST_LINE_CLOSING came */
 	bool is_complete;	/* TEST_LINE_END came */
 	uint64_t kmsg_from;	/* the runner's: where the kernel's log was when it began */
 	uint64_t judged_until;	/* the runner's: reports before that are another's */

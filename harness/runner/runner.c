@@ -318,9 +318,22 @@ static bool is_interrupted(const struct run *run)
 	return run->options->is_interrupted && *run->options->is_interrupted;
 }
 
+/* True when another test may run beside those that do. */
+static bool has_room(const struct run *run)
+{
+	const struct run_options *options = run->options;
+	unsigned int i, nr_closing = 0, nr_max = options->nr_jobs ? options->nr_jobs : 1;
+
+	if (options->is_alone || options->fail_fast)
+		return run->nr_jobs < nr_max;
+	for (i = 0; i < run->nr_jobs; i++)
+		nr_closing += run->jobs[i].is_closing;
+	return run->nr_jobs - nr_closing < nr_max && run->nr_jobs < 2 * nr_max;
+}
+
 static int run_items(struct run *run)
 {
-	unsigned int nr_jobs = run->options->nr_jobs ? run->options->nr_jobs : 1;
+	unsigned int nr_jobs = 2 * (run->options->nr_jobs ? run->options->nr_jobs : 1);
 	struct pollfd *fds = calloc(nr_jobs * JOB_NR_FDS, sizeof(*fds));
 
 	run->jobs = calloc(nr_jobs, sizeof(*run->jobs));
@@ -331,7 +344,7 @@ static int run_items(struct run *run)
 	}
 	/* Where nothing can run, there is nothing to leave. */
 	while (!is_interrupted(run) && (!run->is_leaving || run->blocked[0])) {
-		while (run->nr_jobs < nr_jobs && run->next < run->plan->nr_items && !run->is_stopping)
+		while (has_room(run) && run->next < run->plan->nr_items && !run->is_stopping)
 			start_next(run);
 		if (!run->nr_jobs)
 			break;

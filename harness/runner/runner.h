@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs a plan: one process for each test, several at once, results to the sinks.
+ *
+ * Taking down a VM is waiting, mostly: the kernel lets every CPU pass through a quiescent state, which takes several of
+ * its ticks. So, for each test that runs, another may be at that: it has done all else, and is not counted.
  */
 #ifndef VMASSAY_RUNNER_H
 #define VMASSAY_RUNNER_H
@@ -22,6 +25,7 @@ struct run_options {
 	uint64_t seed;
 	bool is_recorded;		/* note what each test meets of the interface: result.met */
 	bool fail_fast;			/* start nothing after the first FAIL or ERROR */
+	bool is_alone;			/* start nothing while VMs of a test before are taken down */
 	const char *kmsg;		/* "/dev/kmsg": what the kernel says belongs to the results; NULL: it does not */
 	bool owns_kernel;		/* the kernel is there for these tests alone: whatever it reports is about them */
 	enum kernel_report leave_at;	/* leave the rest to a fresh kernel when this one reports so much; 0: never */

@@ -41,17 +41,21 @@ static void write_all(int fd, const char *text, size_t len)
 	}
 }
 
-static void result_publish(struct test *t)
+static void line_publish(const char *line)
 {
-	struct json_object *object;
-	const char *text;
-
 	if (result_fd < 0)
 		return;
-	object = result_to_json(t->result);
-	text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
-	write_all(result_fd, text, strlen(text));
+	write_all(result_fd, line, strlen(line));
 	write_all(result_fd, "\n", 1);
+}
+
+static void result_publish(struct test *t)
+{
+	struct json_object *object = result_to_json(t->result);
+	const char *text;
+
+	text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
+	line_publish(text);
 	json_object_put(object);
 }
 
@@ -279,6 +283,8 @@ static void tear_down(struct test *t)
 	current = NULL;
 	if (t->result->verdict == VERDICT_FAIL)
 		test_dump_hw_exits(t);
+	if (t->nr_vms)
+		line_publish(TEST_LINE_CLOSING);
 	for (i = 0; i < t->nr_vms; i++)
 		vm_destroy(t->vms[i]);
 	t->nr_vms = 0;
@@ -370,7 +376,7 @@ void test_process(const struct test_setup *setup)
 	struct test t = { .result = test_run_here(setup) };
 
 	result_publish(&t);
-	write_all(result_fd, TEST_LINE_END "\n", sizeof(TEST_LINE_END));
+	line_publish(TEST_LINE_END);
 	fflush(NULL);
 	_exit(0);
 }

@@ -22,6 +22,8 @@ struct test_setup {
 	int result_fd;			/* each state of the result is one JSON line; TEST_LINE_END follows the last */
 };
 
+/* All of the test is done but taking down its VMs. */
+#define TEST_LINE_CLOSING "closing"
 /* Without it behind them, the states are those of a test that did not come to its end. */
 #define TEST_LINE_END "end"
 

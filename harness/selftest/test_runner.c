@@ -130,6 +130,8 @@ static const struct sink_ops recorder_ops = {
 /* --- a registry by hand --- */
 
 static struct fake fake;
+static pid_t runner_pid;
+static int (*close_at_once)(const struct backend *backend, int fd);
 static struct case_desc descs[MAX_TESTS];
 static struct test_entry entries[MAX_TESTS];
 static struct registry registry = { .tests = entries };
@@ -229,6 +231,15 @@ static const struct event *event_find(char kind, const char *test, unsigned int 
 		    recorder.events[i].round == round)
 			return &recorder.events[i];
 	return NULL;
+}
+
+/* Which of all events it was. */
+static unsigned int event_at(char kind, const char *test)
+{
+	const struct event *event = event_find(kind, test, 0);
+
+	assert_non_null(event);
+	return event - recorder.events;
 }
 
 static const struct result *result_of(const char *test)
@@ -802,6 +813,61 @@ static void test_jobs(void **state)
 	assert_int_equal(shared->nr_at_once, 1);
 }
 
+/* Takes a VM down as long as it takes the next test to start, but not for ever. */
+static int close_after_next(const struct backend *backend, int fd)
+{
+	unsigned int i;
+
+	for (i = 0; getpid() != runner_pid && i < 500 && shared->nr_started < 2; i++)
+		usleep(1000);
+	return close_at_once(backend, fd);
+}
+
+static void close_slowly(void)
+{
+	runner_pid = getpid();
+	close_at_once = fake.backend.close;
+	fake.backend.close = close_after_next;
+	case_add("a", host_started);
+	case_add("b", host_started);
+	run_all();
+	assert_int_equal(summary.count[VERDICT_PASS], 2);
+}
+
+static void test_closing_is_waited_for_by_nobody(void **state)
+{
+	(void)state;
+	close_slowly();
+	assert_true(event_at('s', "b") < event_at('t', "a"));
+}
+
+/* One that runs, and one that is taken down. */
+static void test_closing_beside_jobs(void **state)
+{
+	(void)state;
+	add_letters(host_overlaps);
+	options.nr_jobs = 2;
+	run_all();
+	assert_int_equal(summary.count[VERDICT_PASS], ARRAY_SIZE(letters));
+	assert_int_equal(shared->nr_at_once, 2);
+}
+
+static void test_alone(void **state)
+{
+	(void)state;
+	options.is_alone = true;
+	close_slowly();
+	assert_true(event_at('s', "b") > event_at('t', "a"));
+}
+
+static void test_closing_before_fail_fast(void **state)
+{
+	(void)state;
+	options.fail_fast = true;
+	close_slowly();
+	assert_true(event_at('s', "b") > event_at('t', "a"));
+}
+
 static void test_fail_fast(void **state)
 {
 	(void)state;
@@ -887,6 +953,7 @@ static void test_seeds(void **state)
 static void test_interrupted(void **state)
 {
 	(void)state;
+	options.is_alone = true;
 	add_letters(host_started);
 	recorder.interrupt_after = 3;
 	run_all();
@@ -1164,6 +1231,7 @@ static void assert_dmesg(const char *test, const char *want)
 static void test_kernel_is_heard(void **state)
 {
 	(void)state;
+	options.is_alone = true;
 	case_add("a", host_quiet_words);
 	case_add("b", host_warned);
 	case_add("c", host_pass);
@@ -1180,6 +1248,7 @@ static void test_kernel_is_heard(void **state)
 static void test_kernel_is_left(void **state)
 {
 	(void)state;
+	options.is_alone = true;
 	case_add("a", host_pass);
 	case_add("b", host_warned);
 	case_add("c", host_pass);
@@ -1194,6 +1263,7 @@ static void test_kernel_is_left(void **state)
 static void test_kernel_is_shared(void **state)
 {
 	(void)state;
+	options.is_alone = true;
 	case_add("a", host_warned);
 	case_add("b", host_warned_by_name);
 	options.owns_kernel = false;
@@ -1208,6 +1278,7 @@ static void test_kernel_accuses_all(void **state)
 	static const char why[] = WARNED " (2 tests ran then: which of them is to blame is not known)";
 
 	(void)state;
+	options.is_alone = true;
 	case_add("a", host_warned_beside);
 	case_add("b", host_beside);
 	case_add("c", host_pass);
@@ -1251,12 +1322,12 @@ static void test_shuffle(void **state)
 	selection.seed = 3;
 	run_all();
 	for (i = nr = 0; i < recorder.nr_events; i++)
-		if (recorder.events[i].kind == 't')
+		if (recorder.events[i].kind == 's')
 			first[nr++] = recorder.events[i].test[0];
 	recorder_clear();
 	run_all();
 	for (i = nr = 0; i < recorder.nr_events; i++)
-		if (recorder.events[i].kind == 't')
+		if (recorder.events[i].kind == 's')
 			second[nr++] = recorder.events[i].test[0];
 	assert_string_equal(first, second);
 	assert_string_not_equal(first, "abcdefghijkl");
@@ -1271,7 +1342,10 @@ int main(void)
 		RUNS(test_endings), RUNS(test_endings_at_once), RUNS(test_hangs), RUNS(test_own_timeout),
 		RUNS(test_needs), RUNS(test_skip_all), RUNS(test_known), RUNS(test_kernel_ranges), RUNS(test_no_kvm),
 		RUNS(test_wrong_kvm), RUNS(test_no_cpuid), RUNS(test_canary_fails), RUNS(test_canary_hangs),
-		RUNS(test_canary_good), RUNS(test_jobs), RUNS(test_fail_fast), RUNS(test_repeat), RUNS(test_no_descriptor), RUNS(test_seeds),
+		RUNS(test_canary_good), RUNS(test_jobs),
+		RUNS(test_closing_is_waited_for_by_nobody), RUNS(test_closing_beside_jobs), RUNS(test_alone),
+		RUNS(test_closing_before_fail_fast), RUNS(test_fail_fast), RUNS(test_repeat),
+		RUNS(test_no_descriptor), RUNS(test_seeds),
 		RUNS(test_shuffle), RUNS(test_interrupted), RUNS(test_interrupted_in_test),
 		RUNS(test_interrupted_in_canary), RUNS(test_no_process_is_left), RUNS(test_no_process_is_left_by_death),
 		RUNS(test_no_process_is_left_by_hang), RUNS(test_no_process_is_left_by_interrupt),
