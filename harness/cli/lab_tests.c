@@ -3,6 +3,9 @@
  * Tests in a lab: planned outside, run inside, reported outside. What the plan holds and the lab did not report is
  * tried again in a fresh boot: the run inside ends itself after a test that made the kernel report a bug, and a boot
  * that dies costs the tests that were running (see lab_death.h).
+ *
+ * When several were, a boot of their own tells who of them does it: one after the other, each alone. It costs none of
+ * those that --boots allows. If none does it alone, all of them answer for it together.
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -20,7 +23,7 @@
 #include "reports/json_add.h"
 #include "runner/blame.h"
 
-enum item_state { ITEM_WAITING, ITEM_RUNNING, ITEM_DONE };
+enum item_state { ITEM_WAITING, ITEM_SUSPECT, ITEM_RUNNING, ITEM_DONE };
 
 struct lab_run {
 	struct args *args;
@@ -33,6 +36,12 @@ struct lab_run {
 	struct err unanswered;		/* how a boot died that no test answers for; or "" */
 	bool has_begun;
 	bool is_stopping;		/* --fail-fast */
+
+	/* Of the tests that ran together when a boot died; nr_suspects is 0 when there are none. */
+	unsigned int nr_suspects;
+	struct lab_death together;
+	struct result **held;		/* what came of them alone */
+	unsigned int nr_held;
 
 	/* Of this boot. */
 	struct lab_outcome outcome;
@@ -104,13 +113,19 @@ static void take_result(struct lab_run *run, struct json_object *line)
 	struct result *result = result_from_json(line);
 	enum item_state *state = result ? state_find(run, result->test, result->round) : NULL;
 
-	if (state) {
-		run->nr_running -= *state == ITEM_RUNNING;
-		run->nr_results++;
-		*state = ITEM_DONE;
-		run->last_done = state - run->states;
-		report(run, result);
+	if (!state) {
+		result_free(result);
+		return;
 	}
+	run->nr_running -= *state == ITEM_RUNNING;
+	run->nr_results++;
+	*state = ITEM_DONE;
+	run->last_done = state - run->states;
+	if (run->nr_suspects) {
+		run->held[run->nr_held++] = result;
+		return;
+	}
+	report(run, result);
 	result_free(result);
 }
 
@@ -148,6 +163,7 @@ static void on_line(void *context, const char *text)
 /* Tests that are like one that cost a boot come last, for they may cost the boots that others need. */
 static void add_waiting(const struct lab_run *run, struct strlist *words)
 {
+	enum item_state wanted = run->nr_suspects ? ITEM_SUSPECT : ITEM_WAITING;
 	unsigned int level, max = 0;
 	size_t i;
 
@@ -156,7 +172,7 @@ static void add_waiting(const struct lab_run *run, struct strlist *words)
 			max = run->suspicions[i];
 	for (level = 0; level <= max; level++)
 		for (i = 0; i < run->plan->nr_items; i++)
-			if (run->states[i] == ITEM_WAITING && run->suspicions[i] == level)
+			if (run->states[i] == wanted && run->suspicions[i] == level)
 				strlist_addf(words, "%s#%u", run->plan->items[i].entry->name,
 					     run->plan->items[i].round);
 }
@@ -171,12 +187,12 @@ static struct strlist words_for_tests(const struct lab_run *run, bool is_last)
 	strlist_addf(&words, "--target=%s", args->run.target);
 	strlist_addf(&words, "--seed=0x%llx", (unsigned long long)args->run.seed);
 	strlist_addf(&words, "--timeout=%g", args->run.timeout_ms / 1000.0);
-	strlist_addf(&words, "--jobs=%u", args->run.nr_jobs ? args->run.nr_jobs : 1);
+	strlist_addf(&words, "--jobs=%u", args->run.nr_jobs && !run->nr_suspects ? args->run.nr_jobs : 1);
 	if (args->run.fail_fast)
 		strlist_add(&words, "--fail-fast");
 	if (args->run.is_recorded)
 		strlist_add(&words, "--record");
-	if (args->run.is_alone)
+	if (args->run.is_alone || run->nr_suspects)
 		strlist_add(&words, "--alone");
 	if (args->gcov)
 		strlist_add(&words, "--send-gcov");
@@ -229,6 +245,42 @@ static void report_not_run(struct lab_run *run, const char *why)
 			report_lost(run, i, &death);
 }
 
+/* Takes @death, which is settled after a boot of the suspects' own. */
+static void suspects_begin(struct lab_run *run, const struct lab_death *death)
+{
+	size_t i;
+
+	for (i = 0; i < run->plan->nr_items; i++)
+		if (run->states[i] == ITEM_RUNNING)
+			run->states[i] = ITEM_SUSPECT;
+	run->nr_suspects = run->nr_running;
+	run->together = *death;
+}
+
+/* After their boot: the others are cleared when one of them did it alone; those that did not run then wait again. */
+static void suspects_end(struct lab_run *run, bool is_found)
+{
+	struct lab_death *death = &run->together;
+	unsigned int h;
+	size_t i;
+
+	for (h = 0; h < run->nr_held; h++) {
+		struct result *result = run->held[h];
+
+		if (!is_found) {
+			result_add_dmesg(result, death->console ? death->console : "");
+			result_blame(result, death->verdict, death->why, run->nr_suspects);
+		}
+		report(run, result);
+		result_free(result);
+	}
+	for (i = 0; i < run->plan->nr_items; i++)
+		if (run->states[i] == ITEM_SUSPECT)
+			run->states[i] = ITEM_WAITING;
+	run->nr_suspects = run->nr_held = 0;
+	lab_death_free(death);
+}
+
 /*
  * The tests that ran when the lab died answer for it. When none ran, and none had before in this boot, the next one
  * would meet the same end.
@@ -239,6 +291,10 @@ static void settle_death(struct lab_run *run, bool is_last)
 	size_t i;
 
 	lab_death_judge(&death, &run->outcome, run->console_from);
+	if (run->nr_running > 1 && !is_last) {
+		suspects_begin(run, &death);
+		return;
+	}
 	for (i = 0; i < run->plan->nr_items; i++)
 		if (run->states[i] == ITEM_RUNNING) {
 			suspect(run, &run->plan->items[i]);
@@ -278,6 +334,7 @@ static bool has_waiting(const struct lab_run *run)
 
 static int boot_once(struct lab_run *run, bool is_last, struct err *err)
 {
+	bool are_suspects = run->nr_suspects, has_ended;
 	struct strlist words = words_for_tests(run, is_last);
 	struct lab_outcome *outcome = &run->outcome;
 	int r;
@@ -295,7 +352,10 @@ static int boot_once(struct lab_run *run, bool is_last, struct err *err)
 		return r;
 	lab_notes_print(run->args, outcome, &run->clock);
 	run->clock.start_us = clock_us();
-	if (outcome->is_complete && (run->is_stopping || !has_waiting(run)))
+	has_ended = outcome->is_complete && outcome->exit_code != EXIT_LEFT && !run->nr_running;
+	if (are_suspects)
+		suspects_end(run, run->nr_running);
+	if ((are_suspects && has_ended) || (outcome->is_complete && (run->is_stopping || !has_waiting(run))))
 		return 0;
 	if (outcome->is_complete && outcome->exit_code == EXIT_LEFT)
 		settle_left(run, is_last);
@@ -304,26 +364,41 @@ static int boot_once(struct lab_run *run, bool is_last, struct err *err)
 	return 0;
 }
 
+static void run_free(struct lab_run *run)
+{
+	unsigned int i;
+
+	for (i = 0; i < run->nr_held; i++)
+		result_free(run->held[i]);
+	lab_death_free(&run->together);
+	free(run->held);
+	free(run->states);
+	free(run->suspicions);
+}
+
 int lab_run_plan(struct args *args, const struct plan *plan, struct sink *const *sinks, lab_boot_fn *boot,
 		 struct summary *ret_summary, struct err *err)
 {
 	struct lab_run run = { .args = args, .plan = plan, .sinks = sinks, .boot = boot,
 			       .clock.start_us = args->start_us };
 	uint64_t start_us = clock_us();
-	unsigned int nr_boots;
+	unsigned int nr_boots = 0;
 	int r = 0;
 
 	run.states = calloc(plan->nr_items + 1, sizeof(*run.states));
 	run.suspicions = calloc(plan->nr_items + 1, sizeof(*run.suspicions));
-	if (!run.states || !run.suspicions) {
-		free(run.states);
-		free(run.suspicions);
+	run.held = calloc(plan->nr_items + 1, sizeof(*run.held));
+	if (!run.states || !run.suspicions || !run.held) {
+		run_free(&run);
 		return err_set(err, ENOMEM, "out of memory");
 	}
-	for (nr_boots = 0; has_waiting(&run) && !run.is_stopping && !cli_is_interrupted && !r; nr_boots++)
-		r = boot_once(&run, nr_boots == args->nr_boots, err);
-	free(run.states);
-	free(run.suspicions);
+	while (has_waiting(&run) && !run.is_stopping && !cli_is_interrupted && !r) {
+		bool are_suspects = run.nr_suspects;
+
+		r = boot_once(&run, !are_suspects && nr_boots == args->nr_boots, err);
+		nr_boots += !are_suspects;
+	}
+	run_free(&run);
 	run.summary.duration_us = clock_us() - start_us;
 	if (run.has_begun || !r)
 		sinks_run_end(sinks, &run.summary);

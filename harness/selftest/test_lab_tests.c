@@ -159,7 +159,18 @@ static const struct scene scenes[] = {
 	  { { VERDICT_ERROR, "its last words" }, PASSED, PASSED, PASSED } },
 	{ "the run inside may die alone", 5, { { "+a", EMULATOR_ENDED, true, 137 }, { "-b -c -d", DONE } }, 2,
 	  { { VERDICT_ERROR, "the run inside the lab ended without this test" }, PASSED, PASSED, PASSED } },
-	{ "two are accused", 5, { { "+a +b @" }, { "-c -d", DONE } }, 2,
+	{ "of two, one does it alone", 5, { { "+a +b @" }, { "+a -a +b @" }, { "-c -d", DONE } }, 3,
+	  { PASSED, { VERDICT_FAIL, REPORTED, PANIC }, PASSED, PASSED } },
+	{ "and the other comes later", 5, { { "+a +b @" }, { "+a @" }, { "-b -c -d", DONE } }, 3,
+	  { { VERDICT_FAIL, REPORTED, PANIC }, PASSED, PASSED, PASSED } },
+	{ "two that do it together only", 5, { { "+a +b @" }, { "+a -a +b -b", DONE }, { "-c -d", DONE } }, 3,
+	  { { VERDICT_FAIL, REPORTED RAN_THEN, PANIC }, { VERDICT_FAIL, REPORTED RAN_THEN, PANIC }, PASSED, PASSED } },
+	{ "one alone makes the kernel report, and it is left", 5,
+	  { { "+a +b @" }, { "+a !a", LEFT }, { "-b -c -d", DONE } }, 3,
+	  { { VERDICT_FAIL, REPORTED RAN_THEN, PANIC }, PASSED, PASSED, PASSED } },
+	{ "the suspects' boot is none of those allowed", 1, { { "+a +b @" }, { "+a @" }, { "-b -c -d", DONE } }, 3,
+	  { { VERDICT_FAIL, REPORTED, PANIC }, PASSED, PASSED, PASSED } },
+	{ "without it, two are accused", 0, { { "-c -d +a +b @" } }, 1,
 	  { { VERDICT_FAIL, REPORTED RAN_THEN, PANIC }, { VERDICT_FAIL, REPORTED RAN_THEN, PANIC }, PASSED, PASSED } },
 	{ "what was said before is not about it", 5, { { "@ +a -a +b", EMULATOR_BUSY }, { "-c -d", DONE } }, 2,
 	  { PASSED, { VERDICT_FAIL, "the kernel hung: its last words" }, PASSED, PASSED } },
@@ -228,6 +239,16 @@ static int scene_run(const struct scene *play)
 	return lab_run_plan(&args, &plan, sinks, boot_play, &summary, &err);
 }
 
+static bool has_word(const char *word)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_booted; i++)
+		if (strstr(words[i], word))
+			return true;
+	return false;
+}
+
 static void test_scene(void **state)
 {
 	static const char *const names[MAX_TESTS] = { "a", "b", "c", "d" };
@@ -239,8 +260,11 @@ static void test_scene(void **state)
 	for (i = 0; i < MAX_TESTS; i++)
 		assert_result(names[i], results[i], &play->want[i]);
 	/* A kernel that may not be left goes on. */
-	for (i = 0; i < nr_booted; i++)
-		assert_non_null(strstr(words[i], i == play->nr_boots ? "--leave-at=oops " : "--leave-at=warning "));
+	for (i = 0; i < nr_booted; i++) {
+		bool is_last = i == play->nr_boots + has_word("--alone");
+
+		assert_non_null(strstr(words[i], is_last ? "--leave-at=oops " : "--leave-at=warning "));
+	}
 }
 
 static void test_words(void **state)
@@ -260,15 +284,32 @@ static void test_words(void **state)
 	assert_int_equal(results[2]->verdict, VERDICT_PASS);
 }
 
+static void test_suspects_are_alone(void **state)
+{
+	static const struct scene death = {
+		"a or b kills", 5, { { "+a +b @" }, { "-a -b", DONE }, { "-c -d", DONE } },
+	};
+
+	(void)state;
+	scene_run(&death);
+	assert_null(strstr(words[0], "--alone"));
+	assert_non_null(strstr(words[1], "--jobs=1 --alone --leave-at=warning -- a#0 b#0"));
+	assert_null(strstr(words[1], "c#0"));
+	assert_null(strstr(words[2], "--alone"));
+	assert_non_null(strstr(words[2], " -- c#0 d#0"));
+}
+
 int main(void)
 {
 	enum { NR_SCENES = sizeof(scenes) / sizeof(scenes[0]) };
-	struct CMUnitTest tests[NR_SCENES + 1] = { cmocka_unit_test(test_words) };
+	struct CMUnitTest tests[NR_SCENES + 2] = {
+		cmocka_unit_test(test_words), cmocka_unit_test(test_suspects_are_alone),
+	};
 	unsigned int i;
 	int r;
 
 	for (i = 0; i < NR_SCENES; i++)
-		tests[i + 1] = (struct CMUnitTest){ scenes[i].name, test_scene, NULL, NULL, (void *)&scenes[i] };
+		tests[i + 2] = (struct CMUnitTest){ scenes[i].name, test_scene, NULL, NULL, (void *)&scenes[i] };
 	r = cmocka_run_group_tests(tests, NULL, NULL);
 	for (i = 0; i < MAX_TESTS; i++)
 		result_free(results[i]);
