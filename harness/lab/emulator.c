@@ -208,7 +208,7 @@ static void take_results(struct run *run, const char *bytes, size_t len_bytes)
 	/* Counted from the end of the callbacks, whose time is not the emulator's. */
 	if (run->is_over && !was_over)
 		run->deadline_ms = now_ms() + farewell_ms;
-	else if (!run->is_over)
+	else if (!run->is_over && (run->has_words || !run->watch->first_timeout_s))
 		allow_silence(run, run->watch->timeout_s);
 	run->results_ms = now_ms();
 	run->work_ms = work_ms(run->pid);
@@ -322,35 +322,77 @@ static void describe_end(const struct run *run, int wait_status)
 	tail_quote(&run->record->console, 3, "; console: ", words, size_bytes);
 }
 
+/* By env(1): to change the environment between fork() and exec() takes memory. */
+static int locate_env(char *path, size_t size_bytes, struct err *err)
+{
+	return spawn_locate(path, size_bytes, "env") ?
+	       err_set(err, ENOENT, "env: not found (Debian package coreutils)") : 0;
+}
+
+static int locate(char *path, size_t size_bytes, const struct emulator *emulator, struct err *err)
+{
+	return spawn_locate(path, size_bytes, emulator->program) ?
+	       err_set(err, ENOENT, "%s: not found (Debian %s)", emulator->program,
+		       emulator->package) : 0;
+}
+
+/* Fills @argv and the path of what is executed. */
+static int make_command(struct strlist *argv, char path[PATH_MAX], const struct emulator *emulator,
+			const struct emulator_plan *plan, struct err *err)
+{
+	strlist_add(argv, emulator->program);
+	if (emulator->add_environment) {
+		char program[PATH_MAX];
+		int status;
+
+		snprintf(program, sizeof(program), "%s", path);
+		status = locate_env(path, PATH_MAX, err);
+		if (status)
+			return status;
+		emulator->add_environment(argv, plan);
+		strlist_add(argv, program);
+	}
+	emulator->add_arguments(argv, plan);
+	return argv->error ? err_set(err, ENOMEM, "out of memory") : 0;
+}
+
+static int spawn(struct run *run, const char *path, const struct strlist *argv,
+		 const struct emulator *emulator, const struct emulator_plan *plan)
+{
+	struct spawn_fd inherited[5 + NR_EMULATOR_MEDIA] = {
+		{ .fd = plan->kernel_fd },
+		{ .fd = plan->initramfs_fd },
+		{ .fd = plan->console_fd, .alias = EMULATOR_ALIAS_CONSOLE },
+		{ .fd = plan->results_fd, .alias = EMULATOR_ALIAS_RESULTS },
+		{ .fd = plan->monitor_fd },
+	};
+
+	for (int i = 0; i < NR_EMULATOR_MEDIA; i++)
+		inherited[5 + i].fd = plan->media_fds[i];
+	inherited[5 + EMULATOR_DISK].alias = EMULATOR_ALIAS_DISK;
+	return spawn_program(path, argv->strings, run->write_fds[DIAGNOSTICS], inherited,
+			     sizeof(inherited) / sizeof(*inherited), !emulator->listens);
+}
+
 static int start(struct run *run, const struct emulator *emulator, struct emulator_plan *plan,
 		 struct err *err)
 {
-	int inherited[5 + NR_EMULATOR_MEDIA];
 	struct strlist argv = { 0 };
 	char path[PATH_MAX];
-	int status;
+	int status = locate(path, sizeof(path), emulator, err);
 
-	if (spawn_locate(path, sizeof(path), emulator->program))
-		return err_set(err, ENOENT, "%s: not found (Debian %s)",
-			       emulator->program, emulator->package);
-	status = emulator->make_media ? emulator->make_media(plan, err) : 0;
-	if (status)
-		return status;
-	memcpy(inherited, (int[]){ plan->kernel_fd, plan->initramfs_fd, plan->console_fd,
-				   plan->results_fd, plan->monitor_fd }, 5 * sizeof(*inherited));
-	memcpy(inherited + 5, plan->media_fds, sizeof(plan->media_fds));
-	strlist_add(&argv, emulator->program);
-	if (emulator->add_arguments(&argv, plan)) {
-		strlist_free(&argv);
-		return err_set(err, ENOMEM, "out of memory");
+	if (!status && emulator->make_media)
+		status = emulator->make_media(plan, err);
+	if (!status)
+		status = make_command(&argv, path, emulator, plan, err);
+	if (!status) {
+		run->pid = spawn(run, path, &argv, emulator, plan);
+		if (run->pid < 0)
+			status = err_set(err, -run->pid, "cannot start %s: %s", path,
+					 strerror(-run->pid));
 	}
-	run->pid = spawn_program(path, argv.strings, run->write_fds[DIAGNOSTICS], inherited,
-				 sizeof(inherited) / sizeof(*inherited), !emulator->listens);
 	strlist_free(&argv);
-	if (run->pid < 0)
-		return err_set(err, -run->pid, "cannot start %s: %s", path,
-			       strerror(-run->pid));
-	return 0;
+	return status;
 }
 
 static void close_media(struct emulator_plan *plan)
@@ -400,6 +442,7 @@ int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
 	close_media(plan);
 	if (status)
 		goto err_close;
+	plan->pid = run.pid;
 	if (watch->on_start)
 		watch->on_start(watch->context);
 	run.results_ms = now_ms();

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "lab/stream.h"
 #include "lab/strlist.h"
@@ -20,8 +21,8 @@ struct err;
 enum emulator_medium {
 	EMULATOR_DISK,
 	EMULATOR_CONFIGURATION,
-	EMULATOR_SCRIPT,
 	EMULATOR_STATE,
+	EMULATOR_HOOK,
 	NR_EMULATOR_MEDIA,
 };
 
@@ -47,6 +48,17 @@ struct emulator_plan {
 	/* Our own ends, valid while emulator_run() lasts. */
 	int send_fd;		/* what is written arrives at the second serial port; -1: goes nowhere */
 	int control_fd;		/* the monitor's; -1: none */
+	pid_t pid;		/* the emulator's */
+};
+
+/*
+ * Numbers under which the child has descriptors of the plan besides their own, the same in every
+ * run: for an emulator whose saved machines remember them. Above all that this program opens.
+ */
+enum emulator_alias {
+	EMULATOR_ALIAS_CONSOLE = 240,
+	EMULATOR_ALIAS_RESULTS,
+	EMULATOR_ALIAS_DISK,
 };
 
 /* What the second serial port is connected to. */
@@ -68,6 +80,9 @@ struct emulator {
 
 	/* Adds to the plan's media what it wants; the caller closes them. NULL: nothing. */
 	int (*make_media)(struct emulator_plan *plan, struct err *err);
+
+	/* Adds "NAME=VALUE" to its environment. Returns 0 or -ENOMEM. NULL: there is none to add. */
+	int (*add_environment)(struct strlist *environment, const struct emulator_plan *plan);
 
 	/* Adds the command line after the program's name. Returns 0 or -ENOMEM. */
 	int (*add_arguments)(struct strlist *argv, const struct emulator_plan *plan);

@@ -37,8 +37,8 @@ static void say(const char *words)
 
 /* After fork() in what may be a threaded program: only async-signal-safe calls. */
 static void __attribute__((noreturn))
-become_program(const char *path, char *const *argv, int output_fd, const int *inherited,
-	       size_t nr_inherited)
+become_program(const char *path, char *const *argv, int output_fd,
+	       const struct spawn_fd *inherited, size_t nr_inherited)
 {
 	int null_fd = open("/dev/null", O_RDWR);
 
@@ -48,8 +48,11 @@ become_program(const char *path, char *const *argv, int output_fd, const int *in
 	/* A kernel before 5.11 refuses: then what others left inheritable stays open. */
 	syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
 	/* Negative ones fail, which is as well. */
-	for (size_t i = 0; i < nr_inherited; i++)
-		fcntl(inherited[i], F_SETFD, 0);
+	for (size_t i = 0; i < nr_inherited; i++) {
+		fcntl(inherited[i].fd, F_SETFD, 0);
+		if (inherited[i].alias)
+			dup2(inherited[i].fd, inherited[i].alias);
+	}
 	execv(path, argv);
 	say(path);
 	say(": cannot be executed\n");
@@ -63,8 +66,8 @@ static void leave_network(void)
 		unshare(CLONE_NEWUSER | CLONE_NEWNET);
 }
 
-pid_t spawn_program(const char *path, char *const *argv, int output_fd, const int *inherited,
-		    size_t nr_inherited, bool has_network)
+pid_t spawn_program(const char *path, char *const *argv, int output_fd,
+		    const struct spawn_fd *inherited, size_t nr_inherited, bool has_network)
 {
 	pid_t parent = getpid();
 	pid_t pid = fork();

@@ -417,15 +417,15 @@ static void tail_keeps_the_end(void **state)
 static void bochs_is_configured(void **state)
 {
 	const struct emulator_plan plan = {
-		.cpu = "trinity_apu", .nr_cpus = 2, .memory_mib = 512, .console_fd = 8,
-		.results_fd = 9, .media_fds = { [EMULATOR_DISK] = 7 },
+		.cpu = "trinity_apu", .nr_cpus = 2, .memory_mib = 512,
 	};
 	static const char *const want[] = {
+		"plugin_ctrl: speaker=false, serial=false, usb_uhci=true\nplugin_ctrl: serial=true\n",
 		"\ncpu: model=trinity_apu, count=2, ips=",
 		"\nmemory: guest=512, host=512\n",
-		"\nata0-master: type=disk, mode=flat, path=\"/proc/self/fd/7\"\n",
-		"\ncom1: enabled=1, mode=file, dev=/proc/self/fd/8\n",
-		"\ncom2: enabled=1, mode=term, dev=/proc/self/fd/9\n",
+		"\nata0-master: type=disk, mode=flat, path=\"/proc/self/fd/242\"\n",
+		"\ncom1: enabled=1, mode=file, dev=/proc/self/fd/240\n",
+		"\ncom2: enabled=1, mode=term, dev=/proc/self/fd/241\n",
 		"\npanic: action=fatal\n",
 	};
 	struct emulator_plan outliving = plan;
