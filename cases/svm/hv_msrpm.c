@@ -4,8 +4,8 @@
  * with another VMCB, a change of the map holds from the next VMRUN on; with it the map that was read before holds.
  *
  * Can break: the clean bit of L1 believed when it did not ask for that, or a map kept although it is said to be changed.
- * Source: Hyper-V Top-Level Functional Specification, 16.11.1 (direct virtual flush and enlightenments of SVM: MSR bitmap,
- * clean field bit 31), 3.13 (establishing the hypercall interface); APM vol. 2, 15.11.
+ * Source: Hyper-V Top-Level Functional Specification, "Nested Virtualization" (enlightened MSR bitmap, clean field bit 31)
+ * and "Hypercall Interface"; APM vol. 2, 15.11.
  */
 #include "guests/l1_svm.h"
 #include "case.h"

@@ -2,11 +2,12 @@
 /*
  * What KVM_SET_NESTED_STATE finds wrong late, or not at all: a CR3 of L2 that KVM_SET_SREGS took, reserved bits in the
  * PDPTEs that it points to, an MSR permission map where there is no memory. The first is refused by the call, the others
- * end the next KVM_RUN; none of them leaves a vCPU that does something else instead.
+ * end the next KVM_RUN; none of them leaves a vCPU that does something else instead. An L1 in PAE mode whose own PDPTEs
+ * are illegal is looked at when L2 exits to it: the CPU shuts down.
  *
  * Can break: L2 run on page tables that the CPU would refuse, a call that fails and yet has changed the vCPU, KVM_RUN
  * that comes back without an exit.
- * Source: KVM API, KVM_SET_NESTED_STATE, KVM_RUN (KVM_EXIT_INTERNAL_ERROR); APM vol. 2, 5.3.3.
+ * Source: KVM API, KVM_SET_NESTED_STATE, KVM_RUN (KVM_EXIT_INTERNAL_ERROR); APM vol. 2, 5.2.3, 15.6.
  */
 #include <string.h>
 
@@ -15,11 +16,14 @@
 #include "cases/svm/rules.h"
 #include "case.h"
 
+#define L1_PORT 0x82
+
+INSN(w_l1, "out %al, $0x82")
 INSN(w_code, "out %al, $0x80\n\tvmmcall")
 
 #define PDPTE_CHECK "!load_pdptrs(vcpu, vcpu->arch.cr3)"
 
-enum what { CR3, CR3_CHANGED, PDPTE, PDPTE_EXIT, PDPTE_LEGAL, MSRPM, MSRPM_LEGAL };
+enum what { CR3, CR3_CHANGED, PDPTE, PDPTE_EXIT, PDPTE_LEGAL, MSRPM, MSRPM_LEGAL, L1_PDPTE, L1_PDPTE_LEGAL };
 
 struct row {
 	ROW_FIELDS;
@@ -33,6 +37,7 @@ static const struct row rows[] = {
 	{ .label = "pdpte_exit", .what = PDPTE_EXIT, .known = { "1007-stale-exit-of-refused-pdptrs" } },
 	{ .label = "pdpte_legal", .what = PDPTE_LEGAL },
 	{ .label = "msrpm", .what = MSRPM }, { .label = "msrpm_legal", .what = MSRPM_LEGAL },
+	{ .label = "l1_pdpte", .what = L1_PDPTE }, { .label = "l1_pdpte_legal", .what = L1_PDPTE_LEGAL },
 };
 
 CASE(nested_state_late, .says = "A nested state that is wrong in what it points to is refused, late", .modes = LONG64,
@@ -122,6 +127,24 @@ static void msrpm_unreadable(struct test *t, struct kvm_nested_state *state)
 	expect_done(t);
 }
 
+/* L1 becomes one in PAE mode, with pointers of its own, that goes on at an OUT when L2 exits. */
+static void l1_pdptes(struct test *t, struct kvm_nested_state *state, uint64_t last)
+{
+	struct vmcb_save *l1 = &nested_state_vmcb(state)->save;
+	uint64_t pdpt[4] = { guest_symbol(t, "rules_pd") | PTE_P, 0, 0, last };
+
+	memcpy(vm_hva(t->vm, test_scratch_gpa(t), sizeof(pdpt)), pdpt, sizeof(pdpt));
+	l1->cs.attrib = 0xc9b;
+	l1->efer &= ~(EFER_LME | EFER_LMA);
+	l1->cr3 = test_scratch_gpa(t);
+	l1->rip = guest_symbol(t, "w_l1");
+	expect_result(t, 0, vcpu_ioctl_try(t->vcpu, KVM_SET_NESTED_STATE, state));
+	if (last & ~PTE_P)
+		expect_shutdown(t);
+	else
+		expect_pio_out(t, .port = L1_PORT, .size = 1, .count = 1, .data = l1->rax & 0xff);
+}
+
 HOST(nested_state_late)
 {
 	enum what what = ROW(t, rows)->what;
@@ -140,6 +163,8 @@ HOST(nested_state_late)
 	case PDPTE_EXIT: pdpte_refused(t, state, true); break;
 	case PDPTE_LEGAL: pdpte_taken(t, state); break;
 	case MSRPM: msrpm_unreadable(t, state); break;
+	case L1_PDPTE: l1_pdptes(t, state, PTE_P | PTE_W); break;
+	case L1_PDPTE_LEGAL: l1_pdptes(t, state, PTE_P); break;
 	case MSRPM_LEGAL:
 		msrpm_put(state, guest_symbol(t, "l1_msrpm"));
 		expect_result(t, 0, vcpu_ioctl_try(t->vcpu, KVM_SET_NESTED_STATE, state));

@@ -39,6 +39,8 @@ struct row {
 static const struct row rows[] = {
 	BOTH("de", DE_VECTOR), BOTH("ud", UD_VECTOR), BOTH("gp", GP_VECTOR, .has_error = true, .error = 0x1238),
 	BOTH("pf", PF_VECTOR, .has_error = true, .error = PFERR_P | PFERR_W, .payload = ADDRESS),
+	/* Without a payload the address is in CR2 already. */
+	BOTH("pf_in_cr2", PF_VECTOR, .has_error = true, .error = PFERR_P),
 	BOTH("db", DB_VECTOR, .payload = DR6_BS),
 	{ .label = "triple_fault_exits", .is_intercepted = true, TRIPLE_FAULT },
 	{ .label = "triple_fault_ends", TRIPLE_FAULT },
@@ -66,7 +68,7 @@ static void check_exited(const struct row *row)
 	if (row->has_error)
 		CHECK_EQ(row->error, l1_vmcb.control.exit_info_1);
 	if (row->vector == PF_VECTOR)
-		CHECK_EQ(row->payload, l1_vmcb.control.exit_info_2);
+		CHECK_EQ(row->payload ? row->payload : OLD_CR2, l1_vmcb.control.exit_info_2);
 	CHECK_EQ(0, l1_vmcb.control.exit_int_info);
 	CHECK_EQ((ulong_t)p_next, l1_vmcb.save.rip);
 	CHECK_EQ(0, nr_taken);
@@ -89,7 +91,7 @@ static void check_delivered(const struct row *row)
 	CHECK_EQ(row->vector, taken.vector);
 	CHECK_EQ(row->error, taken.error_code);
 	CHECK_EQ((ulong_t)p_next, taken.rip);
-	CHECK_CR2(row->vector == PF_VECTOR ? row->payload : OLD_CR2, taken_cr2);
+	CHECK_CR2(row->vector == PF_VECTOR && row->payload ? row->payload : OLD_CR2, taken_cr2);
 	if (row->vector == DB_VECTOR)
 		CHECK_EQ(DR6_FIXED | DR6_BS, taken_dr6);
 }

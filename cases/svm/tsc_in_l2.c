@@ -4,7 +4,7 @@
  * once and after the #VMEXIT.
  *
  * Can break: the offset of the VMCB that is in use changed and the other's not; L2's offset added twice or kept for L1.
- * Source: APM vol. 2, 15.30 (TSC_OFFSET: appendix B); KVM API, KVM_SET_MSRS.
+ * Source: APM vol. 2, appendix B (TSC_OFFSET); KVM API, KVM_SET_MSRS.
  */
 #include "cases/ioctl/vcpu_state.h"
 #include "guests/l1_svm.h"

@@ -201,7 +201,7 @@ RULE(cr3_legacy)
 	return !is_long(&vmcb->save) && (vmcb->save.cr3 & beyond(cpu));
 }
 
-/* APM vol. 2, figure 5-20: bits 2:1, 8:5 and those above the physical address. */
+/* APM vol. 2, 5.2.3: bits 2:1, 8:5 and those above the physical address. */
 static uint64_t pdpte_reserved(const struct svm_rule_cpu *cpu)
 {
 	return beyond(cpu) | 0x1e6;
@@ -489,7 +489,7 @@ const struct svm_rule svm_rules[NR_SVM_RULES] = {
 	ROW(asid_zero, "ASID is zero", CHECKS, "control->asid == 0"),
 	ROW(np_unsupported, "NP_ENABLE is set and the CPU has no nested paging", "APM vol. 2, 15.25.3",
 	    "(control->nested_ctl & SVM_NESTED_CTL_NP_ENABLE) && !npt_enabled"),
-	ROW(ncr3_beyond, "an MBZ bit of nCR3 is set, nested paging", "APM vol. 2, 15.25.3",
+	ROW(ncr3_beyond, "an MBZ bit of nCR3 is set, nested paging", "APM vol. 2, 15.25.4",
 	    "(control->nested_ctl & SVM_NESTED_CTL_NP_ENABLE) && !kvm_vcpu_is_legal_gpa(vcpu, control->nested_cr3)"),
 	ROW(msrpm_beyond, "the MSR permission map reaches beyond the physical addresses", CHECKS,
 	    "!nested_svm_check_bitmap_pa(vcpu, control->msrpm_base_pa, MSRPM_SIZE)"),
@@ -500,7 +500,7 @@ const struct svm_rule svm_rules[NR_SVM_RULES] = {
 	    "APM vol. 2, 5.2.3, 15.25.10", "!load_pdptrs(vcpu, cr3)"),
 	ROW(event_type, "EVENTINJ has a reserved type", "APM vol. 2, 15.20", NULL),
 	ROW(event_vector, "EVENTINJ has an exception whose vector is none", "APM vol. 2, 15.20", NULL),
-	ROW(g_pat, "G_PAT has a reserved type or bit, nested paging", "APM vol. 2, 15.25.3", NULL),
+	ROW(g_pat, "G_PAT has a reserved type or bit, nested paging", "APM vol. 2, 15.25.4", NULL),
 	[SVM_RULE_not_checked] = { "not_checked", "nothing: what VMRUN does not look at", CHECKS, .legal = legal_not_checked,
 				   .nr_legal = NR(legal_not_checked) },
 };
