@@ -112,7 +112,6 @@ __asm__(".pushsection .text\n"
 	"	mov %ebp, 0x18(%esi)\n	mov %edi, 0x28(%esi)\n"
 	"	pop %eax\n	mov %eax, 0x20(%esi)\n"
 	"	pop %edi\n	pop %esi\n	pop %ebx\n	pop %ebp\n"
-	"	stgi\n"
 	"	cld\n"
 	"	ret\n"
 	".popsection");
@@ -126,7 +125,12 @@ void vmcb_run_gif_clear(struct vmcb *vmcb)
 
 void vmcb_run(struct vmcb *vmcb)
 {
-	vmcb_run_gif_clear(vmcb);
+	vmcb_run_with(vmcb, &l2_regs);
+}
+
+void vmcb_run_with(struct vmcb *vmcb, struct l2_regs *regs)
+{
+	l2_switch(vmcb, regs);
 	stgi();
 }
 

@@ -60,6 +60,9 @@ GUEST_API void vmcb_run(struct vmcb *vmcb);
 /* The same, and GIF is as the #VMEXIT left it: clear. */
 GUEST_API void vmcb_run_gif_clear(struct vmcb *vmcb);
 
+/* The same with registers of the caller's, for more than one vCPU. */
+GUEST_API void vmcb_run_with(struct vmcb *vmcb, struct l2_regs *regs);
+
 /* Sets RIP to @code, RSP to the top of an L2 stack, and runs l1_vmcb. */
 GUEST_API void l2_run(const void *code);
 

@@ -195,7 +195,7 @@ static void try_on(const struct row *row)
 static uint64_t wanted_rbx(const struct row *row)
 {
 	switch (row->effect) {
-	case RBX_IS: return row->value;
+	case RBX_IS: return row->code == em_read_cr2 && abi_self()->cr2_is_lost ? l2_regs.rbx : row->value;
 	case RBX_CR0: return read_cr0();
 	case RBX_CR3: return read_cr3();
 	case RBX_CR4: return read_cr4();

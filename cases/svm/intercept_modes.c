@@ -63,6 +63,13 @@ struct row {
 #define PRIVILEGED(name_, exit_, ...)							\
 	ROW_OF(name_##_user, name_, USER, exit_, EXC(GP), ##__VA_ARGS__),		\
 	FORCED_ROW(name_##_user_emulated, name_, USER_FORCED, exit_, EXC(GP), ##__VA_ARGS__)
+#define BOCHS_KNOWN .known = { "1108-bochs-vmcb-instructions-exit-first", "lab-svm-bochs" }
+#define PRIVILEGED_VMCB(name_, exit_)							\
+	ROW_OF(name_##_user, name_, USER, exit_, EXC(GP), BOCHS_KNOWN),			\
+	FORCED_ROW(name_##_user_emulated, name_, USER_FORCED, exit_, EXC(GP))
+#define FIRST_VMCB(label_, name_, exit_, ...)						\
+	ROW_OF(label_, name_, CPL0, exit_, ##__VA_ARGS__, BOCHS_KNOWN),			\
+	FORCED_ROW(label_##_emulated, name_, CPL0_FORCED, exit_, ##__VA_ARGS__)
 /* The exit, from CPL 3. */
 #define FREE(name_, exit_, ...)								\
 	ROW_OF(name_##_user, name_, USER, exit_, ##__VA_ARGS__),			\
@@ -81,13 +88,13 @@ struct row {
 	ROW_OF(label_, name_, CPL0, exit_, ##__VA_ARGS__),				\
 	FORCED_ROW(label_##_emulated, name_, CPL0_FORCED, exit_, ##__VA_ARGS__)
 
-/* CR0 and CR4: neither the one CPU nor the emulator looks at the value first. */
-#define FIRST_CR(label_, name_, exit_, ...)						\
-	ROW_OF(label_, name_, CPL0, exit_, ##__VA_ARGS__,				\
-	       .known = { "1102-qemu-exceptions-behind-intercepts", "lab-svm" }),	\
+/* CR0 and CR4: KVM's emulator does not look at the value first. */
+#define FIRST_CR(label_, name_, exit_, known_, ...)					\
+	ROW_OF(label_, name_, CPL0, exit_, ##__VA_ARGS__, known_),			\
 	FORCED_ROW(label_##_emulated, name_, CPL0_FORCED, exit_, ##__VA_ARGS__,		\
 		   .known = { "1103-emulated-cr-write-exits-before-gp" })
-#define QEMU_KNOWN .known = { "1102-qemu-exceptions-behind-intercepts", "lab-svm" }
+#define QEMU_KNOWN .known = { "1102-exceptions-behind-intercepts", "lab-svm" }
+#define BOTH_KNOWN .known = { "1102-exceptions-behind-intercepts", "@(lab-svm|lab-svm-bochs)" }
 
 static const struct row rows[] = {
 	FREE(sgdt, GDTR_READ), FREE(sidt, IDTR_READ), FREE(sldt, LDTR_READ), FREE(str, TR_READ), FREE(smsw, READ_CR0),
@@ -100,8 +107,8 @@ static const struct row rows[] = {
 	PRIVILEGED(cr0_read, READ_CR0), PRIVILEGED(cr0_write, WRITE_CR0), PRIVILEGED(cr3_read, READ_CR3),
 	PRIVILEGED(cr4_write, WRITE_CR4), PRIVILEGED(dr0_read, READ_DR0), PRIVILEGED(dr7_write, WRITE_DR7),
 	PRIVILEGED(rdpmc, RDPMC), PRIVILEGED(invd, INVD), PRIVILEGED(wbinvd, WBINVD), PRIVILEGED(hlt, HLT),
-	PRIVILEGED(invlpg, INVLPG), PRIVILEGED(invlpga, INVLPGA), PRIVILEGED(vmload, VMLOAD),
-	PRIVILEGED(vmsave, VMSAVE), PRIVILEGED(vmrun, VMRUN), PRIVILEGED(stgi, STGI), PRIVILEGED(clgi, CLGI),
+	PRIVILEGED(invlpg, INVLPG), PRIVILEGED(invlpga, INVLPGA), PRIVILEGED_VMCB(vmload, VMLOAD),
+	PRIVILEGED_VMCB(vmsave, VMSAVE), PRIVILEGED_VMCB(vmrun, VMRUN), PRIVILEGED(stgi, STGI), PRIVILEGED(clgi, CLGI),
 	PRIVILEGED(rdmsr, MSR), PRIVILEGED(wrmsr, MSR),
 	/* Neither IOPL nor a bit map in the TSS allows it. */
 	ROW_OF(out_user_refused, out, USER, IOIO, EXC(GP)), ROW_OF(in_user_refused, in, USER, IOIO, EXC(GP)),
@@ -122,10 +129,10 @@ static const struct row rows[] = {
 	NOT_REAL(vmload, VMLOAD), NOT_REAL(vmsave, VMSAVE), NOT_REAL(vmrun, VMRUN), NOT_REAL(stgi, STGI),
 	NOT_REAL(clgi, CLGI), NOT_REAL(invlpga, INVLPGA),
 	/* Before the intercept: what the instruction's operands make, but for memory. */
-	FIRST_CR(cr0_write_high, cr0_write, WRITE_CR0, EXC(GP), .rbx = 1ull << 32 | X86_CR0_PG | X86_CR0_PE),
-	FIRST_CR(cr0_write_pg_alone, cr0_write, WRITE_CR0, EXC(GP), .rbx = X86_CR0_PG),
-	FIRST_CR(cr4_write_reserved, cr4_write, WRITE_CR4, EXC(GP), .rbx = 1ull << 40 | X86_CR4_PAE),
-	ROW_OF(dr7_write_high, dr7_write, CPL0, WRITE_DR7, EXC(GP), .rbx = 1ull << 32, QEMU_KNOWN),
+	FIRST_CR(cr0_write_high, cr0_write, WRITE_CR0, QEMU_KNOWN, EXC(GP), .rbx = 1ull << 32 | X86_CR0_PG | X86_CR0_PE),
+	FIRST_CR(cr0_write_pg_alone, cr0_write, WRITE_CR0, BOTH_KNOWN, EXC(GP), .rbx = X86_CR0_PG),
+	FIRST_CR(cr4_write_reserved, cr4_write, WRITE_CR4, QEMU_KNOWN, EXC(GP), .rbx = 1ull << 40 | X86_CR4_PAE),
+	ROW_OF(dr7_write_high, dr7_write, CPL0, WRITE_DR7, EXC(GP), .rbx = 1ull << 32, BOTH_KNOWN),
 	FORCED_ROW(dr7_write_high_emulated, dr7_write, CPL0_FORCED, WRITE_DR7, EXC(GP), .rbx = 1ull << 32),
 	ROW_OF(dr0_read_gd, dr0_read, CPL0, READ_DR0, EXC(DB), .is_gd = true, QEMU_KNOWN),
 	FORCED_ROW(dr0_read_gd_emulated, dr0_read, CPL0_FORCED, READ_DR0, EXC(DB), .is_gd = true,
@@ -133,9 +140,9 @@ static const struct row rows[] = {
 	ROW_OF(dr4_read_de, dr4_read, CPL0, READ_DR4, EXC(UD), .is_de = true, QEMU_KNOWN),
 	FORCED_ROW(dr4_read_de_emulated, dr4_read, CPL0_FORCED, READ_DR4, EXC(UD), .is_de = true),
 	FIRST(cr1_read, cr1_read, READ_CR0 + 1, EXC(UD)),
-	FIRST(vmload_rax, vmload, VMLOAD, EXC(GP), .rax = 1ull << 52),
-	FIRST(vmsave_rax, vmsave, VMSAVE, EXC(GP), .rax = 1ull << 52),
-	FIRST(vmrun_rax, vmrun, VMRUN, EXC(GP), .rax = 1ull << 52),
+	FIRST_VMCB(vmload_rax, vmload, VMLOAD, EXC(GP), .rax = 1ull << 52),
+	FIRST_VMCB(vmsave_rax, vmsave, VMSAVE, EXC(GP), .rax = 1ull << 52),
+	FIRST_VMCB(vmrun_rax, vmrun, VMRUN, EXC(GP), .rax = 1ull << 52),
 	/* Behind it: memory, the MSR's own checks, the stack. */
 	FIRST(sgdt_absent, sgdt, GDTR_READ, .is_bad_address = true),
 	FIRST(lidt_absent, lidt, IDTR_WRITE, .is_bad_address = true),
@@ -169,7 +176,8 @@ static void leave_long_mode(struct vmcb_save *save, ulong_t code, bool is_real)
 	save->ds.attrib = save->es.attrib = save->ss.attrib = 0x093 | width | SEG_ATTRIB_G;
 	if (!is_real)
 		return;
-	save->cs = (struct vmcb_seg){ .attrib = 0x09b, .limit = 0xffff, .base = code };
+	/* CS as Bochs has it, too (finding 0501). */
+	save->cs = (struct vmcb_seg){ .attrib = 0x093, .limit = 0xffff, .base = code };
 	save->ds = save->es = save->ss = (struct vmcb_seg){ .attrib = 0x093, .limit = 0xffff, .base = SCRATCH_GPA };
 	save->rip = 0;
 	save->rsp = 0x800;
