@@ -36,7 +36,8 @@ struct row {
 static const struct row rows[] = {
 	{ .label = "side_by_side", .kind = SIDE_BY_SIDE, .needs = "cpuid:npt tdp" },
 	{ .label = "ipi_exits", .kind = INTERRUPT, .is_intercepted = true },
-	{ .label = "ipi_exits_masking", .kind = INTERRUPT, .is_intercepted = true, .is_masking = true },
+	{ .label = "ipi_exits_masking", .kind = INTERRUPT, .is_intercepted = true, .is_masking = true,
+	  .known = { "0505-bochs-guest-if-holds-back-host", "lab-svm-bochs", .is_skipped = true } },
 	{ .label = "ipi_delivered", .kind = INTERRUPT },
 	{ .label = "nmi_exits", .kind = NMI, .is_intercepted = true }, { .label = "nmi_delivered", .kind = NMI },
 	{ .label = "changed_tables", .kind = CHANGED_TABLES, .is_intercepted = true, .needs = "cpuid:npt tdp" },
@@ -130,14 +131,22 @@ static void receive(const struct row *row)
 	flag.is_over = 1;
 }
 
+/* With interrupts taken: Bochs 2.7 holds back even the host's while a guest has IF clear. */
+static void wait_for(volatile uint32_t *word)
+{
+	while (!*word) {
+		sti();
+		cpu_relax();
+		cli();
+	}
+}
+
 static void send(const struct row *row)
 {
-	while (!flag.runs)
-		cpu_relax();
+	wait_for(&flag.runs);
 	write32(APIC_ICR_HIGH, 1u << 24);
 	write32(APIC_ICR, row->kind == NMI ? ICR_NMI : VECTOR);
-	while (!flag.is_over)
-		cpu_relax();
+	wait_for(&flag.is_over);
 }
 
 /* The second vCPU's L2 has PAGE in its tables while the first one changes them. */
@@ -149,6 +158,7 @@ static void watch(void)
 	vmcb->control.nested_ctl = NP_ENABLE;
 	vmcb->control.nested_cr3 = (ulong_t)npt_root;
 	vmcb->control.int_ctl |= V_INTR_MASKING;
+	vmcb->save.rflags |= X86_EFLAGS_IF;
 	regs[1].rbx = (ulong_t)&flag;
 	regs[1].rdi = PAGE;
 	/* Once, so that it is in the shadow. */
@@ -174,8 +184,7 @@ static void watch(void)
 static void change(const struct row *row)
 {
 	guest_barrier();
-	while (!flag.runs)
-		cpu_relax();
+	wait_for(&flag.runs);
 	*npt_entry(PAGE, 1, NPT_SCRATCH) = OWN_PAGE(0) | NPT_PAGE_FLAGS;
 	send(row);
 }
