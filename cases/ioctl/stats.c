@@ -132,17 +132,6 @@ static void host_nmis(struct test *t)
 	}
 }
 
-static void host_interrupts(struct test *t)
-{
-	struct kvm_interrupt interrupt = { .irq = 0x51 };
-	unsigned int i;
-
-	for (i = 0; i < NR_TIMES; i++) {
-		expect_pio_out(t, .port = 0x81, .size = 1, .count = 1);
-		vcpu_ioctl(t->vcpu, KVM_INTERRUPT, &interrupt);
-	}
-}
-
 /* The window is closed at the OUT, and opens at the guest's STI. */
 static void host_windows(struct test *t)
 {
@@ -231,8 +220,8 @@ static const struct row rows[] = {
 	{ COUNTED("hypercalls", guest_hypercalls, host_nothing, NR_TIMES) },
 	{ COUNTED_AS("hypercalls_other", "hypercalls", guest_outs, host_outs, 0) },
 	{ COUNTED("nmi_injections", guest_waits, host_nmis, NR_TIMES) },
-	{ COUNTED_AS("nmi_injections_other", "nmi_injections", guest_waits, host_interrupts, 0) },
-	{ COUNTED("irq_injections", guest_waits, host_interrupts, NR_TIMES) },
+	{ COUNTED_AS("nmi_injections_other", "nmi_injections", guest_waits, host_windows, 0) },
+	{ COUNTED("irq_injections", guest_waits, host_windows, NR_TIMES) },
 	{ COUNTED_AS("irq_injections_other", "irq_injections", guest_waits, host_nmis, 0) },
 	{ COUNTED("irq_window_exits", guest_waits, host_windows, NR_TIMES) },
 	{ COUNTED("request_irq_exits", guest_waits, host_windows, NR_TIMES) },

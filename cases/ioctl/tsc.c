@@ -246,8 +246,9 @@ static const struct row rows[] = {
 	  .needs = "KVM_CAP_VCPU_ATTRIBUTES stable_tsc" },
 	{ GUEST_ROW_OF("synchronized", guest_tells), .host = ON_HOST(host_synchronized),
 	  .needs = "KVM_CAP_VCPU_ATTRIBUTES stable_tsc" },
-	{ GUEST_ROW_OF("write", guest_writes_tsc), .host = ON_HOST(host_only_done) },
-	{ GUEST_ROW_OF("adjust", guest_writes_adjust), .host = ON_HOST(host_only_done) },
+	/* Likewise, what the guest writes is made up for at the next load. */
+	{ GUEST_ROW_OF("write", guest_writes_tsc), .host = ON_HOST(host_only_done), .needs = "stable_tsc" },
+	{ GUEST_ROW_OF("adjust", guest_writes_adjust), .host = ON_HOST(host_only_done), .needs = "stable_tsc" },
 	{ GUEST_ROW_OF("host_writes", guest_sees_host), .host = ON_HOST(host_writes) },
 	{ GUEST_ROW_OF("khz_refused", guest_tells), .host = ON_HOST(host_khz_refused), .needs = "KVM_CAP_GET_TSC_KHZ",
 	  .known = { .finding = "0902-refused-tsc-frequency-told" } },
