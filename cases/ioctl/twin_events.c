@@ -443,7 +443,10 @@ static const struct twin_row rows[] = {
 	TWIN_LOST("lost_events_msr_refused", 1, guest_msr_refused, PART_EVENTS, MSR_EXITS(msrs_leave), .plan.refuses_msrs = true),
 	TWIN_LOST("lost_events_triple_fault", 1, guest_out, PART_EVENTS, TRIPLE_FAULT),
 	TWIN_LOST("lost_events_smi", 1, guest_smm, PART_EVENTS, SMM(act_smm), ONE_MODE),
-	TWIN_LOST("lost_events_smm", 3, guest_smm, PART_EVENTS, SMM(act_smm), ONE_MODE),
+	/* It goes astray with IF = 0. */
+	TWIN_LOST("lost_events_smm", 3, guest_smm, PART_EVENTS, SMM(act_smm), ONE_MODE,
+		  .known = { .finding = "0505-bochs-guest-if-holds-back-host", .is_skipped = true,
+			     .targets = "@(lab-vmx|lab-svm-bochs)" }),
 	TWIN_LOST("lost_msrs_smbase", 1, guest_smm_moved, PART_MSRS, SMM(act_smm_moved), ONE_MODE),
 	TWIN_LOST("lost_sregs_cr8", 1, guest_cr8, PART_SREGS | PART_PDPTRS, ONE_MODE),
 };

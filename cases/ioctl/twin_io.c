@@ -135,7 +135,7 @@ static void fpu_on(void)
 static void guest_fpu(void)
 {
 	static uint8_t got[32];
-	static const uint16_t control = 0x0c3f;
+	static const uint16_t control = 0x0c7f;
 	static const uint32_t mxcsr = 0x7f80;
 	static uint16_t control_got, status;
 	static uint32_t mxcsr_got;
@@ -342,7 +342,12 @@ static void avx_permit(struct vm *vm, unsigned int exit)
 #define CHANGES_TSC_KHZ .plan.act = ON_HOST(tsc_khz_double), .has_time = true
 
 #define QEMU_BREAKPOINTS								\
-	.known = { .finding = "0901-qemu-vmrun-arms-no-breakpoints", .targets = "lab-svm", .is_skipped = true }
+	.known = { .finding = "0901-qemu-vmrun-arms-no-breakpoints", .targets = "lab-svm", .is_skipped = true,	\
+		   .next = &(const struct known){ "0515-bochs-svm-db-intercept-dr6", "lab-svm-bochs" } }
+/* What goes astray without a part may do so with IF = 0. */
+#define ASTRAY										\
+	.known = { .finding = "0505-bochs-guest-if-holds-back-host", .is_skipped = true,	\
+		   .targets = "@(lab-vmx|lab-svm-bochs)" }
 
 #define SOME_MODES .modes = REAL16 | PAE32 | LONG64
 #define ONE_MODE .modes = LONG64
@@ -369,7 +374,7 @@ static const struct twin_row rows[] = {
 
 	TWIN_LOST("lost_memory", 1, guest_pio, PART_MEMORY, ONE_MODE),
 	TWIN_LOST("lost_regs", 1, guest_pio_rep, PART_REGS, ONE_MODE),
-	TWIN_LOST("lost_sregs", 1, guest_segments, PART_SREGS | PART_PDPTRS, ONE_MODE),
+	TWIN_LOST("lost_sregs", 1, guest_segments, PART_SREGS | PART_PDPTRS, ONE_MODE, ASTRAY),
 	TWIN_LOST("lost_cpuid", 1, guest_cpuid, PART_CPUID, ONE_MODE),
 	TWIN_LOST("lost_xsave", 1, guest_fpu, PART_XSAVE, ONE_MODE),
 	TWIN_LOST("lost_xcrs", 2, guest_avx, PART_XCRS, SETS_XCR0, ONE_MODE),

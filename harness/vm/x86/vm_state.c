@@ -52,7 +52,7 @@ struct vm_state {
 
 static const char *const part_names[NR_PARTS] = {
 	"MEMORY", "PIC", "IOAPIC", "PIT", "CLOCK", "CPUID", "TSC_KHZ", "SREGS", "PDPTRS", "LAPIC", "NESTED", "REGS",
-	"XSAVE", "XCRS", "MSRS", "EVENTS", "MP_STATE", "DEBUGREGS",
+	"XSAVE", "XCRS", "MSRS", "EVENTS", "MP_STATE", "DEBUGREGS", "CR2",
 };
 
 const char *vm_part_name(enum vm_part part)
@@ -521,12 +521,15 @@ static bool bytes_equal(struct report *d, enum vm_part part, const void *want, c
 static bool registers_equal(struct report *d, const struct vcpu_saved *want, const struct vcpu_saved *got)
 {
 	char fields[512], want_text[512], got_text[512];
+	struct kvm_sregs want_sregs = want->sregs;
 	bool equal = true;
 
+	if (!(d->parts & PART_CR2))
+		want_sregs.cr2 = got->sregs.cr2;
 	if (d->parts & PART_REGS)
 		equal = regs_equal(&want->regs, &got->regs, fields, want_text, got_text, sizeof(fields));
 	if (equal && (d->parts & PART_SREGS))
-		equal = sregs_equal(&want->sregs, &got->sregs, fields, want_text, got_text, sizeof(fields));
+		equal = sregs_equal(&want_sregs, &got->sregs, fields, want_text, got_text, sizeof(fields));
 	if (!equal)
 		snprintf(d->text, d->len_bytes, "registers: want %s, got %s", want_text, got_text);
 	return equal;

@@ -41,9 +41,10 @@ enum vm_part {
 	PART_EVENTS = 1 << 15,
 	PART_MP_STATE = 1 << 16,
 	PART_DEBUGREGS = 1 << 17,
+	PART_CR2 = 1 << 18,	/* of SREGS, for comparisons only */
 };
 
-#define NR_PARTS 18
+#define NR_PARTS 19
 #define ALL_PARTS ((1u << NR_PARTS) - 1)
 
 /* "MEMORY", ...; @part is one bit. */
