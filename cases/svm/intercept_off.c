@@ -164,6 +164,7 @@ GUEST(intercept_off)
 	write_cr4(read_cr4() | (cpuid(1, 0).ecx & 1u << 26 ? X86_CR4_OSXSAVE : 0));
 	guest_handle(0x81, ignore);
 	l1_svm_init();
+	l2_warm();
 	l2_run(row->code);
 	CHECK_L2_DONE(row->end - 3);
 	for (i = 0; i < row->nr_exits; i++)
