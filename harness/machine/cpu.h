@@ -95,6 +95,16 @@ struct fault {
 	uint64_t address;	/* #PF: what CR2 gets */
 };
 
+/* What a transfer between privileges changes step by step, and a fault in the midst of it must not. */
+struct saved {
+	struct segment segs[NR_ALL_SEGS];
+	uint64_t rsp, rflags, cr0, cr3;
+	uint8_t cpl;
+};
+
+/* Classes of what is delivered, APM vol. 2, 8.2.9. */
+enum delivery { DELIVERY_NONE, DELIVERY_BENIGN, DELIVERY_CONTRIBUTORY, DELIVERY_PAGE_FAULT, DELIVERY_DOUBLE_FAULT };
+
 struct tlb;
 
 struct cpu {
@@ -130,6 +140,11 @@ struct cpu {
 	struct window windows[NR_SEGS];
 	uint32_t asid;			/* 0: not in a guest */
 
+	/* External events, by the owner */
+	int interrupt;			/* vector that is asserted, or -1; taken (and -1 again) when RFLAGS.IF allows */
+	bool has_nmi;			/* likewise */
+	bool is_nmi_blocked;		/* until IRET */
+
 	/* The machine's */
 	struct machine *machine;
 	unsigned int index;
@@ -143,6 +158,10 @@ struct cpu {
 	const struct op *first_op;	/* of the run that it is in: those between have been completed */
 	uint64_t budget;		/* instructions left for machine_run() */
 	jmp_buf escape;			/* cpu_raise() goes there */
+	struct saved saved;
+	bool is_saved;			/* a fault restores what is there */
+	bool is_external;		/* EXT in error codes: the event being delivered is not the program's own */
+	enum delivery delivery;		/* what is being delivered, for double and triple faults */
 	struct block *scratch;		/* one instruction that is not worth caching */
 	struct fast_page (*fast)[NR_FAST_PAGES];	/* fast_pages of the current CPL */
 	struct fast_page fast_pages[2][2][NR_FAST_PAGES];	/* is_user, ACCESS_READ/WRITE */

@@ -84,7 +84,6 @@ ALWAYS_INLINE void ins_step(struct cpu *cpu, const struct op *op, unsigned int s
 	uint16_t port = (uint16_t)cpu->regs[REG_RDX];
 	uint64_t offset = string_offset(cpu, op, REG_RDI);
 
-	io_check(cpu, port, size);
 	memory_read_to_write(cpu, SEG_ES, offset, size);
 	memory_write(cpu, SEG_ES, offset, size, io_read(cpu, port, size));
 	string_advance(cpu, op, REG_RDI, size);
@@ -94,7 +93,6 @@ ALWAYS_INLINE void outs_step(struct cpu *cpu, const struct op *op, unsigned int 
 {
 	uint16_t port = (uint16_t)cpu->regs[REG_RDX];
 
-	io_check(cpu, port, size);
 	io_write(cpu, port, size, memory_read(cpu, op->seg, string_offset(cpu, op, REG_RSI), size));
 	string_advance(cpu, op, REG_RSI, size);
 }
@@ -105,11 +103,15 @@ ALWAYS_INLINE bool is_found(const struct cpu *cpu, const struct op *op)
 	return !(cpu->rflags & ZF) == !(op->prefixes & OP_REPNE);
 }
 
-ALWAYS_INLINE void repeat(struct cpu *cpu, const struct op *op, unsigned int size, step_fn *step, bool compares)
+/* Whether the port may be used is asked even where RCX is zero. */
+ALWAYS_INLINE void repeat(struct cpu *cpu, const struct op *op, unsigned int size, step_fn *step, bool compares,
+	bool uses_port)
 {
 	unsigned int left = cpu->rflags & X86_EFLAGS_TF ? 1 : CHUNK_ITERATIONS;
 	uint64_t count = cpu->regs[REG_RCX] & op->address_mask;
 
+	if (uses_port)
+		io_check(cpu, (uint16_t)cpu->regs[REG_RDX], size);
 	if (!(op->prefixes & (OP_REP | OP_REPNE))) {
 		step(cpu, op, size);
 		return;
@@ -126,20 +128,20 @@ ALWAYS_INLINE void repeat(struct cpu *cpu, const struct op *op, unsigned int siz
 	}
 }
 
-#define STRING(name, compares)								\
+#define STRING(name, compares, uses_port)								\
 	ALWAYS_INLINE void name(struct cpu *cpu, const struct op *op, unsigned int size)	\
 	{										\
-		repeat(cpu, op, size, name##_step, compares);				\
+		repeat(cpu, op, size, name##_step, compares, uses_port);				\
 	}										\
 	EXEC_SIZES(name)
 
-STRING(movs, false)
-STRING(stos, false)
-STRING(lods, false)
-STRING(cmps, true)
-STRING(scas, true)
-STRING(ins, false)
-STRING(outs, false)
+STRING(movs, false, false)
+STRING(stos, false, false)
+STRING(lods, false, false)
+STRING(cmps, true, false)
+STRING(scas, true, false)
+STRING(ins, false, true)
+STRING(outs, false, true)
 
 #define ROW(mnemonic, exec) { ZYDIS_MNEMONIC_##mnemonic, ROW_WIDTH, 0, EXEC_ALL(exec) }
 

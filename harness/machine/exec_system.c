@@ -46,20 +46,6 @@ static void hlt(struct cpu *cpu, const struct op *op)
 	cpu->must_stop = true;
 }
 
-static void int3(struct cpu *cpu, const struct op *op)
-{
-	(void)op;
-	cpu_raise_software(cpu, VECTOR_BP);
-}
-
-static void clts(struct cpu *cpu, const struct op *op)
-{
-	(void)op;
-	if (cpu->cpl)
-		cpu_raise_error(cpu, VECTOR_GP, 0);
-	cpu->cr0 &= ~X86_CR0_TS;
-}
-
 static void ud(struct cpu *cpu, const struct op *op)
 {
 	(void)op;
@@ -74,8 +60,6 @@ static const struct exec_row rows[] = {
 	ROW(RDTSC, 0, rdtsc),
 	ROW(RDTSCP, FEATURE_RDTSCP, rdtscp),
 	ROW(HLT, 0, hlt),
-	ROW(INT3, 0, int3),
-	ROW(CLTS, 0, clts),
 	ROW(UD0, 0, ud),
 	ROW(UD1, 0, ud),
 	ROW(UD2, 0, ud),

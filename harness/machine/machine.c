@@ -136,6 +136,8 @@ void cpu_reset(struct cpu *cpu)
 	cpu->cpl = 0;
 	cpu->has_shadow = cpu->is_halted = cpu->must_stop = false;
 	cpu->asid = 0;
+	cpu->interrupt = -1;
+	cpu->has_nmi = cpu->is_nmi_blocked = false;
 	tlb_flush_all(cpu);
 	cpu_state_changed(cpu);
 }
@@ -147,6 +149,40 @@ static enum code_mode cpu_code_mode(const struct cpu *cpu)
 	if (cpu->segs[SEG_CS].attrib & SEG_DB)
 		return CODE_PROT32;
 	return !(cpu->cr0 & X86_CR0_PE) || (cpu->rflags & X86_EFLAGS_VM) ? CODE_REAL16 : CODE_PROT16;
+}
+
+void cpu_save(struct cpu *cpu)
+{
+	struct saved *saved = &cpu->saved;
+
+	memcpy(saved->segs, cpu->segs, sizeof(saved->segs));
+	saved->rsp = cpu->regs[REG_RSP];
+	saved->rflags = cpu->rflags;
+	saved->cr0 = cpu->cr0;
+	saved->cr3 = cpu->cr3;
+	saved->cpl = cpu->cpl;
+	cpu->is_saved = true;
+}
+
+void cpu_keep(struct cpu *cpu)
+{
+	cpu->is_saved = false;
+}
+
+void cpu_restore(struct cpu *cpu)
+{
+	const struct saved *saved = &cpu->saved;
+
+	if (!cpu->is_saved)
+		return;
+	memcpy(cpu->segs, saved->segs, sizeof(saved->segs));
+	cpu->regs[REG_RSP] = saved->rsp;
+	cpu->rflags = saved->rflags;
+	cpu->cr0 = saved->cr0;
+	cpu->cr3 = saved->cr3;
+	cpu->cpl = saved->cpl;
+	cpu->is_saved = false;
+	cpu_mode_changed(cpu);
 }
 
 void cpu_mode_changed(struct cpu *cpu)

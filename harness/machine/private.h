@@ -51,6 +51,11 @@ uint64_t page_translate(struct cpu *cpu, uint64_t linear, enum access access, bo
 void cpu_windows_changed(struct cpu *cpu);	/* a segment, CR0.AM, RFLAGS.AC, CPL */
 void cpu_mode_changed(struct cpu *cpu);		/* CS, SS, CR0, EFER, RFLAGS.VM; does the former */
 
+/* Until cpu_keep(), a fault takes the CPU back to where cpu_save() found it; only memory stays as it was written. */
+void cpu_save(struct cpu *cpu);
+void cpu_keep(struct cpu *cpu);
+void cpu_restore(struct cpu *cpu);
+
 static inline bool is_canonical(const struct cpu *cpu, uint64_t linear)
 {
 	unsigned int shift = cpu->cr4 & (1ull << 12) ? 64 - 57 : 64 - 48;

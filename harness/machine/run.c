@@ -78,6 +78,56 @@ static inline struct block *next_block(struct cpu *cpu)
 	return block_at_rip(cpu);
 }
 
+#define DR6_BS (1ull << 14)
+
+/* True when an event was delivered instead of an instruction. */
+static bool take_interrupt(struct cpu *cpu)
+{
+	unsigned int vector;
+
+	if (cpu->has_nmi && !cpu->is_nmi_blocked && !cpu->has_shadow) {
+		cpu->has_nmi = false;
+		cpu->is_nmi_blocked = true;
+		vector = VECTOR_NMI;
+	} else if (cpu->interrupt >= 0 && (cpu->rflags & X86_EFLAGS_IF) && !cpu->has_shadow) {
+		vector = (unsigned int)cpu->interrupt;
+		cpu->interrupt = -1;
+	} else {
+		return false;
+	}
+	cpu->is_halted = false;
+	cpu->delivery = DELIVERY_BENIGN;
+	event_deliver(cpu, EVENT_EXTERNAL, vector, false, 0);
+	cpu->delivery = DELIVERY_NONE;
+	return true;
+}
+
+/*
+ * One instruction, because of a trap or a shadow behind it. TF counts as it was before the instruction; RF is good for
+ * one.
+ */
+static void run_careful(struct cpu *cpu, const struct block *block)
+{
+	uint64_t before = cpu->rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF);
+	bool had_shadow = cpu->has_shadow;
+
+	run_ops(cpu, block->ops, 1);
+	/* STI or MOV SS in a shadow does not prolong it (APM vol. 2, 15.21.5). */
+	if (had_shadow)
+		cpu->has_shadow = false;
+	cpu->rflags &= ~before | X86_EFLAGS_TF;
+	cpu->must_stop = true;
+	if (before & X86_EFLAGS_TF) {
+		cpu->dr[6] |= DR6_BS;
+		cpu_raise(cpu, VECTOR_DB);
+	}
+}
+
+static bool is_careful(const struct cpu *cpu)
+{
+	return cpu->has_shadow || (cpu->rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF));
+}
+
 static enum machine_exit run_blocks(struct cpu *cpu)
 {
 	for (;;) {
@@ -86,12 +136,17 @@ static enum machine_exit run_blocks(struct cpu *cpu)
 		cpu->must_stop = false;
 		if (cpu->is_stopped)
 			return MACHINE_EXIT_STOPPED;
+		if ((cpu->interrupt >= 0 || cpu->has_nmi) && take_interrupt(cpu))
+			continue;
 		if (cpu->is_halted)
 			return MACHINE_EXIT_HLT;
 		if (!cpu->budget)
 			return MACHINE_EXIT_BUDGET;
 		block = next_block(cpu);
-		run_ops(cpu, block->ops, block->nr_ops < cpu->budget ? block->nr_ops : cpu->budget);
+		if (is_careful(cpu))
+			run_careful(cpu, block);
+		else
+			run_ops(cpu, block->ops, block->nr_ops < cpu->budget ? block->nr_ops : cpu->budget);
 	}
 }
 
@@ -115,19 +170,74 @@ static bool is_escaping(struct cpu *cpu)
 	return true;
 }
 
+static enum delivery delivery_class(const struct fault *fault)
+{
+	if (fault->is_software)
+		return DELIVERY_BENIGN;
+	switch (fault->vector) {
+	case VECTOR_DE:
+	case VECTOR_TS:
+	case VECTOR_NP:
+	case VECTOR_SS:
+	case VECTOR_GP:
+		return DELIVERY_CONTRIBUTORY;
+	case VECTOR_PF:
+		return DELIVERY_PAGE_FAULT;
+	case VECTOR_DF:
+		return DELIVERY_DOUBLE_FAULT;
+	default:
+		return DELIVERY_BENIGN;
+	}
+}
+
+/*
+ * What becomes of a fault in the midst of a delivery, APM vol. 2, table 8-10: the fault itself, a double fault, or false:
+ * the CPU shuts down.
+ */
+static bool combine_faults(struct cpu *cpu)
+{
+	enum delivery first = cpu->delivery, second = delivery_class(&cpu->fault);
+	bool is_double = (first == DELIVERY_CONTRIBUTORY && second == DELIVERY_CONTRIBUTORY) ||
+		(first == DELIVERY_PAGE_FAULT && (second == DELIVERY_CONTRIBUTORY || second == DELIVERY_PAGE_FAULT));
+
+	if (first == DELIVERY_DOUBLE_FAULT)
+		return false;
+	if (is_double)
+		cpu->fault = (struct fault) { .vector = VECTOR_DF, .has_error = true };
+	return true;
+}
+
+/* The exception in cpu->fault; whatever it meets on its way comes back as another. */
+static void deliver_fault(struct cpu *cpu)
+{
+	const struct fault fault = cpu->fault;
+
+	cpu->delivery = delivery_class(&fault);
+	event_deliver(cpu, fault.is_software ? EVENT_SOFTWARE : EVENT_FAULT, fault.vector, fault.has_error, fault.error);
+	cpu->delivery = DELIVERY_NONE;
+}
+
 enum machine_exit machine_run(struct cpu *cpu, uint64_t budget)
 {
 	cpu->budget = budget;
 	cpu->is_stopped = cpu->is_halted = false;
 	cpu->first_op = cpu->op = NULL;
+	cpu->delivery = DELIVERY_NONE;
 	switch (setjmp(cpu->escape)) {
 	case ESCAPE_FAULT:
+		cpu_restore(cpu);
 		count_fault(cpu);
+		cpu->is_external = false;
+		if (cpu->fault.vector == VECTOR_PF && !is_escaping(cpu))
+			cpu->cr2 = cpu->fault.address;
+		if (!combine_faults(cpu))
+			return MACHINE_EXIT_SHUTDOWN;
 		if (is_escaping(cpu))
 			return MACHINE_EXIT_EXCEPTION;
-		event_deliver(cpu, EVENT_FAULT, cpu->fault.vector, cpu->fault.has_error, cpu->fault.error);
+		deliver_fault(cpu);
 		break;
 	case ESCAPE_UNIMPLEMENTED:
+		cpu_restore(cpu);
 		count_fault(cpu);
 		return MACHINE_EXIT_UNIMPLEMENTED;
 	default:

@@ -47,6 +47,17 @@ static inline uint64_t stack_pop(struct stack *stack, unsigned int size)
 	return value;
 }
 
+/* The number that @nr further pops of the size would give last, from 0; and what takes them all. */
+static inline uint64_t stack_peek(const struct stack *stack, unsigned int size, unsigned int nr)
+{
+	return memory_read(stack->cpu, SEG_SS, (stack->rsp + nr * size) & stack->cpu->stack_mask, size);
+}
+
+static inline void stack_drop(struct stack *stack, uint64_t len_bytes)
+{
+	stack->rsp = stack_pointer(stack->cpu, stack->rsp, stack->rsp + len_bytes);
+}
+
 static inline void stack_commit(const struct stack *stack)
 {
 	stack->cpu->regs[REG_RSP] = stack->rsp;

@@ -15,7 +15,7 @@
 #define STATUS_FLAGS (X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF)
 /* RF is set by the fault itself, the rest is as it was. */
 #define COMPARED_FLAGS (STATUS_FLAGS | X86_EFLAGS_DF | X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_NT | X86_EFLAGS_AC)
-#define TIMEOUT_S 20
+#define TIMEOUT_S 5
 #define MAX_PRINTED 20
 #define NR_VECTORS 32
 
@@ -24,11 +24,13 @@ struct options {
 	const char *only;
 	bool is_strict;		/* undefined flags, too */
 	bool is_64_only;
+	bool is_replay;
 };
 
 /* Shared with the child that executes, which may die of it. */
 struct progress {
 	uint64_t next;
+	bool has_32;
 	uint64_t nr_done, nr_differ, nr_unimplemented, nr_undefined;
 	uint64_t nr_by_vector[NR_VECTORS];
 };
@@ -45,6 +47,8 @@ static const char *const usage =
 static const char *const names[16] = { "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
 	"R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15" };
 
+static const char *const segment_names[4] = { "ES", "CS", "SS", "DS" };
+
 static uint64_t undefined_flags(const struct instance *instance, const struct outcome *outcome)
 {
 	/* A fault leaves all flags alone; only what was executed leaves some undefined. */
@@ -59,6 +63,12 @@ static bool is_number_different(const char *what, uint64_t native, uint64_t mach
 		printf("#   %-8s native 0x%016llx machine 0x%016llx\n", what, (unsigned long long)native,
 			(unsigned long long)machine);
 	return true;
+}
+
+/* The return to user space makes all null selectors zero. */
+static uint16_t selector_seen(uint16_t selector)
+{
+	return selector < 4 ? 0 : selector;
 }
 
 static bool is_data_different(const struct outcome *native, const struct outcome *machine, bool prints)
@@ -79,10 +89,16 @@ static bool is_different(const struct instance *instance, const struct outcome *
 {
 	uint64_t mask = instance->is_64 ? ~0ull : 0xffffffff;
 	unsigned int i, nr_regs = instance->is_64 ? 16 : 8;
-	bool ret = false;
+	/* Of RSP there is but half once 32-bit code runs. */
+	bool is_long = instance->is_64 && machine->segs[1] == 0x33, ret = false;
 
 	for (i = 0; i < nr_regs; i++)
+		if (i != 4)
 		ret |= is_number_different(names[i], native->regs[i] & mask, machine->regs[i] & mask, prints);
+	mask = is_long ? ~0ull : 0xffffffff;
+	ret |= is_number_different("RSP", native->regs[4] & mask, machine->regs[4] & mask, prints);
+	for (i = 0; i < 4; i++)
+		ret |= is_number_different(segment_names[i], selector_seen(native->segs[i]), selector_seen(machine->segs[i]), prints);
 	ret |= is_number_different("RIP", native->rip & mask, machine->rip & mask, prints);
 	ret |= is_number_different("RFLAGS", native->rflags & flags, machine->rflags & flags, prints);
 	ret |= is_number_different("vector", native->vector, machine->vector, prints);
@@ -106,17 +122,22 @@ static void print_instance(const struct options *options, const struct instance 
 	printf("\n");
 }
 
-static void compare_one(const struct options *options, struct model *model, struct progress *progress, uint64_t index,
-	bool with_32)
+static void compare_one(const struct options *options, struct model *model, struct progress *progress, uint64_t index)
 {
 	struct instance instance;
 	static struct outcome native, machine;
 	const char *unimplemented;
 	uint64_t flags;
 
-	instance_make(&instance, options->seed, index, options->only, with_32);
+	instance_make(&instance, options->seed, index, options->only, progress->has_32);
+	if (options->is_replay)
+		print_instance(options, &instance, index);
 	native_run(&instance, &native);
 	unimplemented = model_run(model, &instance, &machine);
+	if (options->is_replay)
+		printf("#   after: #%u error 0x%x RIP 0x%llx, the machine: #%u error 0x%x RIP 0x%llx\n", native.vector,
+			native.error, (unsigned long long)native.rip, machine.vector, machine.error,
+			(unsigned long long)machine.rip);
 	progress->nr_done++;
 	progress->nr_by_vector[native.vector % NR_VECTORS]++;
 	if (unimplemented) {
@@ -144,19 +165,21 @@ static void compare_one(const struct options *options, struct model *model, stru
 
 static void run_child(const struct options *options, struct progress *progress)
 {
-	struct model *model = model_new();
-	bool with_32;
+	struct model *model = NULL;
 
-	if (!model || native_prepare()) {
+	if (!native_prepare())
+		model = model_new();
+	if (!model) {
 		printf("# cannot prepare this process\n");
 		fflush(stdout);
 		_exit(1);
 	}
-	with_32 = !options->is_64_only && native_has_32();
+	progress->has_32 = !options->is_64_only && native_has_32();
+	alarm(TIMEOUT_S);
 	for (; progress->next < options->first + options->count; progress->next++) {
 		if (progress->next % 1000 == 0)
 			alarm(TIMEOUT_S);
-		compare_one(options, model, progress, progress->next, with_32);
+		compare_one(options, model, progress, progress->next);
 	}
 	fflush(stdout);
 	model_free(model);
@@ -166,6 +189,7 @@ static void run_child(const struct options *options, struct progress *progress)
 static int run_all(const struct options *options, struct progress *progress)
 {
 	while (progress->next < options->first + options->count) {
+		struct instance instance;
 		int status;
 		pid_t pid = fork();
 
@@ -179,8 +203,9 @@ static int run_all(const struct options *options, struct progress *progress)
 			return -1;
 		if (WIFEXITED(status))
 			return WEXITSTATUS(status) ? -1 : 0;
-		printf("# --seed %llu --index %llu: the process died by signal %d\n", (unsigned long long)options->seed,
-			(unsigned long long)progress->next, WTERMSIG(status));
+		instance_make(&instance, options->seed, progress->next, options->only, progress->has_32);
+		print_instance(options, &instance, progress->next);
+		printf("#   the process died by signal %d\n", WTERMSIG(status));
 		progress->nr_differ++;
 		progress->next++;
 	}
@@ -202,7 +227,7 @@ static int parse(int argc, char **argv, struct options *options)
 		else if (c == 'c')
 			options->count = strtoull(optarg, NULL, 0);
 		else if (c == 'i')
-			options->first = strtoull(optarg, NULL, 0), options->count = 1;
+			options->first = strtoull(optarg, NULL, 0), options->count = 1, options->is_replay = true;
 		else if (c == 'o')
 			options->only = optarg;
 		else if (c == 'u')

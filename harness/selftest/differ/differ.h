@@ -20,6 +20,8 @@
 #define INSN_ADDRESS (CODE_ADDRESS + 0x800)
 #define PAGE_BYTES_ 0x1000u
 #define MAX_CODE_BYTES 24
+#define MAX_PATCH_BYTES 40
+#define NR_SELECTORS 16		/* of the GDT that native_descriptor() can see */
 
 /* How an opcode is written, and what of its outcome the manual leaves open. */
 struct form {
@@ -56,7 +58,12 @@ enum {
 	FORM_BRANCH = 1 << 20,
 	FORM_XLAT = 1 << 21,
 	FORM_FRAME = 1 << 22,		/* RBP, too */
-	FORM_COUNT_MAY_EXCEED = 1 << 23,	/* SHLD, SHRD: all is undefined for counts beyond 16 bits */
+	FORM_SELECTOR = 1 << 23,	/* registers mostly hold selectors */
+	FORM_FAR = 1 << 24,		/* a far pointer */
+	FORM_FLAGS = 1 << 25,		/* the stack has RFLAGS: first (POPF) or after RIP and CS (IRET) */
+	FORM_RETURN = 1 << 26,		/* the stack has RIP and CS */
+	FORM_POP_SEGMENT = 1 << 27,
+	FORM_BOUND = 1 << 28,
 };
 
 extern const struct form forms[];
@@ -70,6 +77,10 @@ struct instance {
 	uint64_t regs[16];
 	uint64_t rflags;
 	uint64_t data_seed;
+	/* Written into the data where it is not just noise: a frame or far pointer. */
+	uint64_t patch_address;
+	unsigned int patch_len;
+	uint8_t patch[MAX_PATCH_BYTES];
 };
 
 void instance_make(struct instance *instance, uint64_t seed, uint64_t index, const char *only_form, bool with_32);
@@ -78,6 +89,7 @@ void instance_fill_data(const struct instance *instance, uint8_t *data);
 
 struct outcome {
 	uint64_t regs[16];
+	uint16_t segs[4];	/* ES, CS, SS, DS */
 	uint64_t rip;
 	uint64_t rflags;
 	uint32_t vector;
@@ -89,6 +101,8 @@ struct outcome {
 /* This process becomes one that can execute instances; -1 and errno. */
 int native_prepare(void);
 void native_run(const struct instance *instance, struct outcome *outcome);
+/* The descriptor of GDT entry @index as LAR and LSL show it, flat; one of privilege 0 where they do not. */
+uint64_t native_descriptor(unsigned int index);
 /* True when 32-bit code runs here. */
 bool native_has_32(void);
 

@@ -126,7 +126,7 @@ static void put_prefixes(struct instance *instance, struct rng *rng, const struc
 
 static void put_modrm(struct instance *instance, struct rng *rng, bool is_16bit_address)
 {
-	unsigned int mod = (unsigned int)rng_below(rng, instance->form->flags & FORM_MEMORY && !rng_percent(rng, 3) ? 3 : 4);
+	unsigned int mod = (unsigned int)rng_below(rng, instance->form->flags & FORM_MEMORY ? 3 : 4);
 	unsigned int reg = (unsigned int)rng_below(rng, 8), rm = (unsigned int)rng_below(rng, 8), base = 0;
 
 	if (instance->form->flags & FORM_EXTENSION)
@@ -148,11 +148,39 @@ static void put_modrm(struct instance *instance, struct rng *rng, bool is_16bit_
 		put(instance, rng_value(rng), 4);
 }
 
+/* Mostly what the GDT of a 64-bit Linux has for users, or nearly. */
+static uint16_t rng_selector(struct rng *rng)
+{
+	static const uint16_t users[] = { 0x23, 0x2b, 0x33, 0x7b, 0x23, 0x2b, 0x33 };
+
+	switch (rng_below(rng, 8)) {
+	case 0:
+		return (uint16_t)rng_below(rng, 4);
+	case 1:
+		return (uint16_t)rng_below(rng, 0x90);
+	case 2:
+		return (uint16_t)rng_value(rng);
+	default:
+		return users[rng_below(rng, sizeof(users) / sizeof(users[0]))];
+	}
+}
+
+/* Somewhere in the INT3s, but for some. */
+static uint64_t rng_rip(struct rng *rng)
+{
+	return rng_percent(rng, 90) ? CODE_ADDRESS + 0x10 + rng_below(rng, 0x700) : rng_value(rng);
+}
+
 static void put_immediates(struct instance *instance, struct rng *rng, const struct encoding *encoding)
 {
 	uint32_t flags = instance->form->flags;
 	bool is_wide = encoding->rex & 8;
 
+	if ((flags & FORM_FAR) && (flags & FORM_IZ)) {
+		put(instance, rng_rip(rng), encoding->has_66 ? 2 : 4);
+		put(instance, rng_selector(rng), 2);
+		return;
+	}
 	if (flags & FORM_IW)
 		put(instance, rng_percent(rng, 80) ? rng_below(rng, 64) : rng_value(rng), 2);
 	if (flags & FORM_IB)
@@ -174,8 +202,12 @@ static void make_code(struct instance *instance, struct rng *rng)
 		.has_67 = rng_percent(rng, 8),
 		.has_lock = rng_percent(rng, form->flags & FORM_LOCK ? 25 : 1),
 	};
+	/* AMD's other name for CR8, LOCK MOV CR0, is not implemented. */
+	bool is_control = form->map == 1 && form->opcode == 0x20;
 	unsigned int nr_opcodes = form->last_opcode ? form->last_opcode - form->opcode + 1u : 1;
 
+	if (is_control)
+		encoding.has_lock = false;
 	if (instance->is_64 && rng_percent(rng, 60))
 		encoding.rex = (uint8_t)(0x40 | rng_below(rng, 16));
 	instance->len = 0;
@@ -241,14 +273,17 @@ static void aim(struct instance *instance, const ZydisDecodedInstruction *insn, 
 		instance->regs[base] = rest - instance->regs[index] * scale;
 }
 
-static void aim_operands(struct instance *instance, struct rng *rng, const ZydisDecodedInstruction *insn,
+/* Returns where the memory operand is to be, if there is one. */
+static uint64_t aim_operands(struct instance *instance, struct rng *rng, const ZydisDecodedInstruction *insn,
 	const ZydisDecodedOperand *operands)
 {
+	uint64_t target = rng_target(rng);
 	unsigned int i;
 
 	for (i = 0; i < insn->operand_count_visible; i++)
 		if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
-			aim(instance, insn, &operands[i].mem, rng_target(rng));
+			aim(instance, insn, &operands[i].mem, target);
+	return target;
 }
 
 static void make_registers(struct instance *instance, struct rng *rng)
@@ -287,6 +322,63 @@ static void make_bit_number(struct instance *instance, struct rng *rng, const Zy
 		instance->regs[number] = rng_below(rng, 1024) - 512;
 }
 
+/* The next number of what is written at patch_address. */
+static void put_patch(struct instance *instance, uint64_t value, unsigned int len_bytes)
+{
+	memcpy(instance->patch + instance->patch_len, &value, len_bytes);
+	instance->patch_len += len_bytes;
+}
+
+static void make_frame(struct instance *instance, struct rng *rng, unsigned int size)
+{
+	const uint64_t user_flags = X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF |
+		X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_IF | X86_EFLAGS_VM | 0x3000 | 3ull << 19 | 1ull << 21;
+
+	instance->patch_address = instance->regs[4];
+	if (instance->form->flags & FORM_RETURN) {
+		put_patch(instance, rng_rip(rng), size);
+		put_patch(instance, rng_selector(rng), size);
+	}
+	if (instance->form->flags & FORM_FLAGS)
+		put_patch(instance, rng_next(rng) & user_flags, size);
+	if (instance->form->flags & FORM_RETURN) {
+		put_patch(instance, rng_target(rng), size);
+		put_patch(instance, rng_selector(rng), size);
+	}
+	if (instance->form->flags & FORM_POP_SEGMENT)
+		put_patch(instance, rng_selector(rng), size);
+}
+
+/* What a memory operand points to, where noise would be nothing but a fault. */
+static void make_operand_data(struct instance *instance, struct rng *rng, uint64_t target, unsigned int size)
+{
+	instance->patch_address = target;
+	if (instance->form->flags & FORM_FAR) {
+		put_patch(instance, rng_rip(rng), size);
+		put_patch(instance, rng_selector(rng), 2);
+	} else if (instance->form->flags & FORM_SELECTOR) {
+		put_patch(instance, rng_selector(rng), 2);
+	} else if (instance->form->flags & FORM_BOUND) {
+		put_patch(instance, rng_value(rng), size);
+		put_patch(instance, rng_value(rng), size);
+	}
+}
+
+static void make_special(struct instance *instance, struct rng *rng, const ZydisDecodedInstruction *insn,
+	const ZydisDecodedOperand *operands, uint64_t target)
+{
+	unsigned int size = insn->operand_width / 8, i;
+
+	if (instance->form->flags & (FORM_FAR | FORM_SELECTOR | FORM_BOUND))
+		make_operand_data(instance, rng, target, insn->mnemonic == ZYDIS_MNEMONIC_BOUND || size < 8 ? size : 4);
+	else if (instance->form->flags & (FORM_RETURN | FORM_FLAGS | FORM_POP_SEGMENT))
+		make_frame(instance, rng, size);
+	for (i = 0; (instance->form->flags & FORM_SELECTOR) && i < insn->operand_count_visible; i++)
+		if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    ZydisRegisterGetClass(operands[i].reg.value) != ZYDIS_REGCLASS_SEGMENT)
+			instance->regs[register_number(operands[i].reg.value)] = rng_selector(rng);
+}
+
 /* True when it branches into itself, where it could stay for ever, or to what is not ours. */
 static bool is_wild_branch(const struct instance *instance, const ZydisDecodedInstruction *insn,
 	const ZydisDecodedOperand *operands)
@@ -301,6 +393,12 @@ static bool is_wild_branch(const struct instance *instance, const ZydisDecodedIn
 	return target >= INSN_ADDRESS - 16 && target < INSN_ADDRESS + instance->len;
 }
 
+/* A far CALL of 32-bit code whose push wraps around at 4 GiB never comes back from some hosts' kernels. */
+static bool is_at_wrap(const struct instance *instance)
+{
+	return !instance->is_64 && (instance->form->flags & FORM_FAR) && (uint32_t)instance->regs[4] < 16;
+}
+
 static bool try_make(struct instance *instance, struct rng *rng)
 {
 	ZydisDecoder decoder;
@@ -310,15 +408,18 @@ static bool try_make(struct instance *instance, struct rng *rng)
 	ZydisDecoderInit(&decoder, instance->is_64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LEGACY_32,
 		instance->is_64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
 	ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, ZYAN_TRUE);
+	instance->patch_len = 0;
 	make_code(instance, rng);
 	make_registers(instance, rng);
 	/* What is no instruction is tried as it is: #UD on both sides. */
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, instance->code, instance->len, &insn, operands)))
 		return rng_percent(rng, 20);
 	instance->len = insn.length;
-	aim_operands(instance, rng, &insn, operands);
+	make_special(instance, rng, &insn, operands, aim_operands(instance, rng, &insn, operands));
 	if ((instance->form->flags & FORM_BIT) && rng_percent(rng, 80))
 		make_bit_number(instance, rng, operands);
+	if (is_at_wrap(instance))
+		return false;
 	return !(instance->form->flags & FORM_BRANCH) || !is_wild_branch(instance, &insn, operands);
 }
 
@@ -371,4 +472,6 @@ void instance_fill_data(const struct instance *instance, uint8_t *data)
 			value = CODE_ADDRESS + (value >> 8 & 0x7ff);
 		memcpy(data + at, &value, 8);
 	}
+	if (instance->patch_address - DATA_ADDRESS <= DATA_BYTES - instance->patch_len)
+		memcpy(data + (instance->patch_address - DATA_ADDRESS), instance->patch, instance->patch_len);
 }

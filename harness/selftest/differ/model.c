@@ -17,6 +17,8 @@
 #define CODE_GPA 0x8000u
 #define DATA_GPA 0x9000u
 #define CONST_GPA 0xb000u
+#define GDT_GPA 0x5000u
+#define GDT_LINEAR 0xffff8000101f0000ull	/* where the system is */
 #define TABLE (PTE_P | PTE_W | PTE_U)
 #define MAX_STEPS 1000
 
@@ -40,14 +42,20 @@ static void put_page(struct model *model, uint64_t linear, uint64_t gpa, uint64_
 
 static void model_map(struct model *model)
 {
+	unsigned int i;
+
 	put_entry(model, PML4_GPA, 0, PDPT_GPA | TABLE);
+	put_entry(model, PML4_GPA, GDT_LINEAR >> 39 & 511, PDPT_GPA | TABLE);
 	put_entry(model, PDPT_GPA, 0, PD_GPA | TABLE);
 	put_entry(model, PD_GPA, CODE_ADDRESS >> 21, PT_GPA | TABLE);
 	put_page(model, CODE_ADDRESS, CODE_GPA, PTE_W);
 	put_page(model, DATA_ADDRESS, DATA_GPA, PTE_W | PTE_NX);
 	put_page(model, DATA_ADDRESS + PAGE_BYTES_, DATA_GPA + PAGE_BYTES_, PTE_W | PTE_NX);
 	put_page(model, CONST_ADDRESS, CONST_GPA, PTE_NX);
+	put_entry(model, PT_GPA, GDT_LINEAR >> 12 & 511, GDT_GPA | PTE_P | PTE_W | PTE_NX);
 	memset(model->ram + CODE_GPA, 0xcc, PAGE_BYTES_);
+	for (i = 0; i < NR_SELECTORS; i++)
+		put_entry(model, GDT_GPA, i, native_descriptor(i));
 }
 
 static void model_set_segments(struct cpu *cpu, bool is_64)
@@ -56,6 +64,7 @@ static void model_set_segments(struct cpu *cpu, bool is_64)
 
 	for (i = 0; i < NR_SEGS; i++)
 		cpu->segs[i] = (struct segment) { 0x2b, FLAT | SEG_DB, ~0u, 0 };
+	cpu->segs[SEG_FS] = cpu->segs[SEG_GS] = (struct segment) { 0 };
 	cpu->segs[SEG_CS] = (struct segment) { is_64 ? 0x33 : 0x23, FLAT | SEG_TYPE_CODE | (is_64 ? SEG_L : SEG_DB), ~0u, 0 };
 }
 
@@ -66,6 +75,9 @@ static void model_set_mode(struct cpu *cpu)
 	cpu->cr4 = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_SMEP | X86_CR4_SMAP;
 	cpu->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
 	cpu->cpl = 3;
+	cpu->gdtr = (struct table_register) { GDT_LINEAR, NR_SELECTORS * 8 - 1 };
+	cpu->segs[SEG_LDTR].attrib = 0;
+	cpu->segs[SEG_TR].attrib = 0;
 	cpu->escapes = ~0u;
 }
 
@@ -116,10 +128,12 @@ const char *model_run(struct model *model, const struct instance *instance, stru
 {
 	struct cpu *cpu = model->cpu;
 	enum machine_exit why;
+	unsigned int i;
 
 	instance_fill_data(instance, model->ram + DATA_GPA);
 	model_put_code(model, instance->code, instance->len);
 	model_set_segments(cpu, instance->is_64);
+	cpu->cpl = 3;
 	memcpy(cpu->regs, instance->regs, sizeof(instance->regs));
 	cpu->rip = INSN_ADDRESS;
 	cpu->rflags = instance->rflags;
@@ -127,6 +141,8 @@ const char *model_run(struct model *model, const struct instance *instance, stru
 	why = machine_run(cpu, MAX_STEPS);
 	model_put_code(model, NULL, instance->len);
 	memcpy(outcome->regs, cpu->regs, sizeof(outcome->regs));
+	for (i = 0; i < 4; i++)
+		outcome->segs[i] = cpu->segs[i].selector;
 	outcome->rip = cpu->rip;
 	outcome->rflags = cpu->rflags;
 	outcome->vector = cpu->fault.vector;

@@ -7,6 +7,7 @@
 
 #include <asm/prctl.h>
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -43,6 +44,10 @@ static void on_signal(int number, siginfo_t *info, void *opaque)
 	for (i = 0; i < 16; i++)
 		result->regs[i] = (uint64_t)gregs[context_regs[i]];
 	result->rip = (uint64_t)gregs[REG_RIP];
+	result->segs[1] = (uint16_t)gregs[REG_CSGSFS];
+	result->segs[2] = (uint16_t)(gregs[REG_CSGSFS] >> 48);
+	/* A handler begins with the data segments as they were. */
+	__asm__ volatile("mov %%es, %0; mov %%ds, %1" : "=m" (result->segs[0]), "=m" (result->segs[3]));
 	result->rflags = (uint64_t)gregs[REG_EFL];
 	result->vector = (uint32_t)gregs[REG_TRAPNO];
 	result->error = (uint32_t)gregs[REG_ERR];
@@ -82,19 +87,32 @@ static void *map_at(uint64_t address, size_t len, int protection)
 	return mmap((void *)address, len, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
+/* One descriptor of Linux' GDT has the CPU's number. */
+static int stay_on_cpu(void)
+{
+	cpu_set_t set;
+	int number = sched_getcpu();
+
+	if (number < 0)
+		return -1;
+	CPU_ZERO(&set);
+	CPU_SET(number, &set);
+	return sched_setaffinity(0, sizeof(set), &set);
+}
+
 int native_prepare(void)
 {
 	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
 	stack_t stack = { .ss_size = STACK_BYTES };
 	size_t i;
 
+	if (stay_on_cpu())
+		return -1;
 	if (map_at(CODE_ADDRESS, PAGE_BYTES_, PROT_READ | PROT_WRITE | PROT_EXEC) == MAP_FAILED ||
 	    map_at(DATA_ADDRESS, DATA_BYTES, PROT_READ | PROT_WRITE) == MAP_FAILED ||
 	    map_at(CONST_ADDRESS, PAGE_BYTES_, PROT_READ) == MAP_FAILED)
 		return -1;
 	memset((void *)CODE_ADDRESS, 0xcc, PAGE_BYTES_);
-	/* What 32-bit code needs, and 64-bit code does not look at. */
-	__asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r" (USER_DS));
 	/* A page that was never read is not there yet. */
 	(void)*(volatile uint8_t *)CONST_ADDRESS;
 	stack.ss_sp = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -119,10 +137,27 @@ void native_run(const struct instance *instance, struct outcome *outcome)
 	entry.rsp = instance->regs[4];
 	entry.ss = USER_DS;
 	result = outcome;
+	/* What 32-bit code needs, and 64-bit code does not look at. */
+	__asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r" (USER_DS));
 	if (!sigsetjmp(back, 0))
 		enter();
 	memset(code, 0xcc, instance->len);
 	memcpy(outcome->data, (void *)DATA_ADDRESS, DATA_BYTES);
+}
+
+#define DPL0_DATA 0x00cf93000000ffffull
+
+uint64_t native_descriptor(unsigned int index)
+{
+	uint32_t selector = index * 8 | 3, attributes, limit;
+	bool is_seen;
+
+	__asm__ volatile("lar %3, %0; lsl %3, %1; setz %2" : "=&r" (attributes), "=&r" (limit), "=qm" (is_seen) : "r" (selector));
+	if (!index || !is_seen)
+		return index ? DPL0_DATA : 0;
+	if (attributes & 1u << 23)
+		limit >>= 12;
+	return (uint64_t)(attributes & 0x00f0ff00) << 32 | (uint64_t)(limit & 0xf0000) << 32 | (limit & 0xffff);
 }
 
 bool native_has_32(void)

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#include "machine/control.h"
+
+#include "machine/event.h"
+#include "machine/private.h"
+#include "machine/tlb.h"
+#include "vm/x86/bits.h"
+
+#define CR0_DEFINED (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | \
+	X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+#define CR3_NO_FLUSH (1ull << 63)
+#define EFER_DEFINED (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_SVME | EFER_LMSLE | EFER_FFXSR)
+
+static _Noreturn void raise_gp(struct cpu *cpu)
+{
+	cpu_raise_error(cpu, VECTOR_GP, 0);
+}
+
+/* Turning paging on under EFER.LME enters long mode, turning it off leaves it. */
+static void check_paging_change(struct cpu *cpu, uint64_t value)
+{
+	bool turns_on = value & ~cpu->cr0 & X86_CR0_PG, turns_off = cpu->cr0 & ~value & X86_CR0_PG;
+
+	if (turns_on && (cpu->efer & EFER_LME) &&
+	    (!(cpu->cr4 & X86_CR4_PAE) || (cpu->segs[SEG_CS].attrib & SEG_L)))
+		raise_gp(cpu);
+	if (turns_off && (cpu->is_long64 || (cpu->cr4 & X86_CR4_PCIDE)))
+		raise_gp(cpu);
+}
+
+void control_write_cr0(struct cpu *cpu, uint64_t value)
+{
+	uint64_t changed;
+
+	if (value >> 32 || ((value & X86_CR0_PG) && !(value & X86_CR0_PE)) || ((value & X86_CR0_NW) && !(value & X86_CR0_CD)))
+		raise_gp(cpu);
+	check_paging_change(cpu, value);
+	value = (value & CR0_DEFINED) | X86_CR0_ET;
+	changed = value ^ cpu->cr0;
+	cpu->cr0 = value;
+	if (changed & X86_CR0_PG)
+		cpu->efer = value & X86_CR0_PG && cpu->efer & EFER_LME ? cpu->efer | EFER_LMA : cpu->efer & ~EFER_LMA;
+	if (changed & (X86_CR0_PG | X86_CR0_PE))
+		tlb_flush_asid(cpu, cpu->asid, true);
+	cpu_forget_fast(cpu);
+	cpu_mode_changed(cpu);
+}
+
+void control_write_cr3(struct cpu *cpu, uint64_t value)
+{
+	bool keeps = (cpu->cr4 & X86_CR4_PCIDE) && (value & CR3_NO_FLUSH);
+
+	if (cpu->cr4 & X86_CR4_PCIDE)
+		value &= ~CR3_NO_FLUSH;
+	if ((cpu->efer & EFER_LMA) && value >> cpu->machine->physical_bits)
+		raise_gp(cpu);
+	cpu->cr3 = value;
+	if (!keeps)
+		tlb_flush_pcid(cpu, cpu->asid, cpu_pcid(cpu));
+	cpu_forget_fast(cpu);
+}
+
+static uint64_t cr4_defined(const struct cpu *cpu)
+{
+	static const struct {
+		uint32_t feature;
+		uint64_t bit;
+	} optional[] = {
+		{ FEATURE_UMIP, X86_CR4_UMIP }, { FEATURE_LA57, X86_CR4_LA57 }, { FEATURE_FSGSBASE, X86_CR4_FSGSBASE },
+		{ FEATURE_PCID, X86_CR4_PCIDE }, { FEATURE_XSAVE, X86_CR4_OSXSAVE }, { FEATURE_SMEP, X86_CR4_SMEP },
+		{ FEATURE_SMAP, X86_CR4_SMAP }, { FEATURE_PKU, X86_CR4_PKE },
+	};
+	uint64_t defined = X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE |
+		X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		if (cpu_has(cpu, optional[i].feature))
+			defined |= optional[i].bit;
+	return defined;
+}
+
+static void check_cr4(struct cpu *cpu, uint64_t value)
+{
+	uint64_t changed = value ^ cpu->cr4;
+	bool is_long = cpu->efer & EFER_LMA;
+
+	if (value & ~cr4_defined(cpu))
+		raise_gp(cpu);
+	if (is_long && (changed & (X86_CR4_PAE | X86_CR4_LA57)))
+		raise_gp(cpu);
+	if ((changed & value & X86_CR4_PCIDE) && (!is_long || (cpu->cr3 & 0xfff)))
+		raise_gp(cpu);
+}
+
+void control_write_cr4(struct cpu *cpu, uint64_t value)
+{
+	const uint64_t paging = X86_CR4_PGE | X86_CR4_PAE | X86_CR4_PSE | X86_CR4_PCIDE | X86_CR4_SMEP | X86_CR4_LA57;
+	uint64_t changed = value ^ cpu->cr4;
+
+	check_cr4(cpu, value);
+	cpu->cr4 = value;
+	if (changed & paging)
+		tlb_flush_asid(cpu, cpu->asid, true);
+	cpu_forget_fast(cpu);
+}
+
+void control_write_cr8(struct cpu *cpu, uint64_t value)
+{
+	if (value >> 4)
+		raise_gp(cpu);
+	cpu->cr8 = value;
+	cpu->must_stop = true;
+}
+
+static uint64_t efer_defined(const struct cpu *cpu)
+{
+	uint64_t defined = EFER_LMA;
+
+	if (cpu_has(cpu, FEATURE_SYSCALL))
+		defined |= EFER_SCE;
+	if (cpu_has(cpu, FEATURE_LM))
+		defined |= EFER_LME;
+	if (cpu_has(cpu, FEATURE_NX))
+		defined |= EFER_NX;
+	if (cpu_has(cpu, FEATURE_SVM))
+		defined |= EFER_SVME;
+	return defined;
+}
+
+/* LMA is the CPU's own: a write leaves it. */
+static void efer_write(struct cpu *cpu, uint64_t value)
+{
+	if ((value & ~efer_defined(cpu)) || (((value ^ cpu->efer) & EFER_LME) && (cpu->cr0 & X86_CR0_PG)))
+		raise_gp(cpu);
+	value = (value & ~EFER_LMA) | (cpu->efer & EFER_LMA);
+	if ((value ^ cpu->efer) & EFER_NX)
+		tlb_flush_asid(cpu, cpu->asid, true);
+	cpu->efer = value;
+}
+
+static bool is_pat(uint64_t value)
+{
+	unsigned int i, type;
+
+	for (i = 0; i < 8; i++) {
+		type = value >> 8 * i & 0xff;
+		if (type > 7 || type == 2 || type == 3)
+			return false;
+	}
+	return true;
+}
+
+/* Those that are nothing but a number; NULL for others. */
+static uint64_t *msr_plain(struct cpu *cpu, uint32_t msr, bool *ret_is_address)
+{
+	*ret_is_address = false;
+	switch (msr) {
+	case MSR_STAR:
+		return &cpu->star;
+	case MSR_SYSCALL_MASK:
+		return &cpu->sfmask;
+	case MSR_IA32_SYSENTER_CS:
+		return &cpu->sysenter_cs;
+	case MSR_IA32_TSC:
+		return &cpu->tsc;
+	case MSR_TSC_AUX:
+		return &cpu->tsc_aux;
+	default:
+		break;
+	}
+	*ret_is_address = true;
+	switch (msr) {
+	case MSR_LSTAR:
+		return &cpu->lstar;
+	case MSR_CSTAR:
+		return &cpu->cstar;
+	case MSR_FS_BASE:
+		return &cpu->segs[SEG_FS].base;
+	case MSR_GS_BASE:
+		return &cpu->segs[SEG_GS].base;
+	case MSR_KERNEL_GS_BASE:
+		return &cpu->kernel_gs_base;
+	case MSR_IA32_SYSENTER_ESP:
+		return &cpu->sysenter_esp;
+	case MSR_IA32_SYSENTER_EIP:
+		return &cpu->sysenter_eip;
+	default:
+		return NULL;
+	}
+}
+
+uint64_t msr_read(struct cpu *cpu, uint32_t msr)
+{
+	bool is_address;
+	const uint64_t *plain = msr_plain(cpu, msr, &is_address);
+
+	if (plain)
+		return *plain;
+	switch (msr) {
+	case MSR_EFER:
+		return cpu->efer;
+	case MSR_IA32_PAT:
+		return cpu->pat;
+	default:
+		raise_gp(cpu);
+	}
+}
+
+void msr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
+{
+	bool is_address;
+	uint64_t *plain = msr_plain(cpu, msr, &is_address);
+
+	if (plain) {
+		if (is_address && !is_canonical(cpu, value))
+			raise_gp(cpu);
+		*plain = msr == MSR_SYSCALL_MASK || msr == MSR_TSC_AUX ? (uint32_t)value : value;
+		cpu_windows_changed(cpu);
+		return;
+	}
+	switch (msr) {
+	case MSR_EFER:
+		efer_write(cpu, value);
+		break;
+	case MSR_IA32_PAT:
+		if (!is_pat(value))
+			raise_gp(cpu);
+		cpu->pat = value;
+		break;
+	default:
+		raise_gp(cpu);
+	}
+}

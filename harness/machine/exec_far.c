@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT */
+/* Far transfers: JMP, CALL and RET between segments, INT and IRET (APM vol. 2, 4.7 and 8.7; vol. 3). */
+#include "machine/exec.h"
+
+#include <Zydis/Zydis.h>
+
+#include "machine/branch.h"
+#include "machine/segment.h"
+#include "machine/stack.h"
+#include "machine/task.h"
+#include "machine/tlb.h"
+
+#define IOPL_MASK 0x3000ull
+#define FLAGS_ALWAYS (STATUS_FLAGS | X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_NT)
+#define FLAGS_WIDE (X86_EFLAGS_RF | X86_EFLAGS_AC | (1ull << 21))
+#define FLAGS_VIRTUAL (3ull << 19)
+
+struct far_pointer {
+	uint16_t selector;
+	uint64_t offset;
+};
+
+/* In memory the offset comes first. AMD's CPUs have no 64-bit offsets there. */
+static struct far_pointer far_operand(struct cpu *cpu, const struct op *op, unsigned int size)
+{
+	unsigned int offset_size = size == 8 ? 4 : size;
+	uint64_t at = op_offset(cpu, op), offset;
+	uint16_t selector;
+
+	if (op->operands[0].kind == OPERAND_IMM)
+		return (struct far_pointer) { op->selector, trim(op->imm, size) };
+	offset = memory_read(cpu, op->seg, at, offset_size);
+	selector = (uint16_t)memory_read(cpu, op->seg, (at + offset_size) & op->address_mask, 2);
+	return (struct far_pointer) { selector, offset };
+}
+
+/* A code segment entered without a gate: privilege stays. */
+static void check_direct(struct cpu *cpu, const struct segment *code)
+{
+	if (is_conforming(code) ? segment_dpl(code) > cpu->cpl :
+	    (code->selector & SELECTOR_RPL) > cpu->cpl || segment_dpl(code) != cpu->cpl)
+		raise_selector(cpu, VECTOR_GP, code->selector);
+}
+
+static void push_return(struct cpu *cpu, struct stack *stack, unsigned int size)
+{
+	stack_push(stack, size, cpu->saved.segs[SEG_CS].selector);
+	stack_push(stack, size, cpu->regs[REG_NEXT_RIP]);
+}
+
+static void far_direct(struct cpu *cpu, const struct descriptor *descriptor, struct far_pointer to, unsigned int size,
+	bool is_call)
+{
+	struct segment code = descriptor_segment(descriptor, to.selector);
+	struct stack stack;
+
+	check_direct(cpu, &code);
+	segment_load_code(cpu, descriptor, to.selector, cpu->cpl);
+	if (is_call) {
+		stack = stack_open(cpu);
+		push_return(cpu, &stack, size);
+	}
+	branch_check(cpu, to.offset);
+	if (is_call)
+		stack_commit(&stack);
+	cpu->regs[REG_NEXT_RIP] = to.offset;
+}
+
+/* The target of a call gate, and the privilege it is entered with: an inner one for CALL only. */
+static unsigned int check_gate_target(struct cpu *cpu, uint16_t selector, bool is_call, struct descriptor *descriptor)
+{
+	bool is_long = cpu->efer & EFER_LMA;
+	struct segment code;
+
+	if (is_null_selector(selector))
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	*descriptor = descriptor_read(cpu, selector, VECTOR_GP);
+	code = descriptor_segment(descriptor, selector);
+	if (!is_code_segment(&code) || segment_dpl(&code) > cpu->cpl ||
+	    (is_long && (code.attrib & (SEG_L | SEG_DB)) != SEG_L))
+		raise_selector(cpu, VECTOR_GP, selector);
+	if (!is_call && !is_conforming(&code) && segment_dpl(&code) != cpu->cpl)
+		raise_selector(cpu, VECTOR_GP, selector);
+	if (!(code.attrib & SEG_P))
+		raise_selector(cpu, VECTOR_NP, selector);
+	return is_conforming(&code) || !is_call ? cpu->cpl : segment_dpl(&code);
+}
+
+/* To the inner stack: the old one's pointer, and as many parameters as the gate says. */
+static void enter_inner_stack(struct cpu *cpu, struct stack *stack, unsigned int cpl, unsigned int size,
+	unsigned int nr_parameters)
+{
+	struct stack outer = stack_open(cpu);
+	uint64_t parameters[31], rsp;
+	uint16_t ss;
+	unsigned int i;
+
+	for (i = 0; i < nr_parameters; i++)
+		parameters[i] = stack_pop(&outer, size);
+	if (cpu->efer & EFER_LMA) {
+		rsp = tss_read_rsp(cpu, cpl);
+		cpu->segs[SEG_SS] = (struct segment) { .selector = (uint16_t)cpl, .attrib = (uint16_t)(cpl << SEG_DPL_SHIFT) };
+	} else {
+		tss_read_stack(cpu, cpl, &ss, &rsp);
+		segment_load_stack(cpu, ss, cpl, VECTOR_TS);
+	}
+	cpu->cpl = (uint8_t)cpl;
+	cpu->regs[REG_RSP] = rsp;
+	cpu_mode_changed(cpu);
+	*stack = stack_open(cpu);
+	stack_push(stack, size, cpu->saved.segs[SEG_SS].selector);
+	stack_push(stack, size, cpu->saved.rsp);
+	while (i-- > 0)
+		stack_push(stack, size, parameters[i]);
+}
+
+static void far_call_gate(struct cpu *cpu, const struct descriptor *gate, bool is_call)
+{
+	bool is_long = cpu->efer & EFER_LMA;
+	unsigned int size = is_long ? 8 : gate->low >> 43 & 1 ? 4 : 2, cpl;
+	uint64_t offset = (gate->low & 0xffff) | (gate->low >> 48) << 16 | gate->high << 32;
+	uint16_t selector = (uint16_t)(gate->low >> 16);
+	struct descriptor code;
+	struct stack stack;
+
+	cpl = check_gate_target(cpu, selector, is_call, &code);
+	if (cpl < cpu->cpl)
+		enter_inner_stack(cpu, &stack, cpl, size, is_long ? 0 : gate->low >> 32 & 31);
+	else
+		stack = stack_open(cpu);
+	segment_load_code(cpu, &code, selector, cpl);
+	if (is_call)
+		push_return(cpu, &stack, size);
+	branch_check(cpu, trim(offset, size));
+	stack_commit(&stack);
+	cpu->regs[REG_NEXT_RIP] = trim(offset, size);
+}
+
+static void far_system(struct cpu *cpu, const struct descriptor *descriptor, uint16_t selector, bool is_call)
+{
+	struct segment system = descriptor_segment(descriptor, selector);
+	unsigned int type = system.attrib & SEG_TYPE;
+	bool is_long = cpu->efer & EFER_LMA, is_call_gate = type == TYPE_CALL_GATE || (!is_long && type == TYPE_CALL_GATE16);
+	bool is_task = !is_long && (type == TYPE_TASK_GATE || type == TYPE_TSS || type == TYPE_TSS16);
+
+	if ((!is_call_gate && !is_task) || segment_dpl(&system) < cpu->cpl ||
+	    segment_dpl(&system) < (selector & SELECTOR_RPL))
+		raise_selector(cpu, VECTOR_GP, selector);
+	if (!(system.attrib & SEG_P))
+		raise_selector(cpu, VECTOR_NP, selector);
+	if (is_call_gate)
+		far_call_gate(cpu, descriptor, is_call);
+	else
+		task_switch(cpu, type == TYPE_TASK_GATE ? (uint16_t)(descriptor->low >> 16) : selector,
+			is_call ? TASK_CALL : TASK_JMP, cpu->regs[REG_NEXT_RIP]);
+}
+
+static void far_paragraph(struct cpu *cpu, struct far_pointer to, unsigned int size, bool is_call)
+{
+	struct stack stack = stack_open(cpu);
+
+	if (is_call)
+		push_return(cpu, &stack, size);
+	if (to.offset > cpu->segs[SEG_CS].limit)
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	stack_commit(&stack);
+	segment_load_paragraph(cpu, SEG_CS, to.selector);
+	cpu->regs[REG_NEXT_RIP] = to.offset;
+}
+
+ALWAYS_INLINE void far_transfer(struct cpu *cpu, const struct op *op, unsigned int size, bool is_call)
+{
+	struct far_pointer to = far_operand(cpu, op, size);
+	struct descriptor descriptor;
+
+	cpu_save(cpu);
+	if (is_paragraph_mode(cpu)) {
+		far_paragraph(cpu, to, size, is_call);
+		cpu_keep(cpu);
+		return;
+	}
+	if (is_null_selector(to.selector))
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	descriptor = descriptor_read(cpu, to.selector, VECTOR_GP);
+	if (!(descriptor.low >> 44 & 1)) {
+		far_system(cpu, &descriptor, to.selector, is_call);
+	} else {
+		if (!(descriptor.low >> 43 & 1))
+			raise_selector(cpu, VECTOR_GP, to.selector);
+		far_direct(cpu, &descriptor, to, size, is_call);
+	}
+	cpu_keep(cpu);
+}
+
+ALWAYS_INLINE void jmp_far(struct cpu *cpu, const struct op *op, unsigned int size)
+{
+	far_transfer(cpu, op, size, false);
+}
+
+ALWAYS_INLINE void call_far(struct cpu *cpu, const struct op *op, unsigned int size)
+{
+	far_transfer(cpu, op, size, true);
+}
+
+/* CS of a far return or IRET: its RPL is the privilege that is returned to. */
+static void load_return_code(struct cpu *cpu, uint16_t selector, uint64_t rip)
+{
+	unsigned int rpl = selector & SELECTOR_RPL;
+	struct descriptor descriptor;
+	struct segment code;
+
+	if (is_null_selector(selector))
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	descriptor = descriptor_read(cpu, selector, VECTOR_GP);
+	code = descriptor_segment(&descriptor, selector);
+	if (!is_code_segment(&code) || rpl < cpu->cpl ||
+	    (is_conforming(&code) ? segment_dpl(&code) > rpl : segment_dpl(&code) != rpl))
+		raise_selector(cpu, VECTOR_GP, selector);
+	segment_load_code(cpu, &descriptor, selector, rpl);
+	branch_check(cpu, rip);
+}
+
+/* SS of the outer stack. 64-bit code inside of privilege 3 may have none. */
+static void load_return_stack(struct cpu *cpu, uint16_t selector)
+{
+	if (is_null_selector(selector) && cpu->is_long64 && cpu->cpl < 3 && selector == cpu->cpl)
+		segment_set_null(cpu, SEG_SS, selector);
+	else
+		segment_load_stack(cpu, selector, cpu->cpl, VECTOR_GP);
+}
+
+/* Note, the order in which the frame is read is that of AMD's CPUs: where it is not all there, CR2 tells. */
+ALWAYS_INLINE void ret_far(struct cpu *cpu, const struct op *op, unsigned int size)
+{
+	unsigned int cpl = cpu->cpl;
+	uint64_t release = op->nr_operands ? op->imm : 0, rip, rsp;
+	struct stack stack = stack_open(cpu);
+	uint16_t cs, ss;
+
+	cpu_save(cpu);
+	cs = (uint16_t)stack_peek(&stack, size, 1);
+	rip = stack_peek(&stack, size, 0);
+	stack_drop(&stack, 2 * size + release);
+	if (is_paragraph_mode(cpu)) {
+		branch_check(cpu, rip);
+		segment_load_paragraph(cpu, SEG_CS, cs);
+		stack_commit(&stack);
+	} else if ((cs & SELECTOR_RPL) == cpl) {
+		load_return_code(cpu, cs, rip);
+		stack_commit(&stack);
+	} else {
+		ss = (uint16_t)stack_peek(&stack, size, 1);
+		rsp = stack_peek(&stack, size, 0);
+		load_return_code(cpu, cs, rip);
+		load_return_stack(cpu, ss);
+		cpu->regs[REG_RSP] = stack_pointer(cpu, cpu->regs[REG_RSP], rsp + release);
+		segments_drop_privileged(cpu);
+	}
+	cpu->regs[REG_NEXT_RIP] = rip;
+	cpu_keep(cpu);
+}
+
+/* The flags that IRET may change, by the privilege it leaves. */
+static uint64_t iret_flags_mask(const struct cpu *cpu, unsigned int size)
+{
+	unsigned int iopl = cpu->rflags >> 12 & 3;
+	uint64_t mask = FLAGS_ALWAYS | FLAGS_WIDE;
+
+	if (!cpu->cpl)
+		mask |= IOPL_MASK | FLAGS_VIRTUAL;
+	if (cpu->cpl <= iopl)
+		mask |= X86_EFLAGS_IF;
+	return trim(mask, size);
+}
+
+static void iret_paragraph(struct cpu *cpu, unsigned int size)
+{
+	struct stack stack = stack_open(cpu);
+	bool is_v86 = cpu->rflags & X86_EFLAGS_VM;
+	uint64_t rip, flags, mask = FLAGS_ALWAYS | FLAGS_WIDE | X86_EFLAGS_IF;
+	uint16_t cs;
+
+	if (is_v86 && (cpu->rflags & IOPL_MASK) != IOPL_MASK) {
+		if (cpu->cr4 & X86_CR4_VME)
+			cpu_unimplemented(cpu, "IRET under CR4.VME");
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	}
+	rip = stack_pop(&stack, size);
+	cs = (uint16_t)stack_pop(&stack, size);
+	flags = stack_pop(&stack, size);
+	if (rip > cpu->segs[SEG_CS].limit)
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	if (!is_v86)
+		mask |= IOPL_MASK;
+	stack_commit(&stack);
+	segment_load_paragraph(cpu, SEG_CS, cs);
+	flags_set(cpu, trim(mask, size), flags & trim(mask, size));
+	cpu->regs[REG_NEXT_RIP] = rip;
+}
+
+/* To a virtual-8086 program: its stack and data segments are behind the flags. */
+static void iret_to_v86(struct cpu *cpu, struct stack *stack, uint64_t rip, uint16_t cs, uint64_t flags)
+{
+	static const uint8_t segs[] = { SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS };
+	uint64_t rsp = stack_pop(stack, 4);
+	uint16_t selectors[sizeof(segs)];
+	unsigned int i;
+
+	for (i = 0; i < sizeof(segs); i++)
+		selectors[i] = (uint16_t)stack_pop(stack, 4);
+	cpu->rflags = (flags & 0x3f7fd5) | X86_EFLAGS_FIXED | X86_EFLAGS_VM;
+	cpu->cpl = 3;
+	segment_load_paragraph(cpu, SEG_CS, cs);
+	for (i = 0; i < sizeof(segs); i++)
+		segment_load_paragraph(cpu, segs[i], selectors[i]);
+	cpu->regs[REG_RSP] = rsp;
+	cpu->regs[REG_NEXT_RIP] = rip & 0xffff;
+}
+
+/* 64-bit mode always pops the stack pointer, the other modes for an outer privilege only. */
+static void iret_protected(struct cpu *cpu, unsigned int size)
+{
+	unsigned int cpl = cpu->cpl;
+	uint64_t mask = iret_flags_mask(cpu, size), rip, flags, rsp = 0;
+	struct stack stack = stack_open(cpu);
+	bool has_stack;
+	uint16_t cs, ss = 0;
+
+	flags = stack_peek(&stack, size, 2);
+	cs = (uint16_t)stack_peek(&stack, size, 1);
+	rip = stack_peek(&stack, size, 0);
+	stack_drop(&stack, 3 * size);
+	if ((flags & X86_EFLAGS_VM) && size == 4 && !cpl && !(cpu->efer & EFER_LMA)) {
+		iret_to_v86(cpu, &stack, rip, cs, flags);
+		return;
+	}
+	has_stack = cpu->is_long64 || (cs & SELECTOR_RPL) != cpl;
+	if (has_stack) {
+		ss = (uint16_t)stack_peek(&stack, size, 1);
+		rsp = stack_peek(&stack, size, 0);
+		stack_drop(&stack, 2 * size);
+	}
+	load_return_code(cpu, cs, rip);
+	if (has_stack) {
+		load_return_stack(cpu, ss);
+		cpu->regs[REG_RSP] = stack_pointer(cpu, stack.rsp, rsp);
+	} else {
+		stack_commit(&stack);
+	}
+	flags_set(cpu, mask, flags & mask);
+	if (cpu->cpl > cpl)
+		segments_drop_privileged(cpu);
+	cpu->regs[REG_NEXT_RIP] = rip;
+}
+
+ALWAYS_INLINE void iret(struct cpu *cpu, const struct op *op, unsigned int size)
+{
+	(void)op;
+	cpu_save(cpu);
+	if (is_paragraph_mode(cpu)) {
+		iret_paragraph(cpu, size);
+	} else if (cpu->rflags & X86_EFLAGS_NT) {
+		if (cpu->efer & EFER_LMA)
+			cpu_raise_error(cpu, VECTOR_GP, 0);
+		task_switch(cpu, (uint16_t)linear_read(cpu, cpu->segs[SEG_TR].base, 2, true), TASK_IRET,
+			cpu->regs[REG_NEXT_RIP]);
+	} else {
+		iret_protected(cpu, size);
+	}
+	cpu_keep(cpu);
+	cpu->is_nmi_blocked = false;
+	cpu->must_stop = true;
+	cpu_forget_fast(cpu);
+	cpu_windows_changed(cpu);
+}
+
+static void int_n(struct cpu *cpu, const struct op *op)
+{
+	if ((cpu->rflags & X86_EFLAGS_VM) && (cpu->rflags & IOPL_MASK) != IOPL_MASK) {
+		if (cpu->cr4 & X86_CR4_VME)
+			cpu_unimplemented(cpu, "INT under CR4.VME");
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	}
+	cpu_raise_software(cpu, op->imm & 0xff);
+}
+
+static void int3(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	cpu_raise_software(cpu, VECTOR_BP);
+}
+
+static void into(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	if (cpu->rflags & OF)
+		cpu_raise_software(cpu, VECTOR_OF);
+}
+
+EXEC_WIDE_SIZES(jmp_far)
+EXEC_WIDE_SIZES(call_far)
+EXEC_WIDE_SIZES(ret_far)
+EXEC_WIDE_SIZES(iret)
+
+#define ROW_FAR (ROW_WIDTH | ROW_ENDS_BLOCK)
+
+static const struct exec_row rows[] = {
+	{ EXEC_JMP_FAR, ROW_FAR, 0, EXEC_WIDE(jmp_far) },
+	{ EXEC_CALL_FAR, ROW_FAR, 0, EXEC_WIDE(call_far) },
+	{ EXEC_RET_FAR, ROW_FAR, 0, EXEC_WIDE(ret_far) },
+	{ ZYDIS_MNEMONIC_IRET, ROW_FAR, 0, EXEC_WIDE(iret) },
+	{ ZYDIS_MNEMONIC_IRETD, ROW_FAR, 0, EXEC_WIDE(iret) },
+	{ ZYDIS_MNEMONIC_IRETQ, ROW_FAR, 0, EXEC_WIDE(iret) },
+	{ ZYDIS_MNEMONIC_INT, ROW_FAR, 0, EXEC_ANY(int_n) },
+	{ ZYDIS_MNEMONIC_INT3, ROW_FAR, 0, EXEC_ANY(int3) },
+	{ ZYDIS_MNEMONIC_INTO, ROW_FAR, 0, EXEC_ANY(into) },
+};
+
+EXEC_TABLE(exec_far, rows);
