@@ -18,7 +18,9 @@
 #define DATA_GPA 0x9000u
 #define CONST_GPA 0xb000u
 #define GDT_GPA 0x5000u
-#define GDT_LINEAR 0xffff8000101f0000ull	/* where the system is */
+#define SYSTEM_PDPT_GPA 0x6000u
+#define SYSTEM_PD_GPA 0x7000u
+#define SYSTEM_LINEAR 0xffffa5a5a5a00000ull	/* all of the RAM, and nowhere near a round number */
 #define TABLE (PTE_P | PTE_W | PTE_U)
 #define MAX_STEPS 1000
 
@@ -45,14 +47,15 @@ static void model_map(struct model *model)
 	unsigned int i;
 
 	put_entry(model, PML4_GPA, 0, PDPT_GPA | TABLE);
-	put_entry(model, PML4_GPA, GDT_LINEAR >> 39 & 511, PDPT_GPA | TABLE);
+	put_entry(model, PML4_GPA, SYSTEM_LINEAR >> 39 & 511, SYSTEM_PDPT_GPA | PTE_P | PTE_W);
+	put_entry(model, SYSTEM_PDPT_GPA, SYSTEM_LINEAR >> 30 & 511, SYSTEM_PD_GPA | PTE_P | PTE_W);
+	put_entry(model, SYSTEM_PD_GPA, SYSTEM_LINEAR >> 21 & 511, PTE_P | PTE_W | PTE_PS | PTE_NX);
 	put_entry(model, PDPT_GPA, 0, PD_GPA | TABLE);
 	put_entry(model, PD_GPA, CODE_ADDRESS >> 21, PT_GPA | TABLE);
 	put_page(model, CODE_ADDRESS, CODE_GPA, PTE_W);
 	put_page(model, DATA_ADDRESS, DATA_GPA, PTE_W | PTE_NX);
 	put_page(model, DATA_ADDRESS + PAGE_BYTES_, DATA_GPA + PAGE_BYTES_, PTE_W | PTE_NX);
 	put_page(model, CONST_ADDRESS, CONST_GPA, PTE_NX);
-	put_entry(model, PT_GPA, GDT_LINEAR >> 12 & 511, GDT_GPA | PTE_P | PTE_W | PTE_NX);
 	memset(model->ram + CODE_GPA, 0xcc, PAGE_BYTES_);
 	for (i = 0; i < NR_SELECTORS; i++)
 		put_entry(model, GDT_GPA, i, native_descriptor(i));
@@ -75,7 +78,7 @@ static void model_set_mode(struct cpu *cpu)
 	cpu->cr4 = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_SMEP | X86_CR4_SMAP;
 	cpu->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
 	cpu->cpl = 3;
-	cpu->gdtr = (struct table_register) { GDT_LINEAR, NR_SELECTORS * 8 - 1 };
+	cpu->gdtr = (struct table_register) { SYSTEM_LINEAR + GDT_GPA, NR_SELECTORS * 8 - 1 };
 	cpu->segs[SEG_LDTR].attrib = 0;
 	cpu->segs[SEG_TR].attrib = 0;
 	cpu->escapes = ~0u;
