@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Saved machines: how words reach one, where states lie and which are kept, and what a lab does
- * with them, good or bad, with a script in QEMU's place.
+ * with them, good or bad, with a script in QEMU's place, and a program in Bochs'.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,7 +40,8 @@ static int make_scratch(void **state)
 	if (!mkdtemp(scratch) || chdir(scratch) || setenv("XDG_CACHE_HOME", scratch, 1))
 		return -1;
 	return shell("mkdir bin && cp \"$VMASSAY_TEST_FAKE_QEMU\" bin/qemu-system-x86_64 && "
-		     "printf '\\177ELF, and so on' >kernel") ? 0 : -1;
+		     "cp \"$VMASSAY_TEST_FAKE_BOCHS\" bin/bochs && cp bin/bochs bin/bochs-bin && "
+		     "cp \"$VMASSAY_TEST_GUEST_ELF\" kernel") ? 0 : -1;
 }
 
 static int remove_scratch(void **state)
@@ -306,6 +307,8 @@ static void assert_words_arrived(const struct strlist *words)
 	assert_true(shell("cmp want words && rm words"));
 }
 
+static const char *lab_under_test = "svm";
+
 /*
  * A run of many words; @want_starts is what the fake says of itself, @want_note a part of the note,
  * "" for none.
@@ -315,7 +318,7 @@ static void assert_lab(bool is_fresh, const char *want_starts, bool want_resumed
 {
 	struct strlist words = many_words(1000), lines = { 0 };
 	const struct lab_options options = {
-		.name = "svm", .kernel = "kernel", .is_fresh = is_fresh, .timeout_s = 3,
+		.name = lab_under_test, .kernel = "kernel", .is_fresh = is_fresh, .timeout_s = 3,
 	};
 	struct lab_outcome outcome;
 	struct err err = { "" };
@@ -404,6 +407,46 @@ static void run_goes_on_unsaved(void **state)
 	unsetenv("FAKE_REFUSES");
 }
 
+static int use_bochs(void **state)
+{
+	lab_under_test = "vmx";
+	return empty_cache(state);
+}
+
+static int use_qemu(void **state)
+{
+	(void)state;
+	lab_under_test = "svm";
+	return 0;
+}
+
+static void bochs_is_resumed(void **state)
+{
+	(void)state;
+	assert_lab(false, "boot", false, "");
+	/* The disk is a hole. */
+	assert_true(shell("test \"$(od -An -tx1 vmassay/state/*/hard_drive.0.drive0.image)\" = "
+			  "' 00 00 00 00 00'"));
+	assert_lab(false, "resume", true, "");
+	assert_lab(true, "boot", false, "");
+	assert_true(shell("echo broken | tee vmassay/state/*/memory.ram >/dev/null"));
+	assert_lab(false, "resume boot", false,
+		   "the saved machine does not run, booting a fresh one: emulator ended with status 1; "
+		   "last line on stderr: no such machine");
+	assert_true(shell("rm vmassay/state/*/hard_drive.0.drive0.image"));
+	assert_lab(false, "boot", false, "/hard_drive.0.drive0.image: No such file or directory");
+	assert_lab(false, "resume", true, "");
+}
+
+static void bochs_goes_on_unsaved(void **state)
+{
+	(void)state;
+	setenv("FAKE_REFUSES", "it", 1);
+	assert_lab(false, "boot", false, "the machine is not saved: Bochs does not save it: ");
+	assert_true(shell("test -z \"$(ls vmassay/state)\""));
+	unsetenv("FAKE_REFUSES");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +462,8 @@ int main(void)
 		cmocka_unit_test_setup(mute_state_is_replaced, empty_cache),
 		cmocka_unit_test_setup(babbling_state_is_replaced, empty_cache),
 		cmocka_unit_test_setup(run_goes_on_unsaved, empty_cache),
+		cmocka_unit_test_setup_teardown(bochs_is_resumed, use_bochs, use_qemu),
+		cmocka_unit_test_setup_teardown(bochs_goes_on_unsaved, use_bochs, use_qemu),
 	};
 
 	return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
