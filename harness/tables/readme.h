@@ -18,9 +18,9 @@ struct err;
 int readme_write(const char *root, const struct table *table, struct err *err);
 
 /*
- * Judges the tables @descs (the end has no id) that the files have: a row for each name of the headers, in each row tests that there are, or a
- * reason why there are none; no reason that no row needs. Prints a line for each defect to @file and returns their
- * number, or -errno when a file cannot be read.
+ * Judges the tables @descs (the end has no id) that the files have: a row for each name of the headers, in each row
+ * tests that there are, or a reason why there are none; no reason that no row needs. Prints a line for each defect to
+ * @file and returns their number, or -errno when a file cannot be read.
  */
 int readme_check(const char *root, const struct table_desc *descs, const struct registry *registry, FILE *file,
 		 struct err *err);

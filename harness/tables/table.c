@@ -219,11 +219,28 @@ static bool group_next(const struct table *table, const struct table_row *row, s
 	return true;
 }
 
-static bool is_better(const struct group *a, const struct group *b, uint64_t covered)
+/* First one in which the call succeeds or the exit is taken, of a case that is about little else; then what is new. */
+static bool is_better(const struct group *a, const struct group *b, uint64_t done, uint64_t covered)
 {
 	int more = __builtin_popcountll(a->ways & ~covered) - __builtin_popcountll(b->ways & ~covered);
 
+	if (!covered && !(a->ways & done) != !(b->ways & done))
+		return a->ways & done;
+	if (!covered && a->breadth != b->breadth)
+		return a->breadth < b->breadth;
 	return more ? more > 0 : a->breadth < b->breadth;
+}
+
+/* The ways that are no refusals, as bits of the row. */
+static uint64_t ways_done(const struct table_row *row)
+{
+	uint64_t done = 0;
+	unsigned int i;
+
+	for (i = 0; i < row->nr_ways; i++)
+		if (row->ways[i] == 0 || row->ways[i] == WAY_TAKEN)
+			done |= 1ull << i;
+	return done;
 }
 
 /* The name of its only test, or what the names begin with, up to a dot. */
@@ -247,7 +264,7 @@ static void print_glob(FILE *file, const struct table *table, const struct group
 void table_print_globs(FILE *file, const struct table *table, const struct table_row *row)
 {
 	size_t chosen[TABLE_MAX_GLOBS], nr_chosen, i;
-	uint64_t covered = 0;
+	uint64_t done = ways_done(row), covered = 0;
 
 	for (nr_chosen = 0; nr_chosen < TABLE_MAX_GLOBS; nr_chosen++) {
 		struct group group, best = { 0 };
@@ -257,7 +274,7 @@ void table_print_globs(FILE *file, const struct table *table, const struct table
 		while (group_next(table, row, &at, &group)) {
 			for (i = 0; i < nr_chosen && chosen[i] != group.first; i++)
 				;
-			if (i < nr_chosen || (has_best && !is_better(&group, &best, covered)))
+			if (i < nr_chosen || (has_best && !is_better(&group, &best, done, covered)))
 				continue;
 			best = group;
 			has_best = true;

@@ -2,8 +2,8 @@
 /*
  * Which tests there are for each name of a list of uapi.h, told from what recorded runs met.
  *
- * Tests that passed count, and that fail for a finding. A row has the tests that met its name and in which ways: "ok" and errnos for calls,
- * "asked", "enabled" and errnos for capabilities, "taken" and "not taken" for the exits of nested guests.
+ * Tests that passed count, and that fail for a finding. A row has the tests that met its name and in which ways: "ok"
+ * and errnos for calls, "asked", "ok" and errnos for capabilities, "taken" and "not taken" for exits.
  */
 #ifndef VMASSAY_TABLE_H
 #define VMASSAY_TABLE_H
