@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Device descriptors and attributes: KVM_CREATE_DEVICE with and without KVM_CREATE_DEVICE_TEST, what a device of x86 (the
- * VFIO one) answers, and the attributes of the system.
+ * Device descriptors and attributes: KVM_CREATE_DEVICE with and without KVM_CREATE_DEVICE_TEST, what a device of x86
+ * (the VFIO one) answers, and the attributes of the system.
  *
  * Can break: a type beyond the table, a test that creates, a second device where one is the limit, an unknown group or
  * attribute let through, a call that no device has.

@@ -45,7 +45,7 @@ static const struct row rows[] = {
 	{ .label = "ud_detect", .vector = UD_VECTOR, .dr6 = DR6_NONE, .dr7 = DR7_NONE | DR7_GD, .want_dr6 = DR6_NONE,
 	  .want_dr7 = DR7_NONE | DR7_GD, .has_rf = true },
 	{ .label = "of", .vector = OF_VECTOR, .dr6 = DR6_NONE, .dr7 = DR7_NONE | DR7_GD, .want_dr6 = DR6_NONE,
-	  .want_dr7 = DR7_NONE | DR7_GD },
+	  .want_dr7 = DR7_NONE | DR7_GD, .known = { "1207-soft-exception-length-lost", "lab-vmx" } },
 };
 
 CASE(pending_exception, .says = "a pending exception has the effects of one that was raised", .modes = LONG64,

@@ -30,7 +30,8 @@ INSN(x_mf, "fninit\n\tpushq $0x37b\n\tfldcw (%rsp)\n\tpop %rax\n\tfldz\n\tfld1\n
 INSN(x_xm, "mov %cr4, %rax\n\tor $0x600, %rax\n\tmov %rax, %cr4\n\tpushq $0x1d80\n\tldmxcsr (%rsp)\n\tpop %rax\n\t"
      "xorps %xmm0, %xmm0\n\tmov $0x3f800000, %eax\n\tmovd %eax, %xmm1\n\tx_xm_at: divss %xmm0, %xmm1\n\tret")
 /* In compatibility mode, which L2's stack and code are low enough for. */
-#define COMPATIBLE(text_) "lea 1f(%rip), %rax\n\tpushq $0x18\n\tpush %rax\n\tlretq\n\t.code32\n\t1: " text_ "\n\t.code64"
+#define COMPATIBLE(text_)								\
+	"lea 1f(%rip), %rax\n\tpushq $0x18\n\tpush %rax\n\tlretq\n\t.code32\n\t1: " text_ "\n\t.code64"
 INSN(x_br, COMPATIBLE("push $6\n\tpush $5\n\tmov $1, %eax\n\tx_br_at: bound %eax, (%esp)"))
 INSN(x_of, COMPATIBLE("mov $0x7f, %al\n\tadd $1, %al\n\tx_of_at: into\n\tx_of_next: hlt"))
 INSN(x_db, "pushf\n\torl $0x100, (%rsp)\n\tpopf\n\tnop\n\tx_db_at: nop\n\tret")
@@ -65,7 +66,8 @@ static const struct row rows[] = {
 	BOTH(gp_sel, GP_VECTOR, .error_code = 0xb0),
 	BOTH(mf, MF_VECTOR), BOTH(br, BR_VECTOR),
 	BOTH(xm, XM_VECTOR, .known = { "1206-qemu-no-simd-exceptions", "lab-svm" }),
-	ON(of, OF_VECTOR, .known = { "0102-qemu-int3-not-intercepted", "lab-svm" }), OFF(of, OF_VECTOR, .rip_delivered = x_of_next),
+	ON(of, OF_VECTOR, .known = { "0102-qemu-int3-not-intercepted", "lab-svm" }),
+	OFF(of, OF_VECTOR, .rip_delivered = x_of_next),
 	BOTH(pf_read, PF_VECTOR, .address = 0x200000000000),
 	BOTH(pf_write, PF_VECTOR, .error_code = PFERR_W, .address = 0x200000000123),
 };
