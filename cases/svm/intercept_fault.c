@@ -39,13 +39,14 @@ struct row {
 #define ROW_OF(label_, name_, exit_, ...)						\
 	{ .label = #label_, .code = f_##name_, .end = f_##name_##_end, .exit = exit_, ##__VA_ARGS__ }
 #define EXCEPTION(vector_) (SVM_EXIT_EXCP_BASE + (vector_))
-#define LMSW_KNOWN .known = { "1112-qemu-lmsw-selective-intercept", "lab-svm" }
+#define LMSW_KNOWN .known = { "1112-lmsw-selective-intercept", "@(lab-svm|lab-svm-bochs)" }
 #define SELECTED(label_, name_, ...) ROW_OF(label_, name_, SVM_EXIT_CR0_SEL_WRITE, ##__VA_ARGS__)
 
 static const struct row rows[] = {
 	ROW_OF(df, ud, EXCEPTION(DF_VECTOR), .scene = BROKEN_GATES,
 	       .known = { "1111-qemu-double-fault-not-intercepted", "lab-svm" }),
-	ROW_OF(ts, int, EXCEPTION(TS_VECTOR), .scene = SHORT_TSS, .info_1 = SEL_TSS),
+	ROW_OF(ts, int, EXCEPTION(TS_VECTOR), .scene = SHORT_TSS, .info_1 = SEL_TSS,
+	       .known = { "1113-bochs-ext-bit-of-int-n", "lab-svm-bochs" }),
 	ROW_OF(ac, unaligned, EXCEPTION(AC_VECTOR), .scene = USER_ALIGNED,
 	       .known = { "1110-qemu-no-alignment-check", "lab-svm" }),
 	ROW_OF(task_switch, task, SVM_EXIT_TASK_SWITCH, .scene = TASK, .info_1 = SEL_FREE, .info_2 = TASK_BY_JMP,
@@ -149,10 +150,13 @@ GUEST(intercept_fault)
 	CHECK_EXIT(.code = row->exit,
 		   .info_1 = row->exit == SVM_EXIT_CR0_SEL_WRITE ? l1_vmcb.control.exit_info_1 : row->info_1,
 		   .info_2 = row->scene == TASK ? row->info_2 : l1_vmcb.control.exit_info_2,
-		   .int_info = l1_vmcb.control.exit_int_info, .rip = (ulong_t)row->code);
+		   .int_info = l1_vmcb.control.exit_int_info,
+		   .int_info_error = l1_vmcb.control.exit_int_info_error, .rip = (ulong_t)row->code);
 	CHECK_L2_REGS(&regs);
 	want.rip = l1_vmcb.save.rip;
 	want.rsp = l1_vmcb.save.rsp;
+	/* Finding 0404: Bochs has RF of the frame that it would push. */
+	want.rflags |= l1_vmcb.save.rflags & X86_EFLAGS_RF;
 	CHECK_SAVE_SAME(&want);
 }
 
