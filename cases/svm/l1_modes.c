@@ -38,7 +38,9 @@ struct row {
 #define NPT .needs = "cpuid:npt tdp"
 
 static const struct row rows[] = {
-	{ .label = "same", .modes = PAGED, .l2 = SAME }, { .label = "no_paging", .modes = PAGED, .l2 = NO_PAGING },
+	{ .label = "same", .modes = PAGED, .l2 = SAME },
+	/* Without nested paging of KVM's own L1 has L2's CR4 then, PAE among it (svm.l1_cr4). */
+	{ .label = "no_paging", .modes = PAGED, .l2 = NO_PAGING, .needs = "tdp" },
 	{ .label = "long", .modes = PAGED, .l2 = LONG },
 	{ .label = "same_prot32", .modes = PROT32, .l2 = SAME, NO_PAGING_KNOWN },
 	{ .label = "long_prot32", .modes = PROT32, .l2 = LONG, NO_PAGING_KNOWN },
