@@ -47,8 +47,11 @@ struct row {
 	bool is_host;		/* else the guest's own */
 };
 
-#define QEMU_DR7 .finding = "0905-qemu-vmrun-ignores-dr7", .targets = "lab-svm"
+#define BOCHS_DR6 .finding = "0515-bochs-svm-db-intercept-dr6", .targets = "lab-svm-bochs"
+#define QEMU_DR7 .finding = "0905-qemu-vmrun-ignores-dr7", .targets = "lab-svm", .next = &bochs_dr6
 #define NO_KNOWN .finding = NULL
+static const struct known bochs_dr6 = { BOCHS_DR6 };
+
 #define FORCED_NEEDS .needs = "param:kvm.force_emulation_prefix=1"
 #define OFF(a_, b_, c_, d_) .offsets = { a_, b_, c_, d_ }
 #define GUEST_BP(label_, code_, ...) { .label = label_, .code = code_, __VA_ARGS__ }
@@ -77,9 +80,9 @@ struct row {
 	bp_("load_of_write", LOAD, OFF(0, 0, 0, 0), .dr7 = LOCAL(0) | KIND(0, WRITE, 3))
 
 static const struct row rows[] = {
-	EACH(GUEST_BP, "native_", NATIVE, NO_KNOWN),
+	EACH(GUEST_BP, "native_", NATIVE, BOCHS_DR6),
 	EACH(GUEST_BP, "forced_", FORCED, NO_KNOWN, FORCED_NEEDS),
-	DATA(GUEST_BP, NO_KNOWN),
+	DATA(GUEST_BP, BOCHS_DR6),
 	EACH(HOST_BP, "native_", NATIVE, QEMU_DR7),
 	EACH(HOST_BP, "forced_", FORCED, NO_KNOWN, FORCED_NEEDS),
 	DATA(HOST_BP, QEMU_DR7),
