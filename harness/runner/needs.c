@@ -213,6 +213,15 @@ static bool tdp_met(void)
 	return param_met("kvm_amd.npt=1") || param_met("kvm_intel.ept=1");
 }
 
+/* A module that is built in has no count of its users. */
+static bool modules_met(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/module/%s/refcnt", vendor_module());
+	return !access(path, R_OK);
+}
+
 /* "tsc" or, soon after the boot, "tsc-early": a kernel that distrusts its TSC has neither. */
 static bool stable_tsc_met(void)
 {
@@ -312,6 +321,8 @@ static enum word_state word_check(const char *word, struct sys *sys)
 		met = sys && geteuid() == 0;
 	} else if (!strcmp(word, "debugfs")) {
 		met = sys && !access("/sys/kernel/debug/kvm", R_OK | X_OK);
+	} else if (!strcmp(word, "modules")) {
+		met = sys && modules_met();
 	} else if (!strcmp(word, "lab")) {
 		met = sys && !access(LAB_MODULES, F_OK);
 	} else {

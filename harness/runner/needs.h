@@ -15,6 +15,7 @@
  *	stable_tsc		the kernel has not given up its TSC as a clock
  *	root			the tests run as root
  *	debugfs			KVM's folder in debugfs is there, for us to read
+ *	modules			KVM is not built in: its modules can be unloaded
  *	lab			the machine is a lab, so that a test may do what others on it would suffer from
  */
 #ifndef VMASSAY_NEEDS_H

@@ -21,7 +21,7 @@ static void test_good_form(void **state)
 	static const char *const good[] = {
 		"", " ", "KVM_CAP_IRQCHIP", "KVM_CAP_NR_MEMSLOTS>=32", "KVM_CAP_X86_SMM&0x3", "cpuid:la57",
 		"vendor:amd", "vendor:intel", "nested", "tdp", "param:kvm_amd.npt=1", "param:kvm.x=Y", "smp:2", "root",
-		"stable_tsc", "debugfs", "lab",
+		"stable_tsc", "debugfs", "lab", "modules",
 		"KVM_CAP_IRQCHIP  cpuid:nx nested ", "vmx:ept", "vmx:preemption_timer",
 	};
 	struct err err;
@@ -43,7 +43,7 @@ static void test_bad_form(void **state)
 		"KVM_CAP_IRQCHIP>=-1", "KVM_CAP_IRQCHIP=1", "KVM_CAP_IRQCHIP&", "KVM_CAP_IRQCHIP&0",
 		"KVM_CAP_IRQCHIP&=1", "kvm_cap_irqchip", "cpuid:", "cpuid:hovercraft", "cpuid:LA57", "vendor:", "vendor:via",
 		"vendor:amdx", "nested=1", "nestedx", "tdpx", "param:", "param:kvm", "param:kvm.x", "param:kvm.x=", "param:.x=1",
-		"param:kvm.=1", "param:=.", "smp:", "smp:0", "smp:-1", "smp:2x", "smp:x", "roots", "ROOT", "debugf", "debugfs=1", "labs", "root,nested",
+		"param:kvm.=1", "param:=.", "smp:", "smp:0", "smp:-1", "smp:2x", "smp:x", "roots", "ROOT", "debugf", "debugfs=1", "labs", "module", "root,nested",
 		"root\tnested", "vmx", "vmx:", "vmx:EPT", "vmx:hovercraft", "vmx:ept_",
 	};
 	char needs[128], want[128];
