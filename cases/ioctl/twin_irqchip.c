@@ -360,6 +360,8 @@ static void act_clock(struct vm *vm, unsigned int exit)
 #define ACT(act_) .plan.act = ON_HOST(act_)
 #define ONE_MODE .modes = LONG64
 #define HALTS ACT(act_halt), .plan.stops_in_hlt = true
+/* Finding 0904, which has a row of its own. */
+#define NO_PPR .blind = PART_PPR
 #define PIT .set_up = ON_HOST(pit_create), ONE_MODE
 #define TIMED .has_time = true, ONE_MODE
 #define DEADLINE TIMED, .needs = "cpuid:tsc_deadline"
@@ -367,10 +369,12 @@ static void act_clock(struct vm *vm, unsigned int exit)
 
 static const struct twin_row rows[] = {
 	TWIN_5("pic", guest_pic, ACT(act_pic)),
-	TWIN_5("ioapic", guest_ioapic, ACT(act_ioapic)),
-	TWIN_5("lapic", guest_lapic),
-	TWIN_5("x2apic", guest_x2apic, X2),
-	TWIN_5("halt", guest_halt, HALTS, ONE_MODE),
+	TWIN_5("ioapic", guest_ioapic, ACT(act_ioapic), NO_PPR),
+	TWIN_5("lapic", guest_lapic, NO_PPR),
+	TWIN_AT("lapic_ppr", 2, 5, guest_lapic, ONE_MODE,
+		.known = { .finding = "0904-set-lapic-stale-ppr", .targets = "lab-vmx" }),
+	TWIN_5("x2apic", guest_x2apic, X2, NO_PPR),
+	TWIN_5("halt", guest_halt, HALTS, ONE_MODE, NO_PPR),
 	TWIN_3("one_shot", guest_one_shot, TIMED),
 	TWIN_3("periodic", guest_periodic, TIMED),
 	TWIN_2("deadline", guest_deadline, DEADLINE),

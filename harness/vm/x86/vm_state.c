@@ -17,6 +17,7 @@
 #define MAX_MSRS 1024
 #define FIRST_VMX_MSR 0x480
 #define LAST_VMX_MSR 0x491
+#define LAPIC_PPR_OFFSET 0xa0
 #define LAPIC_TMCCT_OFFSET 0x390
 #define NR_CHIPS 3
 
@@ -52,7 +53,7 @@ struct vm_state {
 
 static const char *const part_names[NR_PARTS] = {
 	"MEMORY", "PIC", "IOAPIC", "PIT", "CLOCK", "CPUID", "TSC_KHZ", "SREGS", "PDPTRS", "LAPIC", "NESTED", "REGS",
-	"XSAVE", "XCRS", "MSRS", "EVENTS", "MP_STATE", "DEBUGREGS", "CR2",
+	"XSAVE", "XCRS", "MSRS", "EVENTS", "MP_STATE", "DEBUGREGS", "CR2", "PPR",
 };
 
 const char *vm_part_name(enum vm_part part)
@@ -568,6 +569,8 @@ static bool lapics_equal(struct report *d, const struct vcpu_saved *want, const 
 
 	memset(w.regs + LAPIC_TMCCT_OFFSET, 0, 4);
 	memset(g.regs + LAPIC_TMCCT_OFFSET, 0, 4);
+	if (!(d->parts & PART_PPR))
+		memcpy(g.regs + LAPIC_PPR_OFFSET, w.regs + LAPIC_PPR_OFFSET, 4);
 	return bytes_equal(d, PART_LAPIC, &w, &g, sizeof(w));
 }
 
@@ -593,6 +596,23 @@ static void svm_host_keep(struct vmcb_save *save)
 	save->rax = all.rax;
 }
 
+/* Offsets in KVM's VMCS, whose layout is ABI. */
+#define VMCS12_GUEST_LINEAR_ADDRESS 416
+#define VMCS12_EXIT_INSTRUCTION_LENGTH 832
+#define VMCS12_INTERRUPTIBILITY 912
+#define BLOCKING_BY_NMI 8
+
+/*
+ * What an exit to L1 may leave undefined (SDM vol. 3C, 28.2.1, 28.2.5) holds what the last exit of L2 had; and whether
+ * NMIs are blocked is the events' word, which is put in later.
+ */
+static void vmx_undefined_drop(uint8_t *vmcs12)
+{
+	memset(vmcs12 + VMCS12_GUEST_LINEAR_ADDRESS, 0, 8);
+	memset(vmcs12 + VMCS12_EXIT_INSTRUCTION_LENGTH, 0, 4);
+	vmcs12[VMCS12_INTERRUPTIBILITY] &= ~BLOCKING_BY_NMI;
+}
+
 static struct kvm_nested_state *nested_copy(struct sys *sys, const struct kvm_nested_state *nested)
 {
 	struct kvm_nested_state *copy = alloc(sys, nested->size);
@@ -600,6 +620,8 @@ static struct kvm_nested_state *nested_copy(struct sys *sys, const struct kvm_ne
 	memcpy(copy, nested, nested->size);
 	if (copy->format == KVM_STATE_NESTED_FORMAT_SVM && copy->size > sizeof(*copy))
 		svm_host_keep(&((struct vmcb *)copy->data.svm[0].vmcb12)->save);
+	if (copy->format == KVM_STATE_NESTED_FORMAT_VMX && copy->size > sizeof(*copy))
+		vmx_undefined_drop(copy->data.vmx[0].vmcs12);
 	return copy;
 }
 

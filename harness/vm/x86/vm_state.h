@@ -41,10 +41,13 @@ enum vm_part {
 	PART_EVENTS = 1 << 15,
 	PART_MP_STATE = 1 << 16,
 	PART_DEBUGREGS = 1 << 17,
-	PART_CR2 = 1 << 18,	/* of SREGS, for comparisons only */
+
+	/* For comparisons only. */
+	PART_CR2 = 1 << 18,	/* of SREGS */
+	PART_PPR = 1 << 19,	/* of LAPIC */
 };
 
-#define NR_PARTS 19
+#define NR_PARTS 20
 #define ALL_PARTS ((1u << NR_PARTS) - 1)
 
 /* "MEMORY", ...; @part is one bit. */
