@@ -322,6 +322,16 @@ static void settle_left(struct lab_run *run, bool is_last)
 			       "(--boots)");
 }
 
+static bool has_suspect(const struct lab_run *run)
+{
+	size_t i;
+
+	for (i = 0; i < run->plan->nr_items; i++)
+		if (run->states[i] == ITEM_SUSPECT)
+			return true;
+	return false;
+}
+
 static bool has_waiting(const struct lab_run *run)
 {
 	size_t i;
@@ -334,7 +344,7 @@ static bool has_waiting(const struct lab_run *run)
 
 static int boot_once(struct lab_run *run, bool is_last, struct err *err)
 {
-	bool are_suspects = run->nr_suspects, has_ended;
+	bool are_suspects = run->nr_suspects, has_left, has_ended;
 	struct strlist words = words_for_tests(run, is_last);
 	struct lab_outcome *outcome = &run->outcome;
 	int r;
@@ -352,12 +362,14 @@ static int boot_once(struct lab_run *run, bool is_last, struct err *err)
 		return r;
 	lab_notes_print(run->args, outcome, &run->clock);
 	run->clock.start_us = clock_us();
-	has_ended = outcome->is_complete && outcome->exit_code != EXIT_LEFT && !run->nr_running;
-	if (are_suspects)
+	has_left = outcome->is_complete && outcome->exit_code == EXIT_LEFT;
+	has_ended = outcome->is_complete && !has_left && !run->nr_running;
+	/* Left after one of them: the rest of them come first, in another boot. */
+	if (are_suspects && !(has_left && run->nr_results && has_suspect(run)))
 		suspects_end(run, run->nr_running);
 	if ((are_suspects && has_ended) || (outcome->is_complete && (run->is_stopping || !has_waiting(run))))
 		return 0;
-	if (outcome->is_complete && outcome->exit_code == EXIT_LEFT)
+	if (has_left)
 		settle_left(run, is_last);
 	else
 		settle_death(run, is_last);
