@@ -11,8 +11,8 @@ _Static_assert(EXEC_FIRST_SPECIAL > (int)ZYDIS_MNEMONIC_MAX_VALUE, "special rows
 
 static const struct exec_table *const tables[] = {
 	&exec_alu, &exec_shift, &exec_muldiv, &exec_bit, &exec_bmi, &exec_move, &exec_stack, &exec_branch,
-	&exec_string, &exec_decimal, &exec_flags, &exec_io, &exec_system, &exec_far, &exec_segment, &exec_control,
-	&exec_syscall,
+	&exec_string, &exec_decimal, &exec_flags, &exec_io, &exec_system, &exec_far, &exec_interrupt, &exec_segment,
+	&exec_control, &exec_syscall,
 };
 
 void exec_index_init(struct exec_index *index, uint32_t features)

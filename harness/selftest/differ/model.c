@@ -2,6 +2,7 @@
 /* The machine's side: the same addresses by page tables of its own, at CPL 3 as a process is. */
 #include "differ.h"
 
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 #define SYSTEM_LINEAR 0xffffa5a5a5a00000ull	/* all of the RAM, and nowhere near a round number */
 #define TABLE (PTE_P | PTE_W | PTE_U)
 #define MAX_STEPS 1000
+#define MAX_CPUID 32
 
 #define FLAT (SEG_P | SEG_S | 3u << SEG_DPL_SHIFT | SEG_G | SEG_TYPE_WRITABLE | SEG_TYPE_ACCESSED)
 
@@ -84,13 +86,38 @@ static void model_set_mode(struct cpu *cpu)
 	cpu->escapes = ~0u;
 }
 
+/* What this CPU does not have, the model must not have, either. */
+static void cpuid_limit(struct machine_cpuid *table, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		unsigned int eax, ebx, ecx, edx;
+		struct machine_cpuid *row = &table[i];
+
+		if (row->leaf != 1 && row->leaf != 7 && row->leaf != 0x80000001)
+			continue;
+		if (!__get_cpuid_count(row->leaf, 0, &eax, &ebx, &ecx, &edx))
+			ebx = ecx = edx = 0;
+		if (row->leaf == 7)
+			row->ebx &= ebx;
+		row->ecx &= ecx;
+		row->edx &= edx;
+	}
+}
+
 struct model *model_new(void)
 {
-	struct machine_config config = { .nr_cpus = 1 };
 	struct model *model = calloc(1, sizeof(*model));
+	struct machine_cpuid cpuid[MAX_CPUID];
+	struct machine_config config = { .nr_cpus = 1, .cpuid = cpuid, .nr_cpuid = machine_nr_cpuid_default };
 
-	if (!model)
+	if (!model || config.nr_cpuid > MAX_CPUID) {
+		free(model);
 		return NULL;
+	}
+	memcpy(cpuid, machine_cpuid_default, config.nr_cpuid * sizeof(cpuid[0]));
+	cpuid_limit(cpuid, config.nr_cpuid);
 	model->ram = aligned_alloc(PAGE_BYTES_, RAM_BYTES);
 	if (!model->ram || machine_create(&config, &model->machine))
 		goto err_free;
