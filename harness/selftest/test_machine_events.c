@@ -148,6 +148,24 @@ static void test_double_fault(void **state)
 	fixture_close(&fixture);
 }
 
+/* A page fault in the delivery of another, with a stack for #DF that is there. */
+static void test_double_page_fault(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	open_long64(&fixture, load_null, load_null_end);
+	fixture.cpu->regs[REG_RBX] = PT_LINEAR;
+	fixture.cpu->regs[REG_RSP] = PT_LINEAR + 0x1800;
+	fixture_put(&fixture, IDT_GPA + 8 * 16 + 4, 1, 1);
+	assert_int_equal(machine_run(fixture.cpu, BUDGET), MACHINE_EXIT_HLT);
+	assert_int_equal(fixture.cpu->rip, HANDLED(VECTOR_DF));
+	assert_int_equal(fixture.cpu->cr2, PT_LINEAR + 0x17f8);
+	assert_frame(&fixture, IST_GPA - 40, &(struct frame) { CODE_GPA, CODE64_SEL, X86_EFLAGS_FIXED | X86_EFLAGS_RF,
+		PT_LINEAR + 0x1800, DATA_SEL });
+	fixture_close(&fixture);
+}
+
 /* #DE and then #NP: both contributory. With #DF's gate missing, too, nothing is left to do. */
 static void test_triple_fault(void **state)
 {
@@ -318,6 +336,7 @@ int main(void)
 		cmocka_unit_test(test_software_interrupt),
 		cmocka_unit_test(test_page_fault),
 		cmocka_unit_test(test_double_fault),
+		cmocka_unit_test(test_double_page_fault),
 		cmocka_unit_test(test_triple_fault),
 		cmocka_unit_test(test_single_step),
 		cmocka_unit_test(test_user),

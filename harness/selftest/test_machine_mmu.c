@@ -258,6 +258,31 @@ static void test_self_modification(void **state)
 	fixture_close(&fixture);
 }
 
+/* Two places of a page with code: a change of the one must not make the machine forget to watch the other. */
+static void test_two_places(void **state)
+{
+	static const uint8_t code[] = { 0xb0, 0x11, 0xf4 };	/* mov $0x11, %al; hlt */
+	const uint64_t other = CODE_GPA + 0x200;
+	struct fixture fixture;
+
+	(void)state;
+	fixture_open(&fixture);
+	fixture_enter_long64(&fixture);
+	fixture_put(&fixture, other, 0xf411b0, 3);
+	fixture.cpu->rip = other;
+	assert_int_equal(machine_run(fixture.cpu, BUDGET), MACHINE_EXIT_HLT);
+	run_code(&fixture, code, code + sizeof(code));
+	fixture_put(&fixture, CODE_GPA + 1, 0x22, 1);
+	fixture_put(&fixture, other + 1, 0x33, 1);
+	fixture.cpu->rip = other;
+	assert_int_equal(machine_run(fixture.cpu, BUDGET), MACHINE_EXIT_HLT);
+	assert_int_equal(fixture.cpu->regs[REG_RAX] & 0xff, 0x33);
+	fixture.cpu->rip = CODE_GPA;
+	assert_int_equal(machine_run(fixture.cpu, BUDGET), MACHINE_EXIT_HLT);
+	assert_int_equal(fixture.cpu->regs[REG_RAX] & 0xff, 0x22);
+	fixture_close(&fixture);
+}
+
 /* The same bytes by two linear addresses: code that runs by one is changed by the other. */
 static void test_alias_modification(void **state)
 {
@@ -294,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_asid),
 		cmocka_unit_test(test_more_rights),
 		cmocka_unit_test(test_self_modification),
+		cmocka_unit_test(test_two_places),
 		cmocka_unit_test(test_alias_modification),
 	};
 
