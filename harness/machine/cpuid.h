@@ -36,6 +36,9 @@
 #define FEATURE_SYSENTER (1u << 26)
 #define FEATURE_LAHF64 (1u << 27)
 #define FEATURE_TBM (1u << 28)
+#define FEATURE_RDRAND (1u << 29)
+#define FEATURE_MONITOR (1u << 30)
+#define FEATURE_NEVER (1u << 31)	/* other vendors', and what is not known here */
 
 uint32_t cpuid_features(const struct machine_cpuid *table, size_t nr);
 

@@ -214,6 +214,9 @@ static void test_user(void **state)
 	assert_int_equal(cpu->regs[REG_RCX], DATA_GPA + 2);
 	assert_int_equal(cpu->regs[REG_R11], 0x202);
 	assert_int_equal(cpu->regs[REG_RSP], 0x8000);
+	/* IRET took the segments away that privilege 3 may not have. */
+	assert_int_equal(cpu->segs[SEG_DS].selector, 0);
+	assert_int_equal(cpu->segs[SEG_DS].attrib, 0);
 	assert_int_equal(cpu->rflags, X86_EFLAGS_FIXED);
 	fixture_close(&fixture);
 }
@@ -297,6 +300,35 @@ static void test_task(void **state)
 	fixture_close(&fixture);
 }
 
+MACHINE_CODE(vm_call, "vmmcall");
+
+/* What CPUID does not offer is no instruction. */
+static void test_absent(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	open_long64(&fixture, vm_call, vm_call_end);
+	assert_int_equal(machine_run(fixture.cpu, BUDGET), MACHINE_EXIT_HLT);
+	assert_int_equal(fixture.cpu->rip, HANDLED(VECTOR_UD));
+	fixture_close(&fixture);
+}
+
+MACHINE_CODE(x87, "fldz");
+
+/* What is not implemented says so, at the instruction. */
+static void test_unimplemented(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	open_long64(&fixture, x87, x87_end);
+	assert_int_equal(machine_run(fixture.cpu, BUDGET), MACHINE_EXIT_UNIMPLEMENTED);
+	assert_string_equal(fixture.cpu->unimplemented, "fldz");
+	assert_int_equal(fixture.cpu->rip, CODE_GPA);
+	fixture_close(&fixture);
+}
+
 MACHINE_CODE(count, "1: inc %rax; dec %rcx; jnz 1b; hlt");
 
 static void *count_alone(void *opaque)
@@ -343,6 +375,8 @@ int main(void)
 		cmocka_unit_test(test_shadow),
 		cmocka_unit_test(test_v86),
 		cmocka_unit_test(test_task),
+		cmocka_unit_test(test_absent),
+		cmocka_unit_test(test_unimplemented),
 		cmocka_unit_test(test_threads),
 	};
 
