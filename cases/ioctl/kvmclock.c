@@ -355,7 +355,7 @@ static void host_get_flags(struct test *t)
 }
 
 /* Whether the frequency has been measured anew since KVM was loaded is a matter of luck. */
-#define DEFAULT_KHZ .has_default_khz = true, .known = { .finding = "0901-tsc-ratio-of-default-frequency",	\
+#define DEFAULT_KHZ .has_default_khz = true, .known = { .finding = "1302-tsc-ratio-of-default-frequency",	\
 	.targets = "@(lab-svm|lab-svm-bochs)", .is_skipped = true }
 
 static const struct row rows[] = {

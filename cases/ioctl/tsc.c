@@ -251,9 +251,9 @@ static const struct row rows[] = {
 	{ GUEST_ROW_OF("adjust", guest_writes_adjust), .host = ON_HOST(host_only_done), .needs = "stable_tsc" },
 	{ GUEST_ROW_OF("host_writes", guest_sees_host), .host = ON_HOST(host_writes) },
 	{ GUEST_ROW_OF("khz_refused", guest_tells), .host = ON_HOST(host_khz_refused), .needs = "KVM_CAP_GET_TSC_KHZ",
-	  .known = { .finding = "0902-refused-tsc-frequency-told" } },
+	  .known = { .finding = "1303-refused-tsc-frequency-told" } },
 	{ GUEST_ROW_OF("khz_faster", guest_tells), .host = ON_HOST(host_khz_faster), .needs = "KVM_CAP_GET_TSC_KHZ",
-	  .known = { .finding = "0903-faster-tsc-stands-still", .targets = "lab-svm" } },
+	  .known = { .finding = "1304-faster-tsc-stands-still", .targets = "lab-svm" } },
 };
 
 CASE(tsc, .says = "the guest's TSC is the host's and what was added to it", .modes = LONG64, .nr_vcpus = 2,

@@ -372,7 +372,7 @@ static const struct twin_row rows[] = {
 	TWIN_5("ioapic", guest_ioapic, ACT(act_ioapic), NO_PPR),
 	TWIN_5("lapic", guest_lapic, NO_PPR),
 	TWIN_AT("lapic_ppr", 2, 5, guest_lapic, ONE_MODE,
-		.known = { .finding = "0904-set-lapic-stale-ppr", .targets = "lab-vmx" }),
+		.known = { .finding = "1305-set-lapic-stale-ppr", .targets = "lab-vmx" }),
 	TWIN_5("x2apic", guest_x2apic, X2, NO_PPR),
 	TWIN_5("halt", guest_halt, HALTS, ONE_MODE, NO_PPR),
 	TWIN_3("one_shot", guest_one_shot, TIMED),
