@@ -166,7 +166,7 @@ static void host_os_id(struct test *t)
 
 static void host_tsc_settle(struct test *t)
 {
-	/* 0901: of KVM's own choice, it may be one that KVM refuses. */
+	/* 1302: of KVM's own choice, it may be one that KVM refuses. */
 	vcpu_ioctl_value(t->vcpu, KVM_SET_TSC_KHZ, 0);
 	guest_arg(t, 1, vcpu_ioctl_value(t->vcpu, KVM_GET_TSC_KHZ, 0));
 }

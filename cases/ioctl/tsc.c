@@ -269,7 +269,7 @@ HOST(tsc)
 {
 	unsigned int i;
 
-	/* 0901: of KVM's own choice, it may be one that KVM refuses. */
+	/* 1302: of KVM's own choice, it may be one that KVM refuses. */
 	for (i = 0; i < t->vm->nr_vcpus; i++)
 		vcpu_ioctl_value(t->vm->vcpus[i], KVM_SET_TSC_KHZ, 0);
 	ROW(t, rows)->host(t);

@@ -360,7 +360,7 @@ static void act_clock(struct vm *vm, unsigned int exit)
 #define ACT(act_) .plan.act = ON_HOST(act_)
 #define ONE_MODE .modes = LONG64
 #define HALTS ACT(act_halt), .plan.stops_in_hlt = true
-/* Finding 0904, which has a row of its own. */
+/* Finding 1305, which has a row of its own. */
 #define NO_PPR .blind = PART_PPR
 #define PIT .set_up = ON_HOST(pit_create), ONE_MODE
 #define TIMED .has_time = true, ONE_MODE
