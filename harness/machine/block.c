@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decoded code by physical address and mode. A block's bytes are in one page; each RAM page remembers which of its 64-byte
- * lines hold decoded bytes, so that a write to any other line costs one test. Buckets are by line, so that forgetting a
- * range looks into as many buckets as a block can have lines.
+ * Decoded code by physical address and mode. A block's bytes are in one page; each RAM page remembers which of its
+ * 64-byte lines hold decoded bytes, so that a write to any other line costs one test. Buckets are by line, so that
+ * forgetting a range looks into as many buckets as a block can have lines.
  */
 #include "machine/private.h"
 
@@ -141,7 +141,8 @@ static unsigned int decode_ops(struct cpu *cpu, const uint8_t *bytes, size_t len
 	bool ends = false;
 
 	while (nr < MAX_BLOCK_OPS && at < len && !ends) {
-		enum decode_result result = op_decode(&cpu->machine->index, cpu->code_mode, bytes + at, len - at, &ops[nr],
+		enum decode_result result = op_decode(&cpu->machine->index, cpu->code_mode, bytes + at, len - at,
+			&ops[nr],
 			&ends);
 
 		if (result == DECODE_MORE)

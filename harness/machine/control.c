@@ -32,7 +32,8 @@ void control_write_cr0(struct cpu *cpu, uint64_t value)
 {
 	uint64_t changed;
 
-	if (value >> 32 || ((value & X86_CR0_PG) && !(value & X86_CR0_PE)) || ((value & X86_CR0_NW) && !(value & X86_CR0_CD)))
+	if (value >> 32 || (value & (X86_CR0_PG | X86_CR0_PE)) == X86_CR0_PG ||
+	    (value & (X86_CR0_NW | X86_CR0_CD)) == X86_CR0_NW)
 		raise_gp(cpu);
 	check_paging_change(cpu, value);
 	value = (value & CR0_DEFINED) | X86_CR0_ET;
@@ -70,7 +71,8 @@ static uint64_t cr4_defined(const struct cpu *cpu)
 		{ FEATURE_PCID, X86_CR4_PCIDE }, { FEATURE_XSAVE, X86_CR4_OSXSAVE }, { FEATURE_SMEP, X86_CR4_SMEP },
 		{ FEATURE_SMAP, X86_CR4_SMAP }, { FEATURE_PKU, X86_CR4_PKE },
 	};
-	uint64_t defined = X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE |
+	uint64_t defined = X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE |
+		X86_CR4_MCE |
 		X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
 	unsigned int i;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Control registers, EFER and model-specific registers: what may be written, and what a write does (APM vol. 2, 3.1, 3.2
- * and 5.5.3). Each raises #GP(0) for what is not allowed and changes nothing then.
+ * Control registers, EFER and model-specific registers: what may be written, and what a write does (APM vol. 2,
+ * 3.1, 3.2 and 5.5.3). Each raises #GP(0) for what is not allowed and changes nothing then.
  */
 #ifndef VMASSAY_MACHINE_CONTROL_H
 #define VMASSAY_MACHINE_CONTROL_H

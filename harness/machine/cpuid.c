@@ -52,8 +52,10 @@ static const struct {
 const struct machine_cpuid machine_cpuid_default[] = {
 	{ 0x00000000, ANY_SUBLEAF, 0x00000007, 0x68747541, 0x444d4163, 0x69746e65 },
 	{ 0x00000001, ANY_SUBLEAF, 0x00800f12, 0x00010800, BIT(13) | BIT(17) | BIT(20) | BIT(22) | BIT(23),
-	  BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | BIT(16) | BIT(17) | BIT(19) },
-	{ 0x00000007, 0, 0, BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(10) | BIT(19) | BIT(20), BIT(2) | BIT(3) | BIT(16), 0 },
+	  BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | BIT(16) |
+	  BIT(17) | BIT(19) },
+	{ 0x00000007, 0, 0, BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(10) | BIT(19) | BIT(20),
+	  BIT(2) | BIT(3) | BIT(16), 0 },
 	{ 0x80000000, ANY_SUBLEAF, 0x80000008, 0x68747541, 0x444d4163, 0x69746e65 },
 	{ 0x80000001, ANY_SUBLEAF, 0x00800f12, 0, BIT(0) | BIT(5), BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29) },
 	{ 0x80000008, ANY_SUBLEAF, 0x00003930, 0, 0, 0 },

@@ -94,8 +94,8 @@ static uint64_t size_mask(unsigned int bits)
 }
 
 /*
- * No base register, only a displacement: ModRM.mod 0 and SIB.base 5, whatever REX.B. Note, Zydis 4.0 names R13D, and no
- * displacement, for a 32-bit address with REX.B.
+ * No base register, only a displacement: ModRM.mod 0 and SIB.base 5, whatever REX.B. Note, Zydis 4.0 names R13D,
+ * and no displacement, for a 32-bit address with REX.B.
  */
 static bool is_without_base(const ZydisDecodedInstruction *insn)
 {
@@ -205,11 +205,14 @@ static uint16_t row_number(const ZydisDecodedInstruction *insn, const ZydisDecod
 		special = special_of_operands(insn, operands, ZYDIS_REGCLASS_SEGMENT, 0, EXEC_POP_SEG);
 		break;
 	case ZYDIS_MNEMONIC_MOV:
-		special = special_of_operands(insn, operands, ZYDIS_REGCLASS_SEGMENT, EXEC_MOV_FROM_SEG, EXEC_MOV_TO_SEG);
+		special = special_of_operands(insn, operands, ZYDIS_REGCLASS_SEGMENT, EXEC_MOV_FROM_SEG,
+			EXEC_MOV_TO_SEG);
 		if (!special)
-			special = special_of_operands(insn, operands, ZYDIS_REGCLASS_CONTROL, EXEC_MOV_FROM_CR, EXEC_MOV_TO_CR);
+			special = special_of_operands(insn, operands, ZYDIS_REGCLASS_CONTROL, EXEC_MOV_FROM_CR,
+				EXEC_MOV_TO_CR);
 		if (!special)
-			special = special_of_operands(insn, operands, ZYDIS_REGCLASS_DEBUG, EXEC_MOV_FROM_DR, EXEC_MOV_TO_DR);
+			special = special_of_operands(insn, operands, ZYDIS_REGCLASS_DEBUG, EXEC_MOV_FROM_DR,
+				EXEC_MOV_TO_DR);
 		break;
 	default:
 		break;
@@ -228,8 +231,8 @@ static void op_set_prefixes(struct op *op, const ZydisDecodedInstruction *insn)
 }
 
 /*
- * An operand-size prefix makes a near branch of 64-bit mode a 16-bit one on AMD's CPUs. Note, Zydis says so for 32-bit
- * displacements only.
+ * An operand-size prefix makes a near branch of 64-bit mode a 16-bit one on AMD's CPUs. Note, Zydis says so for
+ * 32-bit displacements only.
  */
 static bool is_branch16(const ZydisDecodedInstruction *insn, enum code_mode mode)
 {

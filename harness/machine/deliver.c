@@ -56,7 +56,9 @@ static bool is_gate(const struct cpu *cpu, unsigned int type)
 {
 	if (type == TYPE_INT_GATE || type == TYPE_TRAP_GATE)
 		return true;
-	return !(cpu->efer & EFER_LMA) && (type == TYPE_INT_GATE16 || type == TYPE_TRAP_GATE16 || type == TYPE_TASK_GATE);
+	if (cpu->efer & EFER_LMA)
+		return false;
+	return type == TYPE_INT_GATE16 || type == TYPE_TRAP_GATE16 || type == TYPE_TASK_GATE;
 }
 
 static void check_gate(struct cpu *cpu, const struct event *event, const struct gate *gate)
@@ -101,7 +103,8 @@ static void push_v86_segments(struct cpu *cpu, struct stack *stack, unsigned int
 	}
 }
 
-static void push_frame(struct cpu *cpu, struct stack *stack, const struct event *event, unsigned int size, bool with_stack)
+static void push_frame(struct cpu *cpu, struct stack *stack, const struct event *event, unsigned int size,
+	bool with_stack)
 {
 	const struct saved *old = &cpu->saved;
 	/* A fault is to be started again, without an instruction breakpoint. */
@@ -141,7 +144,7 @@ static void deliver_long(struct cpu *cpu, const struct event *event, const struc
 	if (!is_canonical(cpu, gate->offset))
 		cpu_raise_error(cpu, VECTOR_GP, cpu->is_external);
 	if (is_inner)
-		cpu->segs[SEG_SS] = (struct segment) { .selector = (uint16_t)cpl, .attrib = (uint16_t)(cpl << SEG_DPL_SHIFT) };
+		segment_set_null(cpu, SEG_SS, (uint16_t)cpl);
 	cpu_mode_changed(cpu);
 	stack = stack_open(cpu);
 	push_frame(cpu, &stack, event, 8, true);
@@ -216,7 +219,8 @@ static uint64_t deliver_gate(struct cpu *cpu, const struct event *event)
 void event_deliver(struct cpu *cpu, enum event_source source, unsigned int vector, bool has_error, uint32_t error)
 {
 	/* Of a software interrupt, RIP is still the instruction's own. */
-	struct event event = { source, vector, has_error, error, source == EVENT_SOFTWARE ? cpu->regs[REG_NEXT_RIP] : cpu->rip };
+	uint64_t rip = source == EVENT_SOFTWARE ? cpu->regs[REG_NEXT_RIP] : cpu->rip;
+	struct event event = { source, vector, has_error, error, rip };
 
 	cpu->is_external = source != EVENT_SOFTWARE;
 	cpu_save(cpu);

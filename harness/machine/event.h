@@ -2,8 +2,9 @@
 /*
  * Exceptions and interrupts: raising and delivering them (APM vol. 2, chapter 8).
  *
- * What an instruction finds wrong leaves it by a jump out of the handler: cpu_raise() does not return. So a handler reads
- * as the manual's pseudo-code does, on condition that it changes nothing before the last thing that can fault.
+ * What an instruction finds wrong leaves it by a jump out of the handler: cpu_raise() does not return. So a handler
+ * reads as the manual's pseudo-code does, on condition that it changes nothing before the last thing that can
+ * fault.
  */
 #ifndef VMASSAY_MACHINE_EVENT_H
 #define VMASSAY_MACHINE_EVENT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the handlers of instructions are made of: operands, flags, and one function for each operand size out of one that
- * takes the size.
+ * What the handlers of instructions are made of: operands, flags, and one function for each operand size out of one
+ * that takes the size.
  */
 #ifndef VMASSAY_MACHINE_EXEC_H
 #define VMASSAY_MACHINE_EXEC_H
@@ -20,7 +20,10 @@
 #define OF X86_EFLAGS_OF
 #define STATUS_FLAGS (CF | PF | AF | ZF | SF | OF)
 
-/* EXEC_SIZES(add) defines exec_add_1() to exec_add_8() out of an inline add(cpu, op, size); EXEC_ALL(add) names them. */
+/*
+ * EXEC_SIZES(add) defines exec_add_1() to exec_add_8() out of an inline add(cpu, op, size); EXEC_ALL(add) names
+ * them.
+ */
 #define EXEC_SIZE(name, size)						\
 	static void exec_##name##_##size(struct cpu *cpu, const struct op *op)	\
 	{									\
@@ -112,7 +115,8 @@ ALWAYS_INLINE uint64_t operand_read_to_write(struct cpu *cpu, const struct op *o
 	return memory_read_to_write(cpu, op->seg, op_offset(cpu, op), size);
 }
 
-ALWAYS_INLINE void operand_write(struct cpu *cpu, const struct op *op, unsigned int i, unsigned int size, uint64_t value)
+ALWAYS_INLINE void operand_write(struct cpu *cpu, const struct op *op, unsigned int i, unsigned int size,
+	uint64_t value)
 {
 	if (op->operands[i].kind == OPERAND_REG)
 		reg_write(cpu, op->operands[i].reg, size, value);

@@ -7,8 +7,8 @@
 enum bit_change { BIT_KEEP, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
 
 /*
- * A bit number in a register reaches beyond a memory operand, in both directions, by whole operands; an immediate one is
- * within it, as is any in a register operand.
+ * A bit number in a register reaches beyond a memory operand, in both directions, by whole operands; an immediate
+ * one is within it, as is any in a register operand.
  */
 ALWAYS_INLINE uint64_t bit_offset(struct cpu *cpu, const struct op *op, unsigned int size, uint64_t number)
 {
@@ -62,10 +62,11 @@ ALWAYS_INLINE void btc(struct cpu *cpu, const struct op *op, unsigned int size)
 }
 
 /*
- * With a source of zero the destination stays as it is (APM vol. 3: AMD defines it). All flags but ZF are undefined: PF is
- * the result's on AMD's CPUs, the others are cleared.
+ * With a source of zero the destination stays as it is (APM vol. 3: AMD defines it). All flags but ZF are
+ * undefined: PF is the result's on AMD's CPUs, the others are cleared.
  */
-ALWAYS_INLINE void bit_scan_done(struct cpu *cpu, const struct op *op, unsigned int size, uint64_t value, uint64_t found)
+ALWAYS_INLINE void bit_scan_done(struct cpu *cpu, const struct op *op, unsigned int size, uint64_t value,
+	uint64_t found)
 {
 	if (value)
 		operand_write(cpu, op, 0, size, found);

@@ -111,8 +111,9 @@ ALWAYS_INLINE void rorx(struct cpu *cpu, const struct op *op, unsigned int size)
 ALWAYS_INLINE void sarx(struct cpu *cpu, const struct op *op, unsigned int size)
 {
 	unsigned int count = count_operand(cpu, op, size);
+	int64_t value = (int64_t)sign_extend(operand_read(cpu, op, 1, size), size);
 
-	operand_write(cpu, op, 0, size, (uint64_t)((int64_t)sign_extend(operand_read(cpu, op, 1, size), size) >> count));
+	operand_write(cpu, op, 0, size, (uint64_t)(value >> count));
 }
 
 ALWAYS_INLINE void shlx(struct cpu *cpu, const struct op *op, unsigned int size)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decimal adjustment, which 64-bit mode does not have (APM vol. 3, AAA to DAS). Flags that the manual leaves undefined
- * are by the result, as AMD's CPUs give them.
+ * Decimal adjustment, which 64-bit mode does not have (APM vol. 3, AAA to DAS). Flags that the manual leaves
+ * undefined are by the result, as AMD's CPUs give them.
  */
 #include "machine/exec.h"
 
@@ -78,7 +78,8 @@ static void aam(struct cpu *cpu, const struct op *op)
 /* CF, AF and OF are the addition's. */
 static void aad(struct cpu *cpu, const struct op *op)
 {
-	uint64_t ax = gpr_read(cpu, REG_RAX, 2), old = ax & 0xff, by = (ax >> 8) * (op->imm & 0xff) & 0xff, al = old + by;
+	uint64_t ax = gpr_read(cpu, REG_RAX, 2), old = ax & 0xff;
+	uint64_t by = (ax >> 8) * (op->imm & 0xff) & 0xff, al = old + by;
 
 	gpr_write(cpu, REG_RAX, 2, al & 0xff);
 	flags_set(cpu, STATUS_FLAGS, adjusted_flags(old, by, al, 1) | flag_if(al > 0xff, CF) | ((old ^ by ^ al) & AF));

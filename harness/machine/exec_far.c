@@ -91,14 +91,14 @@ static void enter_inner_stack(struct cpu *cpu, struct stack *stack, unsigned int
 
 	for (i = 0; i < nr_parameters; i++)
 		parameters[i] = stack_pop(&outer, size);
+	cpu->cpl = (uint8_t)cpl;
 	if (cpu->efer & EFER_LMA) {
 		rsp = tss_read_rsp(cpu, cpl);
-		cpu->segs[SEG_SS] = (struct segment) { .selector = (uint16_t)cpl, .attrib = (uint16_t)(cpl << SEG_DPL_SHIFT) };
+		segment_set_null(cpu, SEG_SS, (uint16_t)cpl);
 	} else {
 		tss_read_stack(cpu, cpl, &ss, &rsp);
 		segment_load_stack(cpu, ss, cpl, VECTOR_TS);
 	}
-	cpu->cpl = (uint8_t)cpl;
 	cpu->regs[REG_RSP] = rsp;
 	cpu_mode_changed(cpu);
 	*stack = stack_open(cpu);
@@ -134,7 +134,8 @@ static void far_system(struct cpu *cpu, const struct descriptor *descriptor, uin
 {
 	struct segment system = descriptor_segment(descriptor, selector);
 	unsigned int type = system.attrib & SEG_TYPE;
-	bool is_long = cpu->efer & EFER_LMA, is_call_gate = type == TYPE_CALL_GATE || (!is_long && type == TYPE_CALL_GATE16);
+	bool is_long = cpu->efer & EFER_LMA;
+	bool is_call_gate = type == TYPE_CALL_GATE || (!is_long && type == TYPE_CALL_GATE16);
 	bool is_task = !is_long && (type == TYPE_TASK_GATE || type == TYPE_TSS || type == TYPE_TSS16);
 
 	if ((!is_call_gate && !is_task) || segment_dpl(&system) < cpu->cpl ||

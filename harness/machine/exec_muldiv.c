@@ -60,7 +60,8 @@ ALWAYS_INLINE void imul(struct cpu *cpu, const struct op *op, unsigned int size)
 		product = signed_product(operand_read(cpu, op, 0, size), gpr_read(cpu, REG_RAX, size), size);
 		accumulator_write(cpu, size, (uint64_t)product, (uint64_t)(product >> size_bits(size)));
 	} else {
-		product = signed_product(operand_read(cpu, op, last - 1, size), operand_read(cpu, op, last, size), size);
+		product = signed_product(operand_read(cpu, op, last - 1, size), operand_read(cpu, op, last, size),
+			size);
 		operand_write(cpu, op, 0, size, (uint64_t)product);
 	}
 	multiply_done(cpu, is_wide_product(product, size));

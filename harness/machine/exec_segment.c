@@ -163,7 +163,8 @@ static void verify(struct cpu *cpu, const struct op *op, bool for_write)
 	bool is_good;
 
 	check_protected(cpu);
-	is_good = segment_look(cpu, (uint16_t)operand_read(cpu, op, 0, 2), &descriptor, &segment) && (segment.attrib & SEG_S);
+	is_good = segment_look(cpu, (uint16_t)operand_read(cpu, op, 0, 2), &descriptor, &segment) &&
+		(segment.attrib & SEG_S);
 	if (is_good && for_write)
 		is_good = !is_code_segment(&segment) && (segment.attrib & SEG_TYPE_WRITABLE);
 	else if (is_good)

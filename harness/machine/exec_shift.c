@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shifts and rotates. The count is masked to 5 bits, 6 for 64-bit operands; a masked count of zero changes no flag.
- * Where the manual leaves OF undefined (counts other than 1) it is what AMD's CPUs give, seen by the differential test.
+ * Where the manual leaves OF undefined (counts other than 1) it is what AMD's CPUs give, seen by the differential
+ * test.
  */
 #include "machine/exec.h"
 
@@ -131,8 +132,8 @@ ALWAYS_INLINE void rcr(struct cpu *cpu, const struct op *op, unsigned int size)
 }
 
 /*
- * SHLD and SHRD. Counts beyond a 16-bit operand's size are undefined; AMD's CPUs shift the source in a second time and
- * clear CF.
+ * SHLD and SHRD. Counts beyond a 16-bit operand's size are undefined; AMD's CPUs shift the source in a second time
+ * and clear CF.
  */
 ALWAYS_INLINE void shld(struct cpu *cpu, const struct op *op, unsigned int size)
 {

@@ -53,8 +53,8 @@ ALWAYS_INLINE void pusha(struct cpu *cpu, const struct op *op, unsigned int size
 }
 
 /*
- * The value for RSP is dropped. Note, a fault in the middle leaves the registers before it loaded, as AMD's CPUs do: with
- * RSP unchanged, the instruction can be started again.
+ * The value for RSP is dropped. Note, a fault in the middle leaves the registers before it loaded, as AMD's CPUs
+ * do: with RSP unchanged, the instruction can be started again.
  */
 ALWAYS_INLINE void popa(struct cpu *cpu, const struct op *op, unsigned int size)
 {
@@ -72,8 +72,8 @@ ALWAYS_INLINE void popa(struct cpu *cpu, const struct op *op, unsigned int size)
 }
 
 /*
- * ENTER: the frame pointers of the levels above are copied through RBP. The last byte of the new frame must be writable,
- * although nothing is written there (APM vol. 3, ENTER).
+ * ENTER: the frame pointers of the levels above are copied through RBP. The last byte of the new frame must be
+ * writable, although nothing is written there (APM vol. 3, ENTER).
  */
 ALWAYS_INLINE void enter(struct cpu *cpu, const struct op *op, unsigned int size)
 {

@@ -74,7 +74,9 @@ ALWAYS_INLINE void cmps_step(struct cpu *cpu, const struct op *op, unsigned int 
 
 ALWAYS_INLINE void scas_step(struct cpu *cpu, const struct op *op, unsigned int size)
 {
-	compare(cpu, gpr_read(cpu, REG_RAX, size), memory_read(cpu, SEG_ES, string_offset(cpu, op, REG_RDI), size), size);
+	uint64_t b = memory_read(cpu, SEG_ES, string_offset(cpu, op, REG_RDI), size);
+
+	compare(cpu, gpr_read(cpu, REG_RAX, size), b, size);
 	string_advance(cpu, op, REG_RDI, size);
 }
 

@@ -13,7 +13,9 @@
 
 static void set_code(struct cpu *cpu, uint16_t selector, bool is_64, unsigned int cpl)
 {
-	cpu->segs[SEG_CS] = (struct segment) { selector, CODE_ATTRIB | (is_64 ? SEG_L : SEG_DB) | cpl << SEG_DPL_SHIFT, ~0u, 0 };
+	unsigned int attrib = CODE_ATTRIB | (is_64 ? SEG_L : SEG_DB) | cpl << SEG_DPL_SHIFT;
+
+	cpu->segs[SEG_CS] = (struct segment) { selector, (uint16_t)attrib, ~0u, 0 };
 	cpu->cpl = (uint8_t)cpl;
 }
 

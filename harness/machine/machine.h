@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An AMD64 machine as an executable specification: CPUs, their MMUs and a physical address space, in user space. It
- * knows nothing of KVM and nothing of devices: RAM is host memory that its owner lends, everything else in the physical
- * address space and all I/O ports are answered by the owner's bus functions. README.md has the design.
+ * knows nothing of KVM and nothing of devices: RAM is host memory that its owner lends, everything else in the
+ * physical address space and all I/O ports are answered by the owner's bus functions. README.md has the design.
  *
  * Source: AMD64 Architecture Programmer's Manual (APM), vol. 1 to 3.
  *
@@ -66,7 +66,9 @@ void machine_ram_written(struct machine *machine, uint64_t gpa, uint64_t len_byt
 /* NULL when there is no such CPU. The state is in cpu.h; a fresh CPU is as after RESET (APM vol. 2, 14.1.3). */
 struct cpu *machine_cpu(struct machine *machine, unsigned int index);
 void cpu_reset(struct cpu *cpu);
-/* Must be called after the owner changed more of a CPU's state than general registers, RIP and RFLAGS' status bits. */
+/*
+ * Must be called after the owner changed more of a CPU's state than general registers, RIP and RFLAGS' status bits.
+ */
 void cpu_state_changed(struct cpu *cpu);
 
 enum machine_exit {

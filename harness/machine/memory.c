@@ -173,7 +173,8 @@ uint64_t memory_read_to_write_slow(struct cpu *cpu, unsigned int seg, uint64_t o
 }
 
 /*
- * Note, a window that is not whole leaves the last 15 bytes to the slow way, so that one comparison does for all sizes.
+ * Note, a window that is not whole leaves the last 15 bytes to the slow way, so that one comparison does for all
+ * sizes.
  */
 static struct window segment_window(const struct cpu *cpu, unsigned int seg)
 {

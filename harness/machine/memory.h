@@ -2,8 +2,8 @@
 /*
  * The machine's physical address space, and a CPU's accesses to it by linear address and by segment and offset.
  *
- * Little-endian numbers of 1, 2, 4 or 8 bytes. The cpu_ functions raise what the access meets: #SS or #GP for segment and
- * canonical checks, #PF, #AC. An access across two pages translates both before it touches either.
+ * Little-endian numbers of 1, 2, 4 or 8 bytes. The cpu_ functions raise what the access meets: #SS or #GP for
+ * segment and canonical checks, #PF, #AC. An access across two pages translates both before it touches either.
  */
 #ifndef VMASSAY_MACHINE_MEMORY_H
 #define VMASSAY_MACHINE_MEMORY_H

@@ -101,7 +101,10 @@ extern const struct exec_table exec_alu, exec_shift, exec_muldiv, exec_bit, exec
 	exec_branch, exec_string, exec_decimal, exec_flags, exec_io, exec_system, exec_far, exec_interrupt,
 	exec_segment, exec_control, exec_syscall;
 
-/* All rows by mnemonic, NULL where there is none, and the features of the CPU they are for. The machine's for its life. */
+/*
+ * All rows by mnemonic, NULL where there is none, and the features of the CPU they are for. The machine's for its
+ * life.
+ */
 struct exec_index {
 	const struct exec_row *rows[NR_EXEC_ROWS];
 	uint32_t features;

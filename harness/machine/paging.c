@@ -99,7 +99,8 @@ static bool is_key_allowed(const struct cpu *cpu, const struct tlb_entry *page, 
 	return !(key & 2) || access != ACCESS_WRITE || !(is_user || (cpu->cr0 & X86_CR0_WP));
 }
 
-static bool is_allowed(const struct cpu *cpu, const struct tlb_entry *page, enum access access, bool is_user, bool is_system)
+static bool is_allowed(const struct cpu *cpu, const struct tlb_entry *page, enum access access, bool is_user,
+	bool is_system)
 {
 	if (is_user && !page->is_user)
 		return false;
@@ -211,8 +212,8 @@ static struct tlb_entry *page_walk(struct cpu *cpu, uint64_t linear, enum access
 }
 
 /*
- * An entry that does not allow the access is not the last word: the CPU walks again before it faults, so that rights may
- * be added without a flush (APM vol. 2, 5.5.2).
+ * An entry that does not allow the access is not the last word: the CPU walks again before it faults, so that
+ * rights may be added without a flush (APM vol. 2, 5.5.2).
  */
 uint64_t page_translate(struct cpu *cpu, uint64_t linear, enum access access, bool is_system)
 {
@@ -222,8 +223,8 @@ uint64_t page_translate(struct cpu *cpu, uint64_t linear, enum access access, bo
 	if (!(cpu->cr0 & X86_CR0_PG))
 		return linear;
 	page = tlb_find(cpu, linear);
-	if (!page || !is_allowed(cpu, page, access, is_user, is_system) || !is_key_allowed(cpu, page, access, is_user) ||
-	    (access == ACCESS_WRITE && !page->is_dirty))
+	if (!page || !is_allowed(cpu, page, access, is_user, is_system) ||
+	    !is_key_allowed(cpu, page, access, is_user) || (access == ACCESS_WRITE && !page->is_dirty))
 		page = page_walk(cpu, linear, access, is_user, is_system);
 	return page->frame | (linear & PAGE_MASK);
 }

@@ -56,7 +56,8 @@ int machine_ram_add(struct machine *machine, uint64_t gpa, uint64_t len_bytes, v
 	machine->slots = slots;
 	for (i = machine->nr_slots; i && slots[i - 1].gpa > gpa; i--)
 		slots[i] = slots[i - 1];
-	slots[i] = (struct ram_slot) { gpa, len_bytes, host, is_readonly, calloc(len_bytes / PAGE_BYTES, sizeof(uint64_t)) };
+	slots[i] = (struct ram_slot) { gpa, len_bytes, host, is_readonly,
+		calloc(len_bytes / PAGE_BYTES, sizeof(uint64_t)) };
 	if (!slots[i].code_lines) {
 		memmove(&slots[i], &slots[i + 1], (machine->nr_slots - i) * sizeof(*slots));
 		return -ENOMEM;

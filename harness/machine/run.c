@@ -103,8 +103,8 @@ static bool take_interrupt(struct cpu *cpu)
 }
 
 /*
- * One instruction, because of a trap or a shadow behind it. TF counts as it was before the instruction; RF is good for
- * one.
+ * One instruction, because of a trap or a shadow behind it. TF counts as it was before the instruction; RF is good
+ * for one.
  */
 static void run_careful(struct cpu *cpu, const struct block *block)
 {
@@ -191,8 +191,8 @@ static enum delivery delivery_class(const struct fault *fault)
 }
 
 /*
- * What becomes of a fault in the midst of a delivery, APM vol. 2, table 8-10: the fault itself, a double fault, or false:
- * the CPU shuts down.
+ * What becomes of a fault in the midst of a delivery, APM vol. 2, table 8-10: the fault itself, a double fault, or
+ * false: the CPU shuts down.
  */
 static bool combine_faults(struct cpu *cpu)
 {
@@ -213,7 +213,8 @@ static void deliver_fault(struct cpu *cpu)
 	const struct fault fault = cpu->fault;
 
 	cpu->delivery = delivery_class(&fault);
-	event_deliver(cpu, fault.is_software ? EVENT_SOFTWARE : EVENT_FAULT, fault.vector, fault.has_error, fault.error);
+	event_deliver(cpu, fault.is_software ? EVENT_SOFTWARE : EVENT_FAULT, fault.vector, fault.has_error,
+		fault.error);
 	cpu->delivery = DELIVERY_NONE;
 }
 

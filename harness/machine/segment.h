@@ -15,10 +15,15 @@
 #define SELECTOR_RPL 3u
 #define SELECTOR_TI 4u
 
-/* Types of system segments and gates, APM vol. 2, table 4-5 and 4-6; without the 32-bit bit (8) there are 16-bit ones. */
+/*
+ * Types of system segments and gates, APM vol. 2, table 4-5 and 4-6; without the 32-bit bit (8) there are 16-bit
+ * ones.
+ */
 enum {
-	TYPE_TSS16 = 1, TYPE_LDT = 2, TYPE_TSS16_BUSY = 3, TYPE_CALL_GATE16 = 4, TYPE_TASK_GATE = 5, TYPE_INT_GATE16 = 6,
-	TYPE_TRAP_GATE16 = 7, TYPE_TSS = 9, TYPE_TSS_BUSY = 11, TYPE_CALL_GATE = 12, TYPE_INT_GATE = 14, TYPE_TRAP_GATE = 15,
+	TYPE_TSS16 = 1, TYPE_LDT = 2, TYPE_TSS16_BUSY = 3, TYPE_CALL_GATE16 = 4, TYPE_TASK_GATE = 5,
+		TYPE_INT_GATE16 = 6,
+	TYPE_TRAP_GATE16 = 7, TYPE_TSS = 9, TYPE_TSS_BUSY = 11, TYPE_CALL_GATE = 12, TYPE_INT_GATE = 14,
+		TYPE_TRAP_GATE = 15,
 };
 
 struct descriptor {
@@ -63,14 +68,17 @@ void descriptor_set_type_bits(struct cpu *cpu, const struct descriptor *descript
 
 /* ES, SS, DS, FS, GS and in paragraph mode CS: what MOV does, with all its checks. */
 void segment_load(struct cpu *cpu, unsigned int seg, uint16_t selector);
-/* The protected-mode part of it, for a selector that is not null and not for SS; raises @vector where MOV raises #GP. */
+/*
+ * The protected-mode part of it, for a selector that is not null and not for SS; raises @vector where MOV raises
+ * #GP.
+ */
 void segment_load_data(struct cpu *cpu, unsigned int seg, uint16_t selector, unsigned int vector);
 void segment_set_null(struct cpu *cpu, unsigned int seg, uint16_t selector);
 /* SS for a stack of privilege @cpl, from a TSS or a far return's frame; raises @vector where MOV raises #GP. */
 void segment_load_stack(struct cpu *cpu, uint16_t selector, unsigned int cpl, unsigned int vector);
 /*
- * CS for a transfer that has been checked: present, else #NP; L and D not both, else #GP. @cpl becomes its RPL and the
- * CPU's CPL. The caller then checks the target against it.
+ * CS for a transfer that has been checked: present, else #NP; L and D not both, else #GP. @cpl becomes its RPL and
+ * the CPU's CPL. The caller then checks the target against it.
  */
 void segment_load_code(struct cpu *cpu, const struct descriptor *descriptor, uint16_t selector, unsigned int cpl);
 void segment_load_ldt(struct cpu *cpu, uint16_t selector, unsigned int vector);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stack of SS:RSP. RSP is SP, ESP or RSP by cpu->stack_mask. Several pushes that must all succeed or none are made
- * through a struct stack, whose RSP reaches the CPU by stack_commit().
+ * The stack of SS:RSP. RSP is SP, ESP or RSP by cpu->stack_mask. Several pushes that must all succeed or none are
+ * made through a struct stack, whose RSP reaches the CPU by stack_commit().
  */
 #ifndef VMASSAY_MACHINE_STACK_H
 #define VMASSAY_MACHINE_STACK_H

@@ -68,7 +68,8 @@ static void task_write(struct cpu *cpu, uint64_t rip, uint64_t rflags)
 		linear_write(cpu, tss->base + at->segs + i * at->segs_stride, 2, cpu->segs[i].selector, true);
 }
 
-static struct segment check_tss(struct cpu *cpu, uint16_t selector, enum task_cause cause, struct descriptor *descriptor)
+static struct segment check_tss(struct cpu *cpu, uint16_t selector, enum task_cause cause,
+	struct descriptor *descriptor)
 {
 	unsigned int vector = cause == TASK_IRET ? VECTOR_TS : VECTOR_GP, type;
 	struct segment tss;

@@ -30,7 +30,8 @@ static struct tlb_entry *tlb_set(struct cpu *cpu, uint64_t page)
 
 static bool is_match(const struct tlb_entry *entry, uint32_t asid, uint16_t pcid, uint64_t page)
 {
-	return entry->is_valid && entry->page == page && entry->asid == asid && (entry->is_global || entry->pcid == pcid);
+	return entry->is_valid && entry->page == page && entry->asid == asid &&
+	       (entry->is_global || entry->pcid == pcid);
 }
 
 struct tlb_entry *tlb_find(struct cpu *cpu, uint64_t linear)

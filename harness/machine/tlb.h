@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The translation look-aside buffer: what page walks found, tagged by ASID and PCID, until it is flushed or its place is
- * needed (APM vol. 2, 5.5 and 15.16). Nothing looks at the tables again while an entry is there, so that software that
- * forgets a flush sees the stale translation.
+ * The translation look-aside buffer: what page walks found, tagged by ASID and PCID, until it is flushed or its
+ * place is needed (APM vol. 2, 5.5 and 15.16). Nothing looks at the tables again while an entry is there, so that
+ * software that forgets a flush sees the stale translation.
  *
- * In front of it each CPU has fast_pages (data) and jumps (code) for its current context. They hold only what the buffer
- * gave, and are emptied whenever the context or an entry goes: cpu_forget_fast().
+ * In front of it each CPU has fast_pages (data) and jumps (code) for its current context. They hold only what the
+ * buffer gave, and are emptied whenever the context or an entry goes: cpu_forget_fast().
  */
 #ifndef VMASSAY_MACHINE_TLB_H
 #define VMASSAY_MACHINE_TLB_H

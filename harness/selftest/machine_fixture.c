@@ -59,7 +59,8 @@ static void put_gates(struct fixture *fixture, bool is_long)
 
 	for (vector = 0; vector < NR_VECTORS; vector++) {
 		uint64_t handler = HANDLER_GPA + 16 * vector;
-		uint64_t gate = (handler & 0xffff) | (uint64_t)(is_long ? CODE64_SEL : CODE32_SEL) << 16 | 0x8e00ull << 32 |
+		uint64_t gate = (handler & 0xffff) | (uint64_t)(is_long ? CODE64_SEL : CODE32_SEL) << 16 |
+			0x8e00ull << 32 |
 			(handler >> 16) << 48;
 
 		fixture_put(fixture, IDT_GPA + vector * (is_long ? 16 : 8), gate, 8);
@@ -96,7 +97,8 @@ static void enter(struct fixture *fixture, bool is_long)
 	cpu->efer = is_long ? EFER_LME | EFER_LMA | EFER_NX | EFER_SCE : 0;
 	for (i = 0; i < NR_SEGS; i++)
 		cpu->segs[i] = (struct segment) { DATA_SEL, FLAT_DATA, ~0u, 0 };
-	cpu->segs[SEG_CS] = (struct segment) { is_long ? CODE64_SEL : CODE32_SEL, FLAT_CODE | (is_long ? SEG_L : SEG_DB), ~0u, 0 };
+	cpu->segs[SEG_CS] = (struct segment) { is_long ? CODE64_SEL : CODE32_SEL, FLAT_CODE | (is_long ?
+		SEG_L : SEG_DB), ~0u, 0 };
 	cpu->segs[SEG_TR] = (struct segment) { TSS_SEL, SEG_P | 11, 0x67, TSS_GPA };
 	cpu->gdtr = (struct table_register) { GDT_GPA, sizeof(gdt) - 1 };
 	cpu->idtr = (struct table_register) { IDT_GPA, NR_VECTORS * (is_long ? 16 : 8) - 1 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine of one CPU with 2 MiB of RAM, page tables, descriptor tables and one handler for all exceptions, for tests that
- * run a few instructions on it.
+ * A machine of one CPU with 2 MiB of RAM, page tables, descriptor tables and one handler for all exceptions, for
+ * tests that run a few instructions on it.
  */
 #ifndef VMASSAY_MACHINE_FIXTURE_H
 #define VMASSAY_MACHINE_FIXTURE_H

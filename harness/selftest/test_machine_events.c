@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine's modes and events: how it gets from one mode to another, and what delivering an exception leaves behind. */
+/*
+ * The machine's modes and events: how it gets from one mode to another, and what delivering an exception leaves
+ * behind.
+ */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,7 +87,8 @@ static void test_boot(void **state)
 
 static void test_fault(void **state)
 {
-	const struct frame want = { CODE_GPA + 3, CODE64_SEL, FLAGS | X86_EFLAGS_RF | X86_EFLAGS_IF, STACK_GPA - 8, DATA_SEL };
+	const struct frame want = { CODE_GPA + 3, CODE64_SEL, FLAGS | X86_EFLAGS_RF | X86_EFLAGS_IF,
+		STACK_GPA - 8, DATA_SEL };
 	struct fixture fixture;
 
 	(void)state;
@@ -95,7 +99,8 @@ static void test_fault(void **state)
 	assert_int_equal(machine_run(fixture.cpu, BUDGET), MACHINE_EXIT_HLT);
 	assert_int_equal(fixture.cpu->rip, HANDLED(VECTOR_DE));
 	assert_int_equal(fixture.cpu->regs[REG_RSP], STACK_GPA - 16 - 40);
-	fixture_put(&fixture, STACK_GPA - 40, fixture_get(&fixture, STACK_GPA - 40, 8) & ~(X86_EFLAGS_ZF | X86_EFLAGS_PF), 8);
+	fixture_put(&fixture, STACK_GPA - 40, fixture_get(&fixture, STACK_GPA - 40, 8) & ~(X86_EFLAGS_ZF |
+		X86_EFLAGS_PF), 8);
 	assert_frame(&fixture, STACK_GPA - 56, &(struct frame) { want.rip, want.cs,
 		fixture_get(&fixture, STACK_GPA - 40, 8), want.rsp, want.ss });
 	assert_int_equal(fixture_get(&fixture, STACK_GPA - 40, 8) & ~(X86_EFLAGS_ZF | X86_EFLAGS_PF), want.rflags);
@@ -111,7 +116,8 @@ static void test_software_interrupt(void **state)
 	open_long64(&fixture, software_interrupt, software_interrupt_end);
 	assert_int_equal(machine_run(fixture.cpu, BUDGET), MACHINE_EXIT_HLT);
 	assert_int_equal(fixture.cpu->rip, HANDLED(0x21));
-	assert_frame(&fixture, STACK_GPA - 40, &(struct frame) { CODE_GPA + 3, CODE64_SEL, FLAGS, STACK_GPA, DATA_SEL });
+	assert_frame(&fixture, STACK_GPA - 40, &(struct frame) { CODE_GPA + 3, CODE64_SEL, FLAGS, STACK_GPA,
+		DATA_SEL });
 	fixture_close(&fixture);
 }
 

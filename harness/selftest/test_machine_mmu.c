@@ -66,7 +66,8 @@ static const struct row rows[] = {
 	  .want = ERROR_P | ERROR_PK },
 	{ "read, key without write", 'r', .entry = PTE_P | PTE_U | PKEY(3), .cr4 = X86_CR4_PKE, .pkru = 2u << 6,
 	  .want = NO_FAULT },
-	{ "write, key without write", 'w', .entry = PTE_P | PTE_W | PTE_U | PKEY(3), .cr4 = X86_CR4_PKE, .pkru = 2u << 6,
+	{ "write, key without write", 'w', .entry = PTE_P | PTE_W | PTE_U | PKEY(3), .cr4 = X86_CR4_PKE, .pkru =
+		2u << 6,
 	  .want = ERROR_P | ERROR_W | ERROR_PK },
 	{ "write the supervisor's, key without write", 'w', .entry = PTE_P | PTE_W | PKEY(3), .cr4 = X86_CR4_PKE,
 	  .pkru = 2u << 6, .want = NO_FAULT },

@@ -99,7 +99,8 @@ static bool is_different(const struct instance *instance, const struct outcome *
 	mask = is_long ? ~0ull : 0xffffffff;
 	ret |= is_number_different("RSP", native->regs[4] & mask, machine->regs[4] & mask, prints);
 	for (i = 0; i < 4; i++)
-		ret |= is_number_different(segment_names[i], selector_seen(native->segs[i]), selector_seen(machine->segs[i]), prints);
+		ret |= is_number_different(segment_names[i], selector_seen(native->segs[i]),
+			selector_seen(machine->segs[i]), prints);
 	ret |= is_number_different("RIP", native->rip & mask, machine->rip & mask, prints);
 	ret |= is_number_different("RFLAGS", native->rflags & flags, machine->rflags & flags, prints);
 	ret |= is_number_different("vector", native->vector, machine->vector, prints);
@@ -299,7 +300,8 @@ int main(int argc, char **argv)
 	progress->next = options.first;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("1..1\n");
-	is_good = !run_all(&options, progress) && !progress->nr_differ && !progress->nr_unimplemented && progress->nr_done;
+	is_good = !run_all(&options, progress) && !progress->nr_differ && !progress->nr_unimplemented &&
+		progress->nr_done;
 	print_summary(&options, progress);
 	printf("%sok 1 - the machine does what this CPU does\n", is_good ? "" : "not ");
 	munmap(progress, sizeof(*progress));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine against the CPU that this runs on: random instances of user-mode instructions, each executed natively and by
- * the machine from the same state, and every outcome compared: registers, flags, memory, and the exception it ends with.
+ * The machine against the CPU that this runs on: random instances of user-mode instructions, each executed natively
+ * and by the machine from the same state, and every outcome compared: registers, flags, memory, and the exception
+ * it ends with.
  *
  * An instance is a function of (seed, index), so that a difference can be replayed alone.
  */

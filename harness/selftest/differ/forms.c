@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Every user-mode instruction that the machine has, by opcode (APM vol. 3, appendix A), with the flags it leaves undefined. */
+/*
+ * Every user-mode instruction that the machine has, by opcode (APM vol. 3, appendix A), with the flags it leaves
+ * undefined.
+ */
 #include "differ.h"
 
 #include "vm/x86/bits.h"

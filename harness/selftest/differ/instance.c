@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Random instances: bytes of a form with random prefixes and operands, and registers that make most of them mean something. */
+/*
+ * Random instances: bytes of a form with random prefixes and operands, and registers that make most of them mean
+ * something.
+ */
 #include "differ.h"
 
 #include <Zydis/Zydis.h>
@@ -302,7 +305,9 @@ static void make_registers(struct instance *instance, struct rng *rng)
 	if (form->flags & FORM_STRING) {
 		instance->regs[6] = rng_target(rng);
 		instance->regs[7] = rng_target(rng);
-		instance->regs[1] = rng_below(rng, rng_percent(rng, 50) ? 4 : 64) | (rng_percent(rng, 5) ? 1ull << 32 : 0);
+		instance->regs[1] = rng_below(rng, rng_percent(rng, 50) ? 4 : 64);
+		if (rng_percent(rng, 5))
+			instance->regs[1] |= 1ull << 32;
 	}
 	if (form->flags & FORM_XLAT)
 		instance->regs[3] = rng_target(rng);
@@ -448,7 +453,8 @@ void instance_make(struct instance *instance, uint64_t seed, uint64_t index, con
 	instance->form = choose_form(&rng, only_form, instance->is_64);
 	while (!try_make(instance, &rng))
 		;
-	instance->rflags = X86_EFLAGS_FIXED | X86_EFLAGS_IF | (rng_next(&rng) & (X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF |
+	instance->rflags = X86_EFLAGS_FIXED | X86_EFLAGS_IF | (rng_next(&rng) & (X86_EFLAGS_CF | X86_EFLAGS_PF |
+		X86_EFLAGS_AF |
 		X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF));
 	if (rng_percent(&rng, 30))
 		instance->rflags |= X86_EFLAGS_DF;

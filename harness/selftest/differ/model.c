@@ -70,7 +70,8 @@ static void model_set_segments(struct cpu *cpu, bool is_64)
 	for (i = 0; i < NR_SEGS; i++)
 		cpu->segs[i] = (struct segment) { 0x2b, FLAT | SEG_DB, ~0u, 0 };
 	cpu->segs[SEG_FS] = cpu->segs[SEG_GS] = (struct segment) { 0 };
-	cpu->segs[SEG_CS] = (struct segment) { is_64 ? 0x33 : 0x23, FLAT | SEG_TYPE_CODE | (is_64 ? SEG_L : SEG_DB), ~0u, 0 };
+	cpu->segs[SEG_CS] = (struct segment) { is_64 ? 0x33 : 0x23, FLAT | SEG_TYPE_CODE | (is_64 ?
+		SEG_L : SEG_DB), ~0u, 0 };
 }
 
 static void model_set_mode(struct cpu *cpu)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The native side: state is loaded by a few instructions, the instance executed at its address, and whatever comes of it
- * ends in a signal, at the latest by the INT3 that fills the page: its context is the outcome.
+ * The native side: state is loaded by a few instructions, the instance executed at its address, and whatever comes
+ * of it ends in a signal, at the latest by the INT3 that fills the page: its context is the outcome.
  */
 #include "differ.h"
 
