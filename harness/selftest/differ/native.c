@@ -19,6 +19,7 @@
 #define USER_DS 0x2b
 #define USER64_CS 0x33
 #define FIRST_KERNEL_ADDRESS 0x7ffffffff000ull
+#define CLEAN_FLAGS 0x202
 #define STACK_BYTES 65536
 
 static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
@@ -39,6 +40,8 @@ static void on_signal(int number, siginfo_t *info, void *opaque)
 	const greg_t *gregs = ((ucontext_t *)opaque)->uc_mcontext.gregs;
 	unsigned int i;
 
+	/* What an instance may have set stays set here: NT and AC would not let this process go on. */
+	__builtin_ia32_writeeflags_u64(CLEAN_FLAGS);
 	(void)number;
 	(void)info;
 	for (i = 0; i < 16; i++)
