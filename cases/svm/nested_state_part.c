@@ -27,6 +27,9 @@ struct row {
 	size_t len_bytes;	/* of the buffer that is there */
 };
 
+/* Steps end the lab's own kernel there. */
+#define STEP_SKIPPED .known = { .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs", .is_skipped = true }
+
 static const struct row rows[] = {
 	{ .label = "get_header", .len_bytes = 64 }, { .label = "get_control", .len_bytes = PART_AT(0x100) },
 	{ .label = "get_save", .len_bytes = PART_AT(0x500) },
@@ -34,8 +37,8 @@ static const struct row rows[] = {
 	{ .label = "set_header", .is_set = true, .len_bytes = 64 },
 	{ .label = "set_control", .is_set = true, .len_bytes = PART_AT(0x100) },
 	{ .label = "set_save", .is_set = true, .len_bytes = PART_AT(0x500) },
-	{ .label = "run_pending", .is_pending = true },
-	{ .label = "run_pending_event", .is_pending = true, .has_event = true },
+	{ .label = "run_pending", .is_pending = true, STEP_SKIPPED },
+	{ .label = "run_pending_event", .is_pending = true, .has_event = true, STEP_SKIPPED },
 };
 
 CASE(nested_state_part, .says = "nested state comes in parts, and between VMRUN and L2", .modes = LONG64,

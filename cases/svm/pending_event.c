@@ -67,8 +67,10 @@ static void check_exited(const struct row *row)
 	CHECK_EQ(SVM_EXIT_EXCP_BASE + row->vector, l1_vmcb.control.exit_code);
 	if (row->has_error)
 		CHECK_EQ(row->error, l1_vmcb.control.exit_info_1);
-	if (row->vector == PF_VECTOR)
-		CHECK_EQ(row->payload ? row->payload : OLD_CR2, l1_vmcb.control.exit_info_2);
+	if (row->vector == PF_VECTOR && row->payload)
+		CHECK_EQ(row->payload, l1_vmcb.control.exit_info_2);
+	else if (row->vector == PF_VECTOR)
+		CHECK_CR2(OLD_CR2, l1_vmcb.control.exit_info_2);
 	CHECK_EQ(0, l1_vmcb.control.exit_int_info);
 	CHECK_EQ((ulong_t)p_next, l1_vmcb.save.rip);
 	CHECK_EQ(0, nr_taken);
