@@ -402,12 +402,16 @@ HYPERCALL(guest_vmcall, "vmcall")
 #define TRIPLE_FAULT ACT(act_triple_fault), SET_UP(triple_fault_enable), .needs = "KVM_CAP_X86_TRIPLE_FAULT_EVENT",	\
 	.modes = LONG64, .shuts_down = true
 #define SMM(act_) ACT(act_), SET_UP(smm_memory), .needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm"
+/* On lab-vmx the NMI of this row does not come, in either VM; whose fault that is has not been found out. */
 #define QEMU_PDPTES .known = { .finding = "0903-qemu-pae-pointers-accessed", .targets = "lab-svm" }
 #define MSR_EXITS(set_up_) SET_UP(set_up_),						\
 	.needs = "KVM_CAP_X86_USER_SPACE_MSR KVM_CAP_X86_MSR_FILTER KVM_CAP_EXCEPTION_PAYLOAD", .modes = LONG64
 #define HYPERCALLS(vendor_) SET_UP(hypercalls_leave), .needs = "KVM_CAP_EXIT_HYPERCALL vendor:" vendor_,	\
 	.modes = PROT32 | LONG64
 #define ONE_MODE .modes = LONG64
+
+/* An NMI that waits for an IRET comes now so, now so. */
+#define BOCHS_IRET .known = { .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs", .is_skipped = true }
 
 static const struct twin_row rows[] = {
 	TWIN_2("gp_injected", guest_gp, ACT(act_gp)),
@@ -417,7 +421,7 @@ static const struct twin_row rows[] = {
 	TWIN_4("window", guest_window, ACT(act_window)),
 	TWIN_3("shadow_sti", guest_shadow, ACT(act_sti_shadow), ONE_MODE),
 	TWIN_3("shadow_mov_ss", guest_shadow, ACT(act_mov_ss_shadow), ONE_MODE),
-	TWIN_5("nmi", guest_nmi, ACT(act_nmi), .modes = PROT32 | LONG64),
+	TWIN_5("nmi", guest_nmi, ACT(act_nmi), .modes = PROT32 | LONG64, BOCHS_IRET),
 	TWIN_2("step", guest_step, .modes = PROT32 | LONG64),
 	TWIN_2("step_payload", guest_step, SET_UP(payload_enable), .needs = "KVM_CAP_EXCEPTION_PAYLOAD", ONE_MODE),
 	TWIN_2("cr8", guest_cr8, ONE_MODE),
@@ -425,7 +429,8 @@ static const struct twin_row rows[] = {
 	TWIN_AT("smm", 1, 8, guest_smm, SMM(act_smm), ONE_MODE), TWIN_AT("smm", 2, 8, guest_smm, SMM(act_smm), ONE_MODE),
 	TWIN_AT("smm", 3, 8, guest_smm, SMM(act_smm), ONE_MODE), TWIN_AT("smm", 5, 8, guest_smm, SMM(act_smm), ONE_MODE),
 	TWIN_AT("smm", 6, 8, guest_smm, SMM(act_smm), ONE_MODE),
-	TWIN_AT("smm_pae", 3, 8, guest_smm, SMM(act_smm), .modes = PAE32, QEMU_PDPTES),
+	TWIN_AT("smm_pae", 3, 8, guest_smm, ACT(act_smm), SET_UP(smm_memory), .modes = PAE32, QEMU_PDPTES,
+		.needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm vendor:amd"),
 	TWIN_5("smm_moved", guest_smm_moved, SMM(act_smm_moved), ONE_MODE),
 	TWIN_4("msr", guest_msr_exits, MSR_EXITS(msrs_leave)),
 	TWIN_AT("msr_refused", 1, 4, guest_msr_refused, MSR_EXITS(msrs_leave), .plan.refuses_msrs = true),
@@ -437,9 +442,12 @@ static const struct twin_row rows[] = {
 	TWIN_LOST("lost_events_exception", 1, guest_gp, PART_EVENTS, ACT(act_gp), ONE_MODE),
 	TWIN_LOST("lost_events_payload", 1, guest_pf, PART_EVENTS, PAYLOAD),
 	TWIN_LOST("lost_events_interrupt", 1, guest_interrupt, PART_EVENTS, ACT(act_interrupt), ONE_MODE),
-	TWIN_LOST("lost_events_nmi_pending", 1, guest_nmi, PART_EVENTS, ACT(act_nmi), ONE_MODE),
-	TWIN_LOST("lost_events_nmi_masked", 2, guest_nmi, PART_EVENTS, ACT(act_nmi), ONE_MODE),
-	TWIN_LOST("lost_events_step", 1, guest_step, PART_EVENTS, ONE_MODE),
+	TWIN_LOST("lost_events_nmi_pending", 1, guest_nmi, PART_EVENTS, ACT(act_nmi), ONE_MODE,
+		  BOCHS_IRET),
+	TWIN_LOST("lost_events_nmi_masked", 2, guest_nmi, PART_EVENTS, ACT(act_nmi), ONE_MODE,
+		  BOCHS_IRET),
+	TWIN_LOST("lost_events_step", 1, guest_step, PART_EVENTS, ONE_MODE,
+		  .known = { .finding = "0502-bochs-step-pending-after-exit", .targets = "lab-vmx" }),
 	TWIN_LOST("lost_events_msr_refused", 1, guest_msr_refused, PART_EVENTS, MSR_EXITS(msrs_leave), .plan.refuses_msrs = true),
 	TWIN_LOST("lost_events_triple_fault", 1, guest_out, PART_EVENTS, TRIPLE_FAULT),
 	TWIN_LOST("lost_events_smi", 1, guest_smm, PART_EVENTS, SMM(act_smm), ONE_MODE),

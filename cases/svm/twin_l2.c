@@ -342,7 +342,9 @@ static void guest_inject_nmi(void)
 
 #define ACT(act_) .plan.act = ON_HOST(act_)
 #define PENDING_GP ACT(act_gp), .set_up = ON_HOST(payload_enable), .needs = "KVM_CAP_EXCEPTION_PAYLOAD"
-#define STEPPED ACT(act_step)
+/* There steps end the lab, and an NMI that waits for an IRET comes now so, now so. */
+#define BOCHS_STEPS .known = { .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs", .is_skipped = true }
+#define STEPPED ACT(act_step), BOCHS_STEPS
 #define STEP_AT(label_, nr_, guest_) TWIN_AT(label_, 3, nr_, guest_, STEPPED)
 
 static const struct twin_row rows[] = {
@@ -356,7 +358,7 @@ static const struct twin_row rows[] = {
 	TWIN_3("interrupt", guest_interrupt, ACT(act_interrupt)),
 	TWIN_3("l2_hlt", guest_l2_hlt, ACT(act_interrupt)),
 	TWIN_AT("l1_hlt", 1, 8, guest_l1_hlt, ACT(act_interrupt)), TWIN_AT("l1_hlt", 2, 8, guest_l1_hlt, ACT(act_interrupt)),
-	TWIN_5("nmi", guest_nmi, ACT(act_nmis)), TWIN_3("nmi_exits", guest_nmi_exits, ACT(act_nmi)),
+	TWIN_5("nmi", guest_nmi, ACT(act_nmis), BOCHS_STEPS), TWIN_3("nmi_exits", guest_nmi_exits, ACT(act_nmi)),
 	TWIN_AT("gif", 1, 5, guest_gif, ACT(act_nmi)), TWIN_AT("gif", 2, 5, guest_gif, ACT(act_nmi)),
 	TWIN_AT("gif", 3, 5, guest_gif, ACT(act_nmi)), TWIN_AT("gif", 4, 5, guest_gif, ACT(act_nmi)),
 	TWIN_3("gp_exits", guest_gp_exits, PENDING_GP), TWIN_3("gp", guest_gp, PENDING_GP),
@@ -369,7 +371,7 @@ static const struct twin_row rows[] = {
 	TWIN_LOST("lost_nested_gif", 1, guest_gif, PART_NESTED, ACT(act_nmi)),
 	TWIN_LOST("lost_nested_injection", 3, guest_inject_intr, PART_NESTED, STEPPED),
 	TWIN_LOST("lost_events_interrupt", 1, guest_interrupt, PART_EVENTS, ACT(act_interrupt)),
-	TWIN_LOST("lost_events_nmi", 2, guest_nmi, PART_EVENTS, ACT(act_nmis)),
+	TWIN_LOST("lost_events_nmi", 2, guest_nmi, PART_EVENTS, ACT(act_nmis), BOCHS_STEPS),
 	TWIN_LOST("lost_events_exception", 1, guest_gp_exits, PART_EVENTS, PENDING_GP),
 	TWIN_LOST("lost_msrs", 1, guest_io, PART_MSRS),
 };
