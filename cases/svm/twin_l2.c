@@ -382,6 +382,9 @@ CASE(twin_l2, .says = "L1 and its L2 go on in another VM", .modes = LONG64,
 GUEST(twin_l2)
 {
 	GUEST_ROW(rows)->guest();
+	/* It is the host's there, and memory is compared. */
+	if (abi_self()->cr2_is_lost)
+		l1_vmcb.save.cr2 = 0;
 }
 
 HOST(twin_l2)

@@ -115,6 +115,9 @@ CASE(twin_l2_irq, .says = "interrupts that wait beside L2 go on waiting in anoth
 GUEST(twin_l2_irq)
 {
 	GUEST_ROW(rows)->guest();
+	/* It is the host's there, and memory is compared. */
+	if (abi_self()->cr2_is_lost)
+		l1_vmcb.save.cr2 = 0;
 }
 
 HOST(twin_l2_irq)
