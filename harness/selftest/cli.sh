@@ -151,8 +151,8 @@ refuses "option '--matrix': 'npt' has the value '1' twice" lab svm --matrix npt=
 refuses "option '--matrix': 'npt' is there twice" lab svm --matrix npt=1:nested=1:npt=0
 refuses "option '--matrix': more than 64 combinations" lab svm --matrix a=1,2,3,4,5:b=1,2,3,4,5:c=1,2,3
 refuses "option '--at-once' does not take '0'" lab all --at-once 0
-refuses "option '--table' takes several labs or a --matrix" lab svm --table t
-refuses "option '--at-once' takes several labs or a --matrix" lab svm --at-once 1
+refuses "option '--table' takes several labs or a --matrix" lab svm --no-shadow --table t
+refuses "option '--at-once' takes several labs or a --matrix" lab svm --no-shadow --at-once 1
 refuses '/nonexistent/t: No such file or directory' lab all --table /nonexistent/t
 refuses 'bench runs in one lab, without a matrix' lab all bench
 refuses 'bench runs in one lab, without a matrix' lab svm --matrix npt=1 bench
@@ -178,7 +178,7 @@ refuses '/nonexistent/x.json: No such file or directory' lab svm --json /nonexis
 refuses '/nonexistent/x.xml' lab svm --junit /nonexistent/x.xml
 refuses "$scratch: Is a directory" lab svm --json "$scratch"
 refuses '/nonexistent/x.tar: No such file or directory' bundle /nonexistent/x.tar
-refuses '/nonexistent/vmlinuz: No such file or directory' lab svm --kernel /nonexistent/vmlinuz
+refuses '/nonexistent/vmlinuz: No such file or directory' lab svm --no-shadow --kernel /nonexistent/vmlinuz
 refuses '/nonexistent/guest.elf: No such file or directory' run --target kvm --guest /nonexistent/guest.elf
 refuses "$scratch: not a file with contents" run --target kvm --guest "$scratch"
 refuses 'empty.elf: not a file with contents' run --target kvm --guest "$(: > empty.elf; echo empty.elf)"
