@@ -22,7 +22,8 @@ static void on_event(struct guest_regs *regs)
 	nr_taken++;
 	taken_error = regs->error_code;
 	taken_rip = regs->rip;
-	taken_cr2 = read_cr2();
+	/* Lost, it is the host's, and memory is compared. */
+	taken_cr2 = abi_self()->cr2_is_lost ? 0 : read_cr2();
 }
 
 static void events_change(struct vm *vm, void (*change)(struct kvm_vcpu_events *events))

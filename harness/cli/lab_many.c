@@ -42,7 +42,7 @@ static bool names_paging(const char *const *params)
 
 	for (; *params; params++) {
 		for (i = 0; lab_name(i); i++) {
-			if (lab_check(lab_name(i), &defaults, &err))
+			if (lab_check(lab_name(i), &defaults, &err) || !defaults.tdp_param)
 				continue;
 			snprintf(start, sizeof(start), "%s.%s=", defaults.module, defaults.tdp_param);
 			if (!strncmp(*params, start, strlen(start)))
@@ -52,8 +52,17 @@ static bool names_paging(const char *const *params)
 	return false;
 }
 
+/* False for one lab that is not judged so; several are true. */
+static bool may_shadow(const char *names)
+{
+	struct lab_defaults defaults;
+	struct err err;
+
+	return lab_check(names, &defaults, &err) || defaults.tdp_param;
+}
+
 /* True when some of the selected tests want shadow paging, too, and nobody has said which paging there shall be. */
-static bool wants_shadow(const struct args *args)
+static bool wants_shadow(const char *names, const struct args *args)
 {
 	struct selection selection = args->selection;
 	struct registry registry;
@@ -61,7 +70,7 @@ static bool wants_shadow(const struct args *args)
 	struct err err;
 	bool has_any;
 
-	if (args->matrix || args->no_shadow || names_paging(args->params) || registry_open(&registry, &err))
+	if (args->matrix || args->no_shadow || !may_shadow(names) || names_paging(args->params) || registry_open(&registry, &err))
 		return false;
 	selection.shadow_too = true;
 	has_any = !plan_open(&plan, &registry, &selection, &err) && plan.nr_items;
@@ -73,7 +82,7 @@ static bool wants_shadow(const struct args *args)
 
 bool lab_is_many(const char *names, const struct args *args)
 {
-	return args->matrix || !strcmp(names, "all") || strchr(names, ',') || wants_shadow(args);
+	return args->matrix || !strcmp(names, "all") || strchr(names, ',') || wants_shadow(names, args);
 }
 
 static int add_lab(struct strlist *labs, const char *name, struct err *err)
@@ -119,10 +128,11 @@ static int fleet_open(struct fleet *fleet, struct err *err)
 		return err_set(err, ENOMEM, "out of memory");
 	for (i = 0; i < many->labs->nr * nr_of_each && !r; i++) {
 		size_t of_lab = i % nr_of_each, combination = many->has_shadow ? of_lab / 2 : of_lab;
+		const char *lab = many->labs->strings[i / nr_of_each];
+		bool is_shadow = many->has_shadow && of_lab % 2;
 
-		r = lab_target_open(&fleet->targets[fleet->nr_targets++], many,
-				    many->labs->strings[i / nr_of_each], combination,
-				    many->has_shadow && of_lab % 2, err);
+		if (!is_shadow || may_shadow(lab))
+			r = lab_target_open(&fleet->targets[fleet->nr_targets++], many, lab, combination, is_shadow, err);
 	}
 	return r;
 }
@@ -371,7 +381,7 @@ int lab_many(const char *names, struct args *args)
 	struct strlist labs = { 0 };
 	struct many_run many = {
 		.registry = &registry, .args = args, .labs = &labs, .matrix = &matrix,
-		.has_shadow = wants_shadow(args), .run = run_lab,
+		.has_shadow = wants_shadow(names, args), .run = run_lab,
 	};
 	struct err err;
 	int code;

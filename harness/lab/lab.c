@@ -104,7 +104,6 @@ static const struct lab lab_table[] = {
 		.name = "svm-bochs",
 		.emulator = &emulator_bochs,
 		.module = "kvm_amd",
-		.tdp_param = "npt",
 		.params = svm_params,
 		.cpu = "trinity_apu",
 		.nr_cpus = 1,

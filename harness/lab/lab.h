@@ -53,7 +53,7 @@ struct lab_outcome {
 struct lab_defaults {
 	unsigned int test_timeout_ms;	/* what a test may take: emulators differ by a factor of ten */
 	const char *module;		/* the KVM module under test, as /sys/module spells it: "kvm_amd" */
-	const char *tdp_param;		/* its parameter for two-dimensional paging: "npt"; without, it shadows */
+	const char *tdp_param;		/* its parameter for two-dimensional paging: "npt"; NULL: no judging without it */
 	unsigned int timeout_s;		/* of silence, where no test may take longer than that */
 };
 

@@ -675,6 +675,20 @@ static bool vcpus_equal(struct report *d, const struct vcpu_saved *want, const s
 	       bytes_equal(d, PART_DEBUGREGS, &want->debugregs, &got->debugregs, sizeof(want->debugregs));
 }
 
+/* Tells the first byte in which the pages differ, with what stands from there on. */
+static void page_tell(struct report *d, uint64_t gpa, const uint8_t *want, const uint8_t *got)
+{
+	uint64_t w, g;
+	size_t at = 0;
+
+	while (want[at] == got[at])
+		at++;
+	at &= ~(sizeof(w) - 1);
+	memcpy(&w, want + at, sizeof(w));
+	memcpy(&g, got + at, sizeof(g));
+	snprintf(d->text, d->len_bytes, "MEMORY: 0x%" PRIx64 ": 0x%" PRIx64 ", not 0x%" PRIx64, gpa + at, g, w);
+}
+
 static bool slots_equal(struct report *d, const struct vm_state *want, const struct vm_state *got, unsigned int i)
 {
 	const struct slot *w = &want->slots[i], *g = &got->slots[i];
@@ -687,7 +701,7 @@ static bool slots_equal(struct report *d, const struct vm_state *want, const str
 			continue;
 		if (!memcmp((uint8_t *)w->hva + at, (uint8_t *)g->hva + at, PAGE_BYTES))
 			continue;
-		snprintf(d->text, d->len_bytes, "MEMORY: page 0x%" PRIx64, w->gpa + at);
+		page_tell(d, w->gpa + at, (uint8_t *)w->hva + at, (uint8_t *)g->hva + at);
 		return false;
 	}
 	return true;
