@@ -59,6 +59,7 @@ struct case_desc {
 	unsigned int nr_vcpus;	/* 0 stands for 1 */
 	bool irqchip;		/* KVM_CREATE_IRQCHIP before the vCPUs */
 	bool manual;		/* HOST() makes the VM itself: t->vm and t->vcpu are NULL */
+	bool alone;		/* no other test runs meanwhile: it looks at what belongs to the whole kernel */
 	bool shadow_too;	/* labs judge it a second time, on a machine whose KVM has only shadow paging */
 	bool is_canary;		/* runs first; when it fails, nothing else is run */
 	bool is_nightly;	/* selected with --nightly only */

@@ -156,7 +156,7 @@ static const struct row rows[] = {
 };
 
 CASE(module_busy, .says = "a module stays as long as anything of it is in use, and no longer", .modes = NO_GUEST,
-     .manual = true, .needs = "lab root modules", .rows = ROWS(rows))
+     .manual = true, .needs = "lab root modules", .alone = true, .rows = ROWS(rows))
 
 HOST(module_busy)
 {

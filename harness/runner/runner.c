@@ -318,12 +318,25 @@ static bool is_interrupted(const struct run *run)
 	return run->options->is_interrupted && *run->options->is_interrupted;
 }
 
-/* True when another test may run beside those that do. */
+/* True when the next test, or one that runs, is not to have company. */
+static bool wants_alone(const struct run *run)
+{
+	unsigned int i;
+
+	for (i = 0; i < run->nr_jobs; i++)
+		if (run->jobs[i].setup.entry->desc->alone)
+			return true;
+	return run->plan->items[run->next].entry->desc->alone;
+}
+
+/* True when the next test, there is one, may run beside those that do. */
 static bool has_room(const struct run *run)
 {
 	const struct run_options *options = run->options;
 	unsigned int i, nr_closing = 0, nr_max = options->nr_jobs ? options->nr_jobs : 1;
 
+	if (run->nr_jobs && wants_alone(run))
+		return false;
 	if (options->is_alone || options->fail_fast)
 		return run->nr_jobs < nr_max;
 	for (i = 0; i < run->nr_jobs; i++)
@@ -344,7 +357,7 @@ static int run_items(struct run *run)
 	}
 	/* Where nothing can run, there is nothing to leave. */
 	while (!is_interrupted(run) && (!run->is_leaving || run->blocked[0])) {
-		while (has_room(run) && run->next < run->plan->nr_items && !run->is_stopping)
+		while (run->next < run->plan->nr_items && has_room(run) && !run->is_stopping)
 			start_next(run);
 		if (!run->nr_jobs)
 			break;

@@ -813,6 +813,21 @@ static void test_jobs(void **state)
 	assert_int_equal(shared->nr_at_once, 1);
 }
 
+static void test_case_alone(void **state)
+{
+	(void)state;
+	case_add("a", host_overlaps);
+	case_add("b", host_overlaps)->alone = true;
+	case_add("c", host_overlaps);
+	case_add("d", host_overlaps);
+	options.nr_jobs = 4;
+	run_all();
+	assert_int_equal(summary.count[VERDICT_PASS], 4);
+	assert_true(event_at('s', "b") > event_at('t', "a"));
+	assert_true(event_at('s', "c") > event_at('t', "b"));
+	assert_int_equal(shared->nr_at_once, 2);
+}
+
 /* Takes a VM down as long as it takes the next test to start, but not for ever. */
 static int close_after_next(const struct backend *backend, int fd)
 {
@@ -1344,6 +1359,7 @@ int main(void)
 		RUNS(test_wrong_kvm), RUNS(test_no_cpuid), RUNS(test_canary_fails), RUNS(test_canary_hangs),
 		RUNS(test_canary_good), RUNS(test_jobs),
 		RUNS(test_closing_is_waited_for_by_nobody), RUNS(test_closing_beside_jobs), RUNS(test_alone),
+		RUNS(test_case_alone),
 		RUNS(test_closing_before_fail_fast), RUNS(test_fail_fast), RUNS(test_repeat),
 		RUNS(test_no_descriptor), RUNS(test_seeds),
 		RUNS(test_shuffle), RUNS(test_interrupted), RUNS(test_interrupted_in_test),
