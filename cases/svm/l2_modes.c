@@ -28,7 +28,7 @@ struct row {
 };
 
 #define CR4_LOST \
-	{ .finding = "1301-shadow-exit-cr4", .targets = "lab-svm*", .kernels = "6.1..6.1", .needs = "param:kvm_amd.npt=0" }
+	{ .finding = "1004-l2-cr4-left-in-l1", .targets = "lab-svm*", .kernels = "6.1..6.1", .needs = "param:kvm_amd.npt=0" }
 
 static const struct row rows[] = {
 	{ .label = "real", .paging = OFF, .is_16 = true, .is_real = true,
