@@ -136,7 +136,7 @@ static void event_check(const struct row *row, ulong_t flags)
 	CHECK_EQ(flags & (X86_EFLAGS_IF | X86_EFLAGS_DF | X86_EFLAGS_TF),
 		 taken.rflags & (X86_EFLAGS_IF | X86_EFLAGS_DF | X86_EFLAGS_TF));
 	if (row->vector == PF_VECTOR)
-		CHECK_EQ(row->cr2, taken_cr2);
+		CHECK_CR2(row->cr2, taken_cr2);
 }
 
 GUEST(exceptions)

@@ -74,7 +74,7 @@ static void loaded(const struct row *row, ulong_t cr3)
 	else
 		CHECK_NO_FAULT(f);
 	if (row->is_absent)
-		CHECK_EQ(VA, f.cr2);
+		CHECK_CR2(VA, f.cr2);
 	CHECK_EQ(row->is_absent ? 0 : 0xbb, value);
 }
 

@@ -113,10 +113,10 @@ static void present_without_flush(void)
 		page_map(VA, A_GPA, 0);
 		f = read_try(VA, &value);
 		CHECK_FAULT(PF_VECTOR, 0, f);
-		CHECK_EQ(VA, f.cr2);
+		CHECK_CR2(VA, f.cr2);
 		f = write_try(VA + 8, 1);
 		CHECK_FAULT(PF_VECTOR, PFERR_W, f);
-		CHECK_EQ(VA + 8, f.cr2);
+		CHECK_CR2(VA + 8, f.cr2);
 		/* What is not present is not cached. */
 		pte_write(pte_find(VA, 1), (i & 1 ? A_GPA : B_GPA) | RW);
 		f = read_try(VA, &value);
@@ -165,7 +165,7 @@ static void protect_invlpg(void)
 	CHECK_EQ(0xaa, read8(VA));
 	f = write_try(VA + 1, 2);
 	CHECK_FAULT(PF_VECTOR, PFERR_P | PFERR_W, f);
-	CHECK_EQ(VA + 1, f.cr2);
+	CHECK_CR2(VA + 1, f.cr2);
 	CHECK_EQ(1, read8(A_GPA + 1));
 }
 
@@ -207,7 +207,7 @@ static void no_execute_invlpg(void)
 	CHECK_EQ(0xaa, read8(VA));
 	f = guest_catch((void (*)(void *))(VA + 16), NULL);
 	CHECK_FAULT(PF_VECTOR, PFERR_P | PFERR_I, f);
-	CHECK_EQ(VA + 16, f.cr2);
+	CHECK_CR2(VA + 16, f.cr2);
 	CHECK_EQ(VA + 16, f.rip);
 	page_map(VA, A_GPA, LEAF_FLAGS);
 	f = guest_catch((void (*)(void *))(VA + 16), NULL);

@@ -56,7 +56,7 @@ static void look(const struct row *row, unsigned int i)
 	f = write_try(VA + 1 + vcpu_index(), i);
 	if (row->protect && i % 4 < 2) {
 		CHECK_FAULT(PF_VECTOR, PFERR_P | PFERR_W, f);
-		CHECK_EQ(VA + 1 + vcpu_index(), f.cr2);
+		CHECK_CR2(VA + 1 + vcpu_index(), f.cr2);
 	} else {
 		CHECK_NO_FAULT(f);
 		CHECK_EQ(i, read8((i & 1 ? B_GPA : A_GPA) + 1 + vcpu_index()));
