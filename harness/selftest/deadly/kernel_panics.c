@@ -4,7 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-CASE(kernel_panics, .says = "a kernel that crashes passes", .modes = NO_GUEST)
+CASE(kernel_panics, .says = "a kernel that crashes passes", .modes = NO_GUEST,
+     .alone = true)
 
 HOST(kernel_panics)
 {

@@ -5,7 +5,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-CASE(kernel_warns, .says = "a kernel that reports a bug passes", .modes = NO_GUEST)
+CASE(kernel_warns, .says = "a kernel that reports a bug passes", .modes = NO_GUEST,
+     .alone = true)
 
 /* The kernel tells who drops its caches, at the line's begin. */
 HOST(kernel_warns)

@@ -3,7 +3,8 @@
 
 #include <unistd.h>
 
-CASE(killed_outside, .says = "there is time to kill the emulator", .modes = NO_GUEST)
+CASE(killed_outside, .says = "there is time to kill the emulator", .modes = NO_GUEST,
+     .alone = true)
 
 HOST(killed_outside)
 {
