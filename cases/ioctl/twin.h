@@ -209,4 +209,28 @@ static void __attribute__((unused)) twin_host(struct test *t, const struct twin_
 	free(got);
 }
 
+/* --- what several do in user space --- */
+
+static inline void twin_payload_enable(struct vm *vm)
+{
+	const struct kvm_enable_cap cap = { .cap = KVM_CAP_EXCEPTION_PAYLOAD, .args[0] = 1 };
+
+	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
+}
+
+/* At the first exit, a #GP with an error code is made pending. */
+static inline void twin_act_gp(struct vm *vm, unsigned int exit)
+{
+	struct kvm_vcpu_events events;
+
+	if (exit != 1)
+		return;
+	vcpu_ioctl(vm->vcpus[0], KVM_GET_VCPU_EVENTS, &events);
+	events.exception.pending = 1;
+	events.exception.nr = GP_VECTOR;
+	events.exception.has_error_code = 1;
+	events.exception.error_code = 0x58;
+	vcpu_ioctl(vm->vcpus[0], KVM_SET_VCPU_EVENTS, &events);
+}
+
 #endif

@@ -97,13 +97,6 @@ static void act_pf(struct vm *vm, unsigned int exit)
 		events_change(vm, pf_pend);
 }
 
-static void payload_enable(struct vm *vm)
-{
-	const struct kvm_enable_cap cap = { .cap = KVM_CAP_EXCEPTION_PAYLOAD, .args[0] = 1 };
-
-	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
-}
-
 /* --- interrupts --- */
 
 #define VECTOR 0x33
@@ -354,7 +347,7 @@ static void msrs_leave(struct vm *vm)
 
 static void msrs_leave_payload(struct vm *vm)
 {
-	payload_enable(vm);
+	twin_payload_enable(vm);
 	msrs_leave(vm);
 }
 
@@ -399,7 +392,7 @@ HYPERCALL(guest_vmcall, "vmcall")
 
 #define ACT(act_) .plan.act = ON_HOST(act_)
 #define SET_UP(set_up_) .set_up = ON_HOST(set_up_)
-#define PAYLOAD ACT(act_pf), SET_UP(payload_enable), .needs = "KVM_CAP_EXCEPTION_PAYLOAD", .modes = PAE32 | LONG64
+#define PAYLOAD ACT(act_pf), SET_UP(twin_payload_enable), .needs = "KVM_CAP_EXCEPTION_PAYLOAD", .modes = PAE32 | LONG64
 #define TRIPLE_FAULT ACT(act_triple_fault), SET_UP(triple_fault_enable), .needs = "KVM_CAP_X86_TRIPLE_FAULT_EVENT",	\
 	.modes = LONG64, .shuts_down = true
 #define SMM(act_) ACT(act_), SET_UP(smm_memory), .needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm"
@@ -425,7 +418,7 @@ static const struct twin_row rows[] = {
 	TWIN_3("shadow_mov_ss", guest_shadow, ACT(act_mov_ss_shadow), ONE_MODE),
 	TWIN_5("nmi", guest_nmi, ACT(act_nmi), .modes = PROT32 | LONG64, BOCHS_IRET),
 	TWIN_2("step", guest_step, .modes = PROT32 | LONG64, .known = BOCHS_STEP),
-	TWIN_2("step_payload", guest_step, SET_UP(payload_enable), .needs = "KVM_CAP_EXCEPTION_PAYLOAD", ONE_MODE,
+	TWIN_2("step_payload", guest_step, SET_UP(twin_payload_enable), .needs = "KVM_CAP_EXCEPTION_PAYLOAD", ONE_MODE,
 	       .known = BOCHS_STEP),
 	TWIN_2("cr8", guest_cr8, ONE_MODE),
 	TWIN_2("triple_fault", guest_out, TRIPLE_FAULT),

@@ -233,27 +233,6 @@ static void guest_nmi_exits(void)
 
 /* --- an exception that user space makes pending in L2 --- */
 
-static void act_gp(struct vm *vm, unsigned int exit)
-{
-	struct kvm_vcpu_events events;
-
-	if (exit != 1)
-		return;
-	vcpu_ioctl(vm->vcpus[0], KVM_GET_VCPU_EVENTS, &events);
-	events.exception.pending = 1;
-	events.exception.nr = GP_VECTOR;
-	events.exception.has_error_code = 1;
-	events.exception.error_code = 0x58;
-	vcpu_ioctl(vm->vcpus[0], KVM_SET_VCPU_EVENTS, &events);
-}
-
-static void payload_enable(struct vm *vm)
-{
-	const struct kvm_enable_cap cap = { .cap = KVM_CAP_EXCEPTION_PAYLOAD, .args[0] = 1 };
-
-	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
-}
-
 static void guest_gp_exits(void)
 {
 	vmx_start();
@@ -280,7 +259,7 @@ static void guest_gp(void)
 /* --- rows --- */
 
 #define ACT(act_) .plan.act = ON_HOST(act_)
-#define PENDING_GP ACT(act_gp), .set_up = ON_HOST(payload_enable), .needs = "KVM_CAP_EXCEPTION_PAYLOAD"
+#define PENDING_GP ACT(twin_act_gp), .set_up = ON_HOST(twin_payload_enable), .needs = "KVM_CAP_EXCEPTION_PAYLOAD"
 #define PREEMPTION .needs = "vmx:preemption_timer", .has_time = true
 #define TRAP .needs = "vmx:monitor_trap_flag"
 #define LINKED .needs = "vmx:vmcs_shadowing"
