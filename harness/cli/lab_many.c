@@ -70,7 +70,8 @@ static bool wants_shadow(const char *names, const struct args *args)
 	struct err err;
 	bool has_any;
 
-	if (args->matrix || args->no_shadow || !may_shadow(names) || names_paging(args->params) || registry_open(&registry, &err))
+	if (args->matrix || args->no_shadow || !may_shadow(names) || names_paging(args->params) ||
+	    registry_open(&registry, &err))
 		return false;
 	selection.shadow_too = true;
 	has_any = !plan_open(&plan, &registry, &selection, &err) && plan.nr_items;
