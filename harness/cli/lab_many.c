@@ -16,6 +16,7 @@
 #include "cli/lab_target.h"
 #include "cli/lab_tests.h"
 #include "err.h"
+#include "lab/kernel.h"
 #include "runner/job.h"
 
 /* How long a target may take to end when it is told to. */
@@ -375,6 +376,16 @@ static int run_with_table(struct many_run *many)
 	return code;
 }
 
+/* Each machine would say by itself that there is no such kernel. */
+static int check_kernel(const struct lab_options *options, struct err *err)
+{
+	struct kernel kernel = { 0 };
+	int r = kernel_find(&kernel, options->kernel, options->modules, err);
+
+	kernel_free(&kernel);
+	return r;
+}
+
 int lab_many(const char *names, struct args *args)
 {
 	struct registry registry;
@@ -389,7 +400,7 @@ int lab_many(const char *names, struct args *args)
 
 	if (args->matrix && matrix_parse(&matrix, args->matrix, &err))
 		return usage_error("lab: option '--matrix': %s", err.text);
-	if (lab_names_parse(&labs, names, &err) || registry_open(&registry, &err)) {
+	if (lab_names_parse(&labs, names, &err) || check_kernel(&args->lab, &err) || registry_open(&registry, &err)) {
 		code = usage_error("%s", err.text);
 	} else {
 		code = run_with_table(&many);

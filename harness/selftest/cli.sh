@@ -98,6 +98,8 @@ refuses "unknown lab 'hovercraft'" lab hovercraft
 refuses "unknown lab 'hovercraft'" lab svm,hovercraft
 refuses "unknown lab ''" lab svm,
 refuses "lab 'svm' is there twice" lab svm,vmx,svm
+refuses 'cannot read the kernel /nope: ' lab all --kernel /nope
+refuses 'cannot read the kernel /nope: ' lab svm --kernel /nope
 
 refuses 'bisect: which tests?' bisect
 refuses "bisect: what is 'ioctl.canary'?" bisect ioctl.canary
