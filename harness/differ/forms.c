@@ -3,7 +3,7 @@
  * Every user-mode instruction that the machine has, by opcode (APM vol. 3, appendix A), with the flags it leaves
  * undefined.
  */
-#include "differ.h"
+#include "differ/instance.h"
 
 #include "vm/x86/bits.h"
 

@@ -3,7 +3,7 @@
  * Random instances: bytes of a form with random prefixes and operands, and registers that make most of them mean
  * something.
  */
-#include "differ.h"
+#include "differ/instance.h"
 
 #include <Zydis/Zydis.h>
 #include <string.h>
