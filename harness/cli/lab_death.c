@@ -21,6 +21,7 @@ void lab_death_judge(struct lab_death *death, const struct lab_outcome *outcome,
 	} else if (outcome->emulator.end == EMULATOR_BUSY) {
 		death->verdict = VERDICT_FAIL;
 	}
+	death->is_emulators = outcome->emulator.end == EMULATOR_FAILED && death->verdict == VERDICT_ERROR;
 	snprintf(death->why, sizeof(death->why), "%s%s",
 		 words != kernel.headline && death->verdict == VERDICT_FAIL ? "the kernel hung: " : "", words);
 }

@@ -18,6 +18,7 @@
 struct lab_death {
 	enum verdict verdict;
 	char why[1200];
+	bool is_emulators;		/* it failed by itself, which says nothing of the kernel */
 	char *console;		/* what it said since; NULL without memory */
 };
 

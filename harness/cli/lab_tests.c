@@ -30,6 +30,7 @@ struct lab_run {
 	const struct plan *plan;
 	enum item_state *states;	/* of the plan's items */
 	unsigned int *suspicions;	/* likewise: how near they are to tests that cost a boot */
+	bool *are_second;		/* likewise: the emulator failed under it once */
 	struct sink *const *sinks;
 	lab_boot_fn *boot;
 	struct summary summary;
@@ -267,7 +268,7 @@ static void suspects_end(struct lab_run *run, bool is_found)
 	for (h = 0; h < run->nr_held; h++) {
 		struct result *result = run->held[h];
 
-		if (!is_found) {
+		if (!is_found && !death->is_emulators) {
 			result_add_dmesg(result, death->console ? death->console : "");
 			result_blame(result, death->verdict, death->why, run->nr_suspects);
 		}
@@ -279,6 +280,17 @@ static void suspects_end(struct lab_run *run, bool is_found)
 			run->states[i] = ITEM_WAITING;
 	run->nr_suspects = run->nr_held = 0;
 	lab_death_free(death);
+}
+
+/* An emulator that fails by itself has faults of its own, which come and go: a test answers for the second time. */
+static bool gets_second_try(struct lab_run *run, size_t index, const struct lab_death *death, bool is_last)
+{
+	if (!death->is_emulators || is_last || run->are_second[index])
+		return false;
+	run->are_second[index] = true;
+	run->states[index] = ITEM_WAITING;
+	fprintf(stderr, "vmassay: lab: %s runs once more: %s\n", run->plan->items[index].entry->name, death->why);
+	return true;
 }
 
 /*
@@ -298,7 +310,8 @@ static void settle_death(struct lab_run *run, bool is_last)
 	for (i = 0; i < run->plan->nr_items; i++)
 		if (run->states[i] == ITEM_RUNNING) {
 			suspect(run, &run->plan->items[i]);
-			report_lost(run, i, &death);
+			if (!gets_second_try(run, i, &death, is_last))
+				report_lost(run, i, &death);
 		}
 	if (!run->nr_running && run->nr_results)
 		err_set(&run->unanswered, ENOTRECOVERABLE, "the lab died when no test ran: %.400s", death.why);
@@ -386,6 +399,7 @@ static void run_free(struct lab_run *run)
 	free(run->held);
 	free(run->states);
 	free(run->suspicions);
+	free(run->are_second);
 }
 
 int lab_run_plan(struct args *args, const struct plan *plan, struct sink *const *sinks, lab_boot_fn *boot,
@@ -400,7 +414,8 @@ int lab_run_plan(struct args *args, const struct plan *plan, struct sink *const 
 	run.states = calloc(plan->nr_items + 1, sizeof(*run.states));
 	run.suspicions = calloc(plan->nr_items + 1, sizeof(*run.suspicions));
 	run.held = calloc(plan->nr_items + 1, sizeof(*run.held));
-	if (!run.states || !run.suspicions || !run.held) {
+	run.are_second = calloc(plan->nr_items + 1, sizeof(*run.are_second));
+	if (!run.states || !run.suspicions || !run.held || !run.are_second) {
 		run_free(&run);
 		return err_set(err, ENOMEM, "out of memory");
 	}
