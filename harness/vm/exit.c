@@ -398,6 +398,15 @@ static void mmio_decode(struct exit_record *record, const struct kvm_run *run)
 		record->mmio.data = word_load(run->mmio.data, run->mmio.len);
 }
 
+/* Breakpoints that DR7 does not enable may be found in DR6 or not: SDM vol. 3, "Debug Status Register (DR6)". */
+static void debug_decode(struct exit_record *record, const struct kvm_run *run)
+{
+	(void)run;
+	for (unsigned int i = 0; i < 4; i++)
+		if (!(record->debug.dr7 >> (2 * i) & 3))
+			record->debug.dr6 &= ~(1ull << i);
+}
+
 static void dcr_decode(struct exit_record *record, const struct kvm_run *run)
 {
 	size_t at = offsetof(struct kvm_run, dcr.data) - RUN_PAYLOAD;
@@ -433,7 +442,7 @@ static const struct row rows[] = {
 	[KVM_EXIT_EXCEPTION] = { "EXCEPTION", WITH(exception_fields) },
 	[KVM_EXIT_IO] = { "IO", WITH(io_fields), io_decode },
 	[KVM_EXIT_HYPERCALL] = { "HYPERCALL", WITH(hypercall_fields) },
-	[KVM_EXIT_DEBUG] = { "DEBUG", WITH(debug_fields) },
+	[KVM_EXIT_DEBUG] = { "DEBUG", WITH(debug_fields), debug_decode },
 	[KVM_EXIT_HLT] = { "HLT" },
 	[KVM_EXIT_MMIO] = { "MMIO", WITH(mmio_fields), mmio_decode },
 	[KVM_EXIT_IRQ_WINDOW_OPEN] = { "IRQ_WINDOW_OPEN" },

@@ -70,7 +70,7 @@ struct exit_record {
 		struct {
 			uint32_t exception;
 			uint64_t pc;
-			uint64_t dr6;
+			uint64_t dr6;	/* bits of breakpoints that dr7 does not enable are clear */
 			uint64_t dr7;
 		} debug;
 		struct {
