@@ -139,6 +139,22 @@ static void expect_hits(const struct row *row, ulong_t code, ulong_t end)
 	CHECK_EQ(is_on_data(row->code) ? end - 1 : code + code_offsets[row->code], hit_rip);
 }
 
+/*
+ * QEMU arms what MOV to DR7 enables and forgets it by another MOV only (findings/0901): when KVM has done the latter for
+ * the guest, because an interrupt of the host came between, the breakpoint would hit in the tests that follow. Behind an
+ * exit the first MOV is KVM's, which arms nothing, and the second the CPU's. More than once, for the same interrupt.
+ */
+static void breakpoints_forget(const struct row *row)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		(void)cpuid(0, 0);
+		write_dr7(DR7_IDLE | row->dr7);
+		write_dr7(DR7_IDLE);
+	}
+}
+
 GUEST(hw_breakpoint)
 {
 	static const char *const begins[] = { bp_native, bp_forced, bp_store, bp_load };
@@ -155,7 +171,8 @@ GUEST(hw_breakpoint)
 	CHECK_EQ(row->is_host ? DR7_IDLE : DR7_IDLE | row->dr7, read_dr7());
 	CHECK_EQ(row->is_host ? 0 : (ulong_t)(is_on_data(row->code) ? scratch_base() : code + code_offsets[row->code]) +
 		 row->offsets[0], read_dr0());
-	write_dr7(DR7_IDLE);
+	if (!row->is_host)
+		breakpoints_forget(row);
 }
 
 /* --- the host's half --- */
