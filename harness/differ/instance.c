@@ -441,15 +441,19 @@ static const struct form *choose_form(struct rng *rng, const char *only, bool is
 void instance_make(struct instance *instance, uint64_t seed, uint64_t index, const char *only_form, bool with_32)
 {
 	struct rng rng = { seed * 0x100000001b3ull + index };
-	bool is_only_32 = false;
+	bool has_32_only = false, has_64_only = false;
 	size_t i;
 
-	/* Where all forms that are asked for are of one mode, that one. */
-	for (i = 0; only_form && i < nr_forms; i++)
-		is_only_32 |= !strcmp(only_form, forms[i].name) && (forms[i].flags & FORM_NOT64);
+	/* Forms that are asked for and are of one mode want that one. */
+	for (i = 0; only_form && i < nr_forms; i++) {
+		if (strcmp(only_form, forms[i].name))
+			continue;
+		has_32_only |= !!(forms[i].flags & FORM_NOT64);
+		has_64_only |= !!(forms[i].flags & FORM_ONLY64);
+	}
 	rng_next(&rng);
 	memset(instance, 0, sizeof(*instance));
-	instance->is_64 = !with_32 || (!is_only_32 && rng_percent(&rng, 70));
+	instance->is_64 = !with_32 || has_64_only || (!has_32_only && rng_percent(&rng, 70));
 	instance->form = choose_form(&rng, only_form, instance->is_64);
 	while (!try_make(instance, &rng))
 		;
