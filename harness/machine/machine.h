@@ -78,6 +78,7 @@ enum machine_exit {
 	MACHINE_EXIT_SHUTDOWN,		/* triple fault */
 	MACHINE_EXIT_STOPPED,		/* machine_stop() */
 	MACHINE_EXIT_UNIMPLEMENTED,	/* what the instruction at RIP needs is not there: cpu->unimplemented */
+	MACHINE_EXIT_VMEXIT,		/* only of machine_vmrun() (svm.h): the guest is left */
 };
 
 /*
