@@ -3,13 +3,23 @@
 
 #include "machine/event.h"
 #include "machine/private.h"
+#include "machine/svm_guest.h"
 #include "machine/tlb.h"
 #include "vm/x86/bits.h"
 
 #define CR0_DEFINED (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | \
 	X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 #define CR3_NO_FLUSH (1ull << 63)
-#define EFER_DEFINED (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_SVME | EFER_LMSLE | EFER_FFXSR)
+#define DR7_GD (1ull << 13)
+#define DR6_BD (1ull << 13)
+
+/* APM vol. 2, 15.30 */
+#define MSR_TSC_RATIO 0xc0000104
+#define MSR_SVM_KEY 0xc0010118
+#define VM_CR_DEFINED 0x1full
+#define VM_CR_LOCK (1ull << 3)
+#define VM_CR_SVMDIS (1ull << 4)
+#define TSC_RATIO_RESERVED 0xffffff0000000000ull
 
 static _Noreturn void raise_gp(struct cpu *cpu)
 {
@@ -28,14 +38,19 @@ static void check_paging_change(struct cpu *cpu, uint64_t value)
 		raise_gp(cpu);
 }
 
-void control_write_cr0(struct cpu *cpu, uint64_t value)
+static void check_cr0(struct cpu *cpu, uint64_t value)
 {
-	uint64_t changed;
-
 	if (value >> 32 || (value & (X86_CR0_PG | X86_CR0_PE)) == X86_CR0_PG ||
 	    (value & (X86_CR0_NW | X86_CR0_CD)) == X86_CR0_NW)
 		raise_gp(cpu);
 	check_paging_change(cpu, value);
+}
+
+void control_write_cr0(struct cpu *cpu, uint64_t value)
+{
+	uint64_t changed;
+
+	check_cr0(cpu, value);
 	value = (value & CR0_DEFINED) | X86_CR0_ET;
 	changed = value ^ cpu->cr0;
 	cpu->cr0 = value;
@@ -47,14 +62,21 @@ void control_write_cr0(struct cpu *cpu, uint64_t value)
 	cpu_mode_changed(cpu);
 }
 
-void control_write_cr3(struct cpu *cpu, uint64_t value)
+static void check_cr3(struct cpu *cpu, uint64_t value)
 {
-	bool keeps = (cpu->cr4 & X86_CR4_PCIDE) && (value & CR3_NO_FLUSH);
-
 	if (cpu->cr4 & X86_CR4_PCIDE)
 		value &= ~CR3_NO_FLUSH;
 	if ((cpu->efer & EFER_LMA) && value >> cpu->machine->physical_bits)
 		raise_gp(cpu);
+}
+
+void control_write_cr3(struct cpu *cpu, uint64_t value)
+{
+	bool keeps = (cpu->cr4 & X86_CR4_PCIDE) && (value & CR3_NO_FLUSH);
+
+	check_cr3(cpu, value);
+	if (cpu->cr4 & X86_CR4_PCIDE)
+		value &= ~CR3_NO_FLUSH;
 	cpu->cr3 = value;
 	if (!keeps)
 		tlb_flush_pcid(cpu, cpu->asid, cpu_pcid(cpu));
@@ -112,7 +134,53 @@ void control_write_cr8(struct cpu *cpu, uint64_t value)
 	if (value >> 4)
 		raise_gp(cpu);
 	cpu->cr8 = value;
+	/* V_TPR follows, under V_INTR_MASKING or not (APM vol. 2, 15.21.2). */
+	if (cpu->svm.is_guest)
+		cpu->svm.control.int_ctl = (cpu->svm.control.int_ctl & ~V_TPR_BITS) | (uint32_t)value;
 	cpu->must_stop = true;
+}
+
+void control_check_number(struct cpu *cpu, unsigned int number)
+{
+	if (cpu->cpl)
+		raise_gp(cpu);
+	if (number != 0 && number != 2 && number != 3 && number != 4 && number != 8)
+		cpu_raise(cpu, VECTOR_UD);
+}
+
+void control_check_write(struct cpu *cpu, unsigned int number, uint64_t value)
+{
+	switch (number) {
+	case 0:
+		check_cr0(cpu, value);
+		break;
+	case 3:
+		check_cr3(cpu, value);
+		break;
+	case 4:
+		check_cr4(cpu, value);
+		break;
+	case 8:
+		if (value >> 4)
+			raise_gp(cpu);
+		break;
+	default:
+		break;
+	}
+}
+
+/* DR4 and DR5 are DR6 and DR7 without CR4.DE. */
+unsigned int control_check_debug(struct cpu *cpu, unsigned int number)
+{
+	if (number > 7 || ((cpu->cr4 & X86_CR4_DE) && (number == 4 || number == 5)))
+		cpu_raise(cpu, VECTOR_UD);
+	if (cpu->cpl)
+		raise_gp(cpu);
+	if (cpu->dr[7] & DR7_GD) {
+		cpu->dr[6] |= DR6_BD;
+		cpu_raise(cpu, VECTOR_DB);
+	}
+	return number == 4 || number == 5 ? number + 2 : number;
 }
 
 static uint64_t efer_defined(const struct cpu *cpu)
@@ -133,6 +201,8 @@ static uint64_t efer_defined(const struct cpu *cpu)
 /* LMA is the CPU's own: a write leaves it. */
 static void efer_write(struct cpu *cpu, uint64_t value)
 {
+	if ((value & EFER_SVME) && (cpu->svm.vm_cr & VM_CR_SVMDIS))
+		raise_gp(cpu);
 	if ((value & ~efer_defined(cpu)) || (((value ^ cpu->efer) & EFER_LME) && (cpu->cr0 & X86_CR0_PG)))
 		raise_gp(cpu);
 	value = (value & ~EFER_LMA) | (cpu->efer & EFER_LMA);
@@ -164,8 +234,6 @@ static uint64_t *msr_plain(struct cpu *cpu, uint32_t msr, bool *ret_is_address)
 		return &cpu->sfmask;
 	case MSR_IA32_SYSENTER_CS:
 		return &cpu->sysenter_cs;
-	case MSR_IA32_TSC:
-		return &cpu->tsc;
 	case MSR_TSC_AUX:
 		return &cpu->tsc_aux;
 	default:
@@ -192,6 +260,54 @@ static uint64_t *msr_plain(struct cpu *cpu, uint32_t msr, bool *ret_is_address)
 	}
 }
 
+/* SVM's (APM vol. 2, 15.30). */
+static uint64_t svm_msr_read(struct cpu *cpu, uint32_t msr)
+{
+	if (!cpu_has(cpu, FEATURE_SVM))
+		raise_gp(cpu);
+	switch (msr) {
+	case MSR_VM_CR:
+		return cpu->svm.vm_cr;
+	case MSR_VM_HSAVE_PA:
+		return cpu->svm.hsave_pa;
+	case MSR_SVM_KEY:
+		return 0;
+	case MSR_TSC_RATIO:
+		if (cpu->machine->svm_features & SVM_FEATURE_TSC_RATIO)
+			return cpu->svm.tsc_ratio;
+		break;
+	default:
+		break;
+	}
+	raise_gp(cpu);
+}
+
+/* LOCK keeps itself and SVMDIS; SVM cannot be disabled while it is on. */
+static void vm_cr_write(struct cpu *cpu, uint64_t value)
+{
+	uint64_t kept = cpu->svm.vm_cr & VM_CR_LOCK ? VM_CR_LOCK | VM_CR_SVMDIS : 0;
+
+	if ((value & ~VM_CR_DEFINED) || ((value & ~kept & VM_CR_SVMDIS) && (cpu->efer & EFER_SVME)))
+		raise_gp(cpu);
+	cpu->svm.vm_cr = (value & ~kept) | (cpu->svm.vm_cr & kept);
+}
+
+static void svm_msr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
+{
+	if (!cpu_has(cpu, FEATURE_SVM))
+		raise_gp(cpu);
+	if (msr == MSR_VM_CR) {
+		vm_cr_write(cpu, value);
+	} else if (msr == MSR_VM_HSAVE_PA && !(value & PAGE_MASK) && !(value >> cpu->machine->physical_bits)) {
+		cpu->svm.hsave_pa = value;
+	} else if (msr == MSR_TSC_RATIO && (cpu->machine->svm_features & SVM_FEATURE_TSC_RATIO) &&
+		   !(value & TSC_RATIO_RESERVED)) {
+		cpu->svm.tsc_ratio = value;
+	} else if (msr != MSR_SVM_KEY) {
+		raise_gp(cpu);
+	}
+}
+
 uint64_t msr_read(struct cpu *cpu, uint32_t msr)
 {
 	bool is_address;
@@ -204,8 +320,10 @@ uint64_t msr_read(struct cpu *cpu, uint32_t msr)
 		return cpu->efer;
 	case MSR_IA32_PAT:
 		return cpu->pat;
+	case MSR_IA32_TSC:
+		return svm_read_tsc(cpu);
 	default:
-		raise_gp(cpu);
+		return svm_msr_read(cpu, msr);
 	}
 }
 
@@ -230,7 +348,10 @@ void msr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
 			raise_gp(cpu);
 		cpu->pat = value;
 		break;
+	case MSR_IA32_TSC:
+		cpu->tsc = value;
+		break;
 	default:
-		raise_gp(cpu);
+		svm_msr_write(cpu, msr, value);
 	}
 }

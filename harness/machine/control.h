@@ -10,6 +10,12 @@
 
 #include "machine/cpu.h"
 
+/* What MOV raises before a register's intercept: #GP for CPL, #UD for a register that there is not. */
+void control_check_number(struct cpu *cpu, unsigned int number);
+void control_check_write(struct cpu *cpu, unsigned int number, uint64_t value);
+/* The same for a debug register, with #DB for DR7.GD; returns its number, of DR4 and DR5 the one that they are. */
+unsigned int control_check_debug(struct cpu *cpu, unsigned int number);
+
 void control_write_cr0(struct cpu *cpu, uint64_t value);
 void control_write_cr3(struct cpu *cpu, uint64_t value);
 void control_write_cr4(struct cpu *cpu, uint64_t value);

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vm/x86/vmcb.h"
+
 struct block;
 struct machine;
 struct op;
@@ -91,6 +93,7 @@ struct fault {
 	uint8_t vector;
 	bool has_error;
 	bool is_software;	/* of INT n, INT3 or INTO: a trap, RIP is behind it */
+	bool is_int_n;		/* of INT n: no exception, whatever the vector */
 	uint32_t error;
 	uint64_t address;	/* #PF: what CR2 gets */
 };
@@ -106,6 +109,36 @@ struct saved {
 enum delivery { DELIVERY_NONE, DELIVERY_BENIGN, DELIVERY_CONTRIBUTORY, DELIVERY_PAGE_FAULT, DELIVERY_DOUBLE_FAULT };
 
 struct tlb;
+
+/* What VMRUN keeps of the host; on hardware it is in the page of VM_HSAVE_PA, in no format that is said. */
+struct svm_host {
+	struct segment segs[SEG_DS + 1];	/* ES, CS, SS, DS */
+	struct table_register gdtr, idtr;
+	uint64_t efer, cr0, cr3, cr4, cr8, rflags, rip, rsp, rax, pat;
+};
+
+struct svm_state {
+	uint64_t vm_cr, hsave_pa, tsc_ratio;	/* VM_CR, VM_HSAVE_PA, TSC_RATIO */
+	bool has_gif;			/* the global interrupt flag */
+	uint32_t pins;			/* SVM_PIN_*; written by other threads, too */
+
+	/* Of the guest that is active */
+	bool is_guest;
+	bool is_called;			/* by machine_vmrun(), not by an instruction */
+	bool has_nested_paging;
+	bool is_injecting;		/* EVENTINJ has not been delivered yet */
+	uint16_t pause_left;		/* PAUSEs before the next exit */
+	uint64_t pause_tsc;		/* when the last one was */
+	struct vmcb *vmcb;		/* in host memory */
+	uint64_t vmcb_pa;
+	struct vmcb_control control;	/* as VMRUN read it; up to the bytes of next_rip */
+	struct svm_host host;
+
+	/* Of its #VMEXIT */
+	uint64_t exit_code, exit_info_1, exit_info_2, next_rip;
+	uint8_t nr_insn_bytes, insn_bytes[15];
+	uint32_t delivering, delivering_error;	/* EXITINTINFO of the event that is being delivered */
+};
 
 struct cpu {
 	/* Architectural state */
@@ -144,6 +177,8 @@ struct cpu {
 	int interrupt;			/* vector that is asserted, or -1; taken (and -1 again) when RFLAGS.IF allows */
 	bool has_nmi;			/* likewise */
 	bool is_nmi_blocked;		/* until IRET */
+
+	struct svm_state svm;
 
 	/* The machine's */
 	struct machine *machine;

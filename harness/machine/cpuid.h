@@ -40,6 +40,20 @@
 #define FEATURE_MONITOR (1u << 30)
 #define FEATURE_NEVER (1u << 31)	/* other vendors', and what is not known here */
 
+/* Fn8000_000A_EDX, APM vol. 3, E.4.9 */
+#define SVM_FEATURE_NP (1u << 0)
+#define SVM_FEATURE_LBR (1u << 1)
+#define SVM_FEATURE_LOCK (1u << 2)
+#define SVM_FEATURE_NRIPS (1u << 3)
+#define SVM_FEATURE_TSC_RATIO (1u << 4)
+#define SVM_FEATURE_CLEAN (1u << 5)
+#define SVM_FEATURE_FLUSH_BY_ASID (1u << 6)
+#define SVM_FEATURE_DECODE_ASSISTS (1u << 7)
+#define SVM_FEATURE_PAUSE_FILTER (1u << 10)
+#define SVM_FEATURE_PAUSE_THRESHOLD (1u << 12)
+#define SVM_FEATURE_VLS (1u << 15)
+#define SVM_FEATURE_VGIF (1u << 16)
+
 uint32_t cpuid_features(const struct machine_cpuid *table, size_t nr);
 
 /* The registers that CPUID gives for the leaf; zero where there is none. */

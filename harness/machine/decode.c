@@ -6,14 +6,22 @@
 
 #include "machine/cpuid.h"
 #include "machine/event.h"
+#include "machine/svm_guest.h"
 
 _Static_assert(EXEC_FIRST_SPECIAL > (int)ZYDIS_MNEMONIC_MAX_VALUE, "special rows lie behind Zydis' mnemonics");
 
 static const struct exec_table *const tables[] = {
 	&exec_alu, &exec_shift, &exec_muldiv, &exec_bit, &exec_bmi, &exec_move, &exec_stack, &exec_branch,
 	&exec_string, &exec_decimal, &exec_flags, &exec_io, &exec_system, &exec_far, &exec_interrupt, &exec_segment,
-	&exec_control, &exec_syscall,
+	&exec_control, &exec_syscall, &exec_svm,
 };
+
+static void index_row(struct exec_index *index, const struct exec_row *row)
+{
+	index->rows[row->mnemonic] = row;
+	if (index->features & FEATURE_SVM)
+		index->intercepts[row->mnemonic] = (uint8_t)svm_intercept_row(row->mnemonic);
+}
 
 void exec_index_init(struct exec_index *index, uint32_t features)
 {
@@ -23,7 +31,7 @@ void exec_index_init(struct exec_index *index, uint32_t features)
 	index->features = features;
 	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		for (j = 0; j < tables[i]->nr_rows; j++)
-			index->rows[tables[i]->rows[j].mnemonic] = &tables[i]->rows[j];
+			index_row(index, &tables[i]->rows[j]);
 }
 
 static void op_unimplemented(struct cpu *cpu, const struct op *op)
@@ -240,11 +248,16 @@ static bool is_branch16(const ZydisDecodedInstruction *insn, enum code_mode mode
 	       (insn->meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT || insn->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR);
 }
 
-static void op_bind(struct op *op, const struct exec_row *row, bool *ret_ends_block)
+static void op_bind(const struct exec_index *index, struct op *op, const struct exec_row *row, bool *ret_ends_block)
 {
 	exec_fn *exec = row && op->size && op->size <= 8 ? row->exec[__builtin_ctz(op->size)] : NULL;
 
 	op->exec = exec ? exec : op_unimplemented;
+	op->intercept = row ? index->intercepts[row->mnemonic] : 0;
+	if (op->intercept) {
+		op->inner = op->exec;
+		op->exec = svm_exec_intercepted;
+	}
 	*ret_ends_block = !exec || (row->flags & ROW_ENDS_BLOCK) || (op->prefixes & (OP_REP | OP_REPNE));
 }
 
@@ -284,7 +297,7 @@ enum decode_result op_decode(const struct exec_index *index, enum code_mode mode
 	op.size = op.nr_operands && !(row && (row->flags & ROW_WIDTH)) ? op.operands[0].size : insn.operand_width / 8;
 	if (is_branch16(&insn, mode))
 		op.size = 2;
-	op_bind(&op, row, ret_ends_block);
+	op_bind(index, &op, row, ret_ends_block);
 	*ret_op = op;
 	return DECODE_OK;
 }

@@ -15,7 +15,9 @@
 #include "machine/cpu.h"
 
 /* Values of the jump out of a handler. */
-enum escape { ESCAPE_NONE, ESCAPE_FAULT, ESCAPE_UNIMPLEMENTED };
+enum escape { ESCAPE_NONE, ESCAPE_FAULT, ESCAPE_UNIMPLEMENTED, ESCAPE_VMEXIT };
+
+_Noreturn void cpu_escape(struct cpu *cpu, enum escape escape);
 
 /* A fault without an error code: #UD, #DE, #NM, #BR, #MF, #XF. */
 _Noreturn void cpu_raise(struct cpu *cpu, unsigned int vector);
@@ -25,6 +27,9 @@ _Noreturn void cpu_raise_page_fault(struct cpu *cpu, uint64_t address, uint32_t 
 _Noreturn void cpu_raise_software(struct cpu *cpu, unsigned int vector);
 /* The instruction cannot be executed as the manual says; @what must live. machine_run() returns it. */
 _Noreturn void cpu_unimplemented(struct cpu *cpu, const char *what);
+
+/* The class of an exception that is delivered, or met while another is. */
+enum delivery event_class(unsigned int vector);
 
 enum event_source {
 	EVENT_FAULT,		/* an exception; RIP is the instruction's */

@@ -7,8 +7,6 @@
 #include "machine/control.h"
 #include "machine/tlb.h"
 
-#define DR7_GD (1ull << 13)
-#define DR6_BD (1ull << 13)
 #define DR6_FIXED 0xffff0ff0ull
 #define DR7_FIXED 0x400ull
 
@@ -29,9 +27,7 @@ static void mov_from_cr(struct cpu *cpu, const struct op *op)
 		[8] = &cpu->cr8 };
 	unsigned int number = op->operands[1].reg;
 
-	check_cpl0(cpu);
-	if (number > 8 || !registers[number])
-		cpu_raise(cpu, VECTOR_UD);
+	control_check_number(cpu, number);
 	reg_write(cpu, op->operands[0].reg, control_size(cpu), *registers[number]);
 }
 
@@ -39,7 +35,7 @@ static void mov_to_cr(struct cpu *cpu, const struct op *op)
 {
 	uint64_t value = reg_read(cpu, op->operands[1].reg, control_size(cpu));
 
-	check_cpl0(cpu);
+	control_check_number(cpu, op->operands[0].reg);
 	switch (op->operands[0].reg) {
 	case 0:
 		control_write_cr0(cpu, value);
@@ -53,37 +49,21 @@ static void mov_to_cr(struct cpu *cpu, const struct op *op)
 	case 4:
 		control_write_cr4(cpu, value);
 		break;
-	case 8:
-		control_write_cr8(cpu, value);
-		break;
 	default:
-		cpu_raise(cpu, VECTOR_UD);
+		control_write_cr8(cpu, value);
 	}
-}
-
-/* DR4 and DR5 are DR6 and DR7 without CR4.DE. */
-static unsigned int debug_number(struct cpu *cpu, unsigned int number)
-{
-	if (number > 7 || ((cpu->cr4 & X86_CR4_DE) && (number == 4 || number == 5)))
-		cpu_raise(cpu, VECTOR_UD);
-	check_cpl0(cpu);
-	if (cpu->dr[7] & DR7_GD) {
-		cpu->dr[6] |= DR6_BD;
-		cpu_raise(cpu, VECTOR_DB);
-	}
-	return number == 4 || number == 5 ? number + 2 : number;
 }
 
 static void mov_from_dr(struct cpu *cpu, const struct op *op)
 {
-	unsigned int number = debug_number(cpu, op->operands[1].reg);
+	unsigned int number = control_check_debug(cpu, op->operands[1].reg);
 
 	reg_write(cpu, op->operands[0].reg, control_size(cpu), cpu->dr[number]);
 }
 
 static void mov_to_dr(struct cpu *cpu, const struct op *op)
 {
-	unsigned int number = debug_number(cpu, op->operands[0].reg);
+	unsigned int number = control_check_debug(cpu, op->operands[0].reg);
 	uint64_t value = reg_read(cpu, op->operands[1].reg, control_size(cpu));
 
 	if (number >= 6 && value >> 32)

@@ -50,15 +50,14 @@ void io_write(struct cpu *cpu, uint16_t port, unsigned int size, uint64_t value)
 		bus->write(bus->opaque, MACHINE_SPACE_IO, port, size, trim(value, size));
 }
 
-/* The port is an immediate byte or DX. */
-static uint16_t port_read(const struct cpu *cpu, const struct op *op, unsigned int operand)
+uint16_t io_port(const struct cpu *cpu, const struct op *op, unsigned int operand)
 {
 	return op->operands[operand].kind == OPERAND_IMM ? op->imm & 0xff : (uint16_t)cpu->regs[REG_RDX];
 }
 
 ALWAYS_INLINE void in(struct cpu *cpu, const struct op *op, unsigned int size)
 {
-	uint16_t port = port_read(cpu, op, 1);
+	uint16_t port = io_port(cpu, op, 1);
 
 	io_check(cpu, port, size);
 	gpr_write(cpu, REG_RAX, size, io_read(cpu, port, size));
@@ -68,7 +67,7 @@ ALWAYS_INLINE void in(struct cpu *cpu, const struct op *op, unsigned int size)
 static void out(struct cpu *cpu, const struct op *op)
 {
 	unsigned int size = op->operands[1].size;
-	uint16_t port = port_read(cpu, op, 0);
+	uint16_t port = io_port(cpu, op, 0);
 
 	io_check(cpu, port, size);
 	io_write(cpu, port, size, cpu->regs[REG_RAX]);

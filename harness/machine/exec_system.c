@@ -4,6 +4,8 @@
 
 #include <Zydis/Zydis.h>
 
+#include "machine/svm_guest.h"
+
 static void cpuid(struct cpu *cpu, const struct op *op)
 {
 	struct machine_cpuid leaf = cpuid_lookup(cpu->machine->cpuid, cpu->machine->nr_cpuid,
@@ -23,8 +25,9 @@ static void cpuid(struct cpu *cpu, const struct op *op)
 
 static void rdtsc(struct cpu *cpu, const struct op *op)
 {
-	uint64_t tsc = cpu->tsc + (uint64_t)(op - cpu->first_op);
+	uint64_t tsc = svm_read_tsc(cpu);
 
+	(void)op;
 	if ((cpu->cr4 & X86_CR4_TSD) && cpu->cpl)
 		cpu_raise_error(cpu, VECTOR_GP, 0);
 	gpr_write(cpu, REG_RAX, 4, (uint32_t)tsc);
@@ -52,6 +55,14 @@ static void ud(struct cpu *cpu, const struct op *op)
 	cpu_raise(cpu, VECTOR_UD);
 }
 
+/* A trap without the gate's privilege check: RIP is behind it. */
+static void icebp(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	cpu->rip = cpu->regs[REG_NEXT_RIP];
+	cpu_raise(cpu, VECTOR_DB);
+}
+
 /* Not implemented with the feature, and #UD without it: there is no handler. */
 #define ABSENT(mnemonic, features) { ZYDIS_MNEMONIC_##mnemonic, ROW_WIDTH, features, { NULL } }
 #define ROW(mnemonic, features, exec) \
@@ -65,8 +76,9 @@ static const struct exec_row rows[] = {
 	ROW(UD0, 0, ud),
 	ROW(UD1, 0, ud),
 	ROW(UD2, 0, ud),
-	ABSENT(VMRUN, FEATURE_SVM), ABSENT(VMLOAD, FEATURE_SVM), ABSENT(VMSAVE, FEATURE_SVM),
-	ABSENT(VMMCALL, FEATURE_SVM), ABSENT(STGI, FEATURE_SVM), ABSENT(CLGI, FEATURE_SVM), ABSENT(INVLPGA, FEATURE_SVM), ABSENT(SKINIT, FEATURE_SVM),
+	ROW(RSM, 0, ud),
+	ROW(INT1, 0, icebp),
+	ABSENT(SKINIT, FEATURE_NEVER),
 	ABSENT(XGETBV, FEATURE_XSAVE), ABSENT(XSETBV, FEATURE_XSAVE), ABSENT(XSAVE, FEATURE_XSAVE),
 	ABSENT(XSAVE64, FEATURE_XSAVE), ABSENT(XRSTOR, FEATURE_XSAVE), ABSENT(XRSTOR64, FEATURE_XSAVE),
 	ABSENT(RDRAND, FEATURE_RDRAND), ABSENT(RDSEED, FEATURE_NEVER),

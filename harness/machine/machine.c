@@ -35,6 +35,15 @@ static struct cpu *cpu_create(struct machine *machine, unsigned int index)
 	return cpu;
 }
 
+static uint32_t read_cpuid(const void *context, uint32_t leaf, uint32_t subleaf, unsigned int reg)
+{
+	const struct machine *machine = context;
+	struct machine_cpuid found = cpuid_lookup(machine->cpuid, machine->nr_cpuid, leaf, subleaf);
+	const uint32_t regs[] = { found.eax, found.ebx, found.ecx, found.edx };
+
+	return regs[reg];
+}
+
 static int machine_set_cpuid(struct machine *machine, const struct machine_config *config)
 {
 	const struct machine_cpuid *table = config->cpuid ? config->cpuid : machine_cpuid_default;
@@ -47,6 +56,8 @@ static int machine_set_cpuid(struct machine *machine, const struct machine_confi
 	machine->nr_cpuid = nr;
 	machine->features = cpuid_features(table, nr);
 	machine->physical_bits = cpuid_physical_bits(table, nr);
+	machine->svm_features = cpuid_lookup(table, nr, 0x8000000a, 0).edx;
+	svm_rule_cpu_init(&machine->svm_rule_cpu, read_cpuid, machine);
 	exec_index_init(&machine->index, machine->features);
 	return 0;
 }
@@ -138,6 +149,9 @@ void cpu_reset(struct cpu *cpu)
 	cpu->asid = 0;
 	cpu->interrupt = -1;
 	cpu->has_nmi = cpu->is_nmi_blocked = false;
+	memset(&cpu->svm, 0, sizeof(cpu->svm));
+	cpu->svm.has_gif = true;
+	cpu->svm.tsc_ratio = 1ull << 32;
 	tlb_flush_all(cpu);
 	cpu_state_changed(cpu);
 }

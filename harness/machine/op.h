@@ -34,6 +34,7 @@ typedef void exec_fn(struct cpu *cpu, const struct op *op);
  */
 struct op {
 	exec_fn *exec;
+	exec_fn *inner;		/* of an instruction that SVM can intercept: what executes it then */
 	uint64_t imm;		/* sign- or zero-extended as the instruction wants it; a branch's displacement */
 	uint64_t displacement;
 	uint64_t address_mask;
@@ -45,6 +46,7 @@ struct op {
 	struct operand operands[3];	/* destination first; a fourth is never needed */
 	uint16_t selector;	/* of a far pointer; the second immediate of ENTER */
 	uint16_t mnemonic;	/* ZydisMnemonic */
+	uint8_t intercept;	/* row of svm_intercept.c */
 	uint8_t opcode;		/* its last byte; where a condition is coded, the low four bits are it */
 };
 
@@ -99,7 +101,7 @@ struct exec_table {
 
 extern const struct exec_table exec_alu, exec_shift, exec_muldiv, exec_bit, exec_bmi, exec_move, exec_stack,
 	exec_branch, exec_string, exec_decimal, exec_flags, exec_io, exec_system, exec_far, exec_interrupt,
-	exec_segment, exec_control, exec_syscall;
+	exec_segment, exec_control, exec_syscall, exec_svm;
 
 /*
  * All rows by mnemonic, NULL where there is none, and the features of the CPU they are for. The machine's for its
@@ -107,6 +109,7 @@ extern const struct exec_table exec_alu, exec_shift, exec_muldiv, exec_bit, exec
  */
 struct exec_index {
 	const struct exec_row *rows[NR_EXEC_ROWS];
+	uint8_t intercepts[NR_EXEC_ROWS];	/* rows of svm_intercept.c; 0 where there is none */
 	uint32_t features;
 };
 

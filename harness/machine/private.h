@@ -8,6 +8,7 @@
 #include "machine/machine.h"
 #include "machine/memory.h"
 #include "machine/op.h"
+#include "machine/svm_rules.h"
 
 #define MAX_CPUS 64
 #define NR_BLOCK_BUCKETS 4096
@@ -20,6 +21,8 @@ struct machine {
 	struct machine_cpuid *cpuid;
 	size_t nr_cpuid;
 	uint32_t features;
+	uint32_t svm_features;		/* Fn8000_000A_EDX */
+	struct svm_rule_cpu svm_rule_cpu;
 	unsigned int physical_bits;
 	struct ram_slot *slots;		/* by ascending gpa */
 	size_t nr_slots;

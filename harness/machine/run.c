@@ -3,9 +3,12 @@
 #include "machine/private.h"
 
 #include "machine/event.h"
+#include "machine/svm_guest.h"
 #include "vm/x86/bits.h"
 
-_Noreturn static void cpu_escape(struct cpu *cpu, enum escape escape)
+#define OPCODE_INT_N 0xcd
+
+_Noreturn void cpu_escape(struct cpu *cpu, enum escape escape)
 {
 	longjmp(cpu->escape, escape);
 }
@@ -30,7 +33,8 @@ _Noreturn void cpu_raise_page_fault(struct cpu *cpu, uint64_t address, uint32_t 
 
 _Noreturn void cpu_raise_software(struct cpu *cpu, unsigned int vector)
 {
-	cpu->fault = (struct fault) { .vector = (uint8_t)vector, .is_software = true };
+	cpu->fault = (struct fault) { .vector = (uint8_t)vector, .is_software = true,
+		.is_int_n = cpu->op->opcode == OPCODE_INT_N };
 	cpu_escape(cpu, ESCAPE_FAULT);
 }
 
@@ -80,25 +84,48 @@ static inline struct block *next_block(struct cpu *cpu)
 
 #define DR6_BS (1ull << 14)
 
-/* True when an event was delivered instead of an instruction. */
-static bool take_interrupt(struct cpu *cpu)
+static void deliver_interrupt(struct cpu *cpu, unsigned int vector, uint32_t type)
 {
-	unsigned int vector;
-
-	if (cpu->has_nmi && !cpu->is_nmi_blocked && !cpu->has_shadow) {
-		cpu->has_nmi = false;
-		cpu->is_nmi_blocked = true;
-		vector = VECTOR_NMI;
-	} else if (cpu->interrupt >= 0 && (cpu->rflags & X86_EFLAGS_IF) && !cpu->has_shadow) {
-		vector = (unsigned int)cpu->interrupt;
-		cpu->interrupt = -1;
-	} else {
-		return false;
-	}
 	cpu->is_halted = false;
+	cpu->svm.delivering = EVENT_VALID | type | vector;
+	cpu->svm.delivering_error = 0;
 	cpu->delivery = DELIVERY_BENIGN;
 	event_deliver(cpu, EVENT_EXTERNAL, vector, false, 0);
 	cpu->delivery = DELIVERY_NONE;
+}
+
+static bool take_nmi(struct cpu *cpu)
+{
+	if (!(cpu->has_nmi || (svm_pins(cpu) & SVM_PIN_NMI)) || cpu->is_nmi_blocked || cpu->has_shadow)
+		return false;
+	cpu->has_nmi = false;
+	__atomic_and_fetch(&cpu->svm.pins, ~SVM_PIN_NMI, __ATOMIC_SEQ_CST);
+	cpu->is_nmi_blocked = true;
+	deliver_interrupt(cpu, VECTOR_NMI, EVENT_NMI);
+	return true;
+}
+
+/* True when an event was delivered instead of an instruction. */
+static bool take_event(struct cpu *cpu)
+{
+	unsigned int vector;
+
+	if (cpu->svm.is_injecting) {
+		svm_inject(cpu);
+		return true;
+	}
+	if (!cpu->svm.has_gif)
+		return false;
+	svm_check_pins(cpu);
+	if (take_nmi(cpu))
+		return true;
+	if (cpu->interrupt >= 0 && svm_is_interrupt_open(cpu)) {
+		vector = (unsigned int)cpu->interrupt;
+		cpu->interrupt = -1;
+	} else if (!svm_take_virtual_interrupt(cpu, &vector)) {
+		return false;
+	}
+	deliver_interrupt(cpu, vector, EVENT_INTR);
 	return true;
 }
 
@@ -136,7 +163,7 @@ static enum machine_exit run_blocks(struct cpu *cpu)
 		cpu->must_stop = false;
 		if (cpu->is_stopped)
 			return MACHINE_EXIT_STOPPED;
-		if ((cpu->interrupt >= 0 || cpu->has_nmi) && take_interrupt(cpu))
+		if ((cpu->interrupt >= 0 || cpu->has_nmi || svm_is_pending(cpu)) && take_event(cpu))
 			continue;
 		if (cpu->is_halted)
 			return MACHINE_EXIT_HLT;
@@ -150,12 +177,18 @@ static enum machine_exit run_blocks(struct cpu *cpu)
 	}
 }
 
-/* A fault is one step of the budget, so that a CPU that does nothing else comes to its end, too. */
-static void count_fault(struct cpu *cpu)
+/* The instructions before the one that did not come to its end. */
+static void count_completed(struct cpu *cpu)
 {
 	if (cpu->op)
 		count_instructions(cpu, (uint64_t)(cpu->op - cpu->first_op));
 	cpu->first_op = cpu->op = NULL;
+}
+
+/* A fault is one step of the budget, so that a CPU that does nothing else comes to its end, too. */
+static void count_fault(struct cpu *cpu)
+{
+	count_completed(cpu);
 	if (cpu->budget)
 		cpu->budget--;
 }
@@ -170,11 +203,9 @@ static bool is_escaping(struct cpu *cpu)
 	return true;
 }
 
-static enum delivery delivery_class(const struct fault *fault)
+enum delivery event_class(unsigned int vector)
 {
-	if (fault->is_software)
-		return DELIVERY_BENIGN;
-	switch (fault->vector) {
+	switch (vector) {
 	case VECTOR_DE:
 	case VECTOR_TS:
 	case VECTOR_NP:
@@ -188,6 +219,11 @@ static enum delivery delivery_class(const struct fault *fault)
 	default:
 		return DELIVERY_BENIGN;
 	}
+}
+
+static enum delivery delivery_class(const struct fault *fault)
+{
+	return fault->is_software ? DELIVERY_BENIGN : event_class(fault->vector);
 }
 
 /*
@@ -207,15 +243,47 @@ static bool combine_faults(struct cpu *cpu)
 	return true;
 }
 
+static uint32_t exit_int_info(const struct fault *fault)
+{
+	return EVENT_VALID | (fault->is_int_n ? EVENT_SOFT : EVENT_EXCEPTION) | fault->vector |
+		(fault->has_error ? EVENT_HAS_ERROR : 0);
+}
+
 /* The exception in cpu->fault; whatever it meets on its way comes back as another. */
 static void deliver_fault(struct cpu *cpu)
 {
 	const struct fault fault = cpu->fault;
 
+	cpu->svm.delivering = exit_int_info(&fault);
+	cpu->svm.delivering_error = fault.error;
 	cpu->delivery = delivery_class(&fault);
 	event_deliver(cpu, fault.is_software ? EVENT_SOFTWARE : EVENT_FAULT, fault.vector, fault.has_error,
 		fault.error);
 	cpu->delivery = DELIVERY_NONE;
+}
+
+/*
+ * The fault's way to its delivery: each exception can be intercepted, also the double fault that two become. False: the
+ * CPU shuts down.
+ */
+static bool take_fault(struct cpu *cpu)
+{
+	unsigned int vector = cpu->fault.vector;
+	bool is_fetch = !cpu->op;
+
+	cpu_restore(cpu);
+	cpu->is_external = false;
+	svm_check_exception(cpu, is_fetch);
+	count_fault(cpu);
+	if (vector == VECTOR_PF && !is_escaping(cpu))
+		cpu->cr2 = cpu->fault.address;
+	if (!combine_faults(cpu)) {
+		svm_check_shutdown(cpu);
+		return false;
+	}
+	if (cpu->fault.vector != vector)
+		svm_check_exception(cpu, is_fetch);
+	return true;
 }
 
 enum machine_exit machine_run(struct cpu *cpu, uint64_t budget)
@@ -226,16 +294,19 @@ enum machine_exit machine_run(struct cpu *cpu, uint64_t budget)
 	cpu->delivery = DELIVERY_NONE;
 	switch (setjmp(cpu->escape)) {
 	case ESCAPE_FAULT:
-		cpu_restore(cpu);
-		count_fault(cpu);
-		cpu->is_external = false;
-		if (cpu->fault.vector == VECTOR_PF && !is_escaping(cpu))
-			cpu->cr2 = cpu->fault.address;
-		if (!combine_faults(cpu))
+		if (!take_fault(cpu))
 			return MACHINE_EXIT_SHUTDOWN;
 		if (is_escaping(cpu))
 			return MACHINE_EXIT_EXCEPTION;
 		deliver_fault(cpu);
+		break;
+	case ESCAPE_VMEXIT:
+		cpu_restore(cpu);
+		count_completed(cpu);
+		cpu->is_external = false;
+		svm_leave(cpu);
+		if (cpu->svm.is_called)
+			return MACHINE_EXIT_VMEXIT;
 		break;
 	case ESCAPE_UNIMPLEMENTED:
 		cpu_restore(cpu);

@@ -4,6 +4,7 @@
 #include "machine/exec.h"
 #include "machine/segment.h"
 #include "machine/stack.h"
+#include "machine/svm_guest.h"
 #include "machine/tlb.h"
 
 #define BUSY 2u
@@ -164,15 +165,23 @@ static void enter_task(struct cpu *cpu, const struct task *task, bool is_32bit)
 	cpu_forget_fast(cpu);
 }
 
-void task_switch(struct cpu *cpu, uint16_t selector, enum task_cause cause, uint64_t next_rip)
+static uint64_t exit_info_of_cause(enum task_cause cause)
+{
+	return cause == TASK_IRET ? 1ull << 36 : cause == TASK_JMP ? 1ull << 38 : 0;
+}
+
+static void task_switch_with_error(struct cpu *cpu, uint16_t selector, enum task_cause cause, uint64_t next_rip,
+	uint64_t error)
 {
 	bool is_nested = cause == TASK_CALL || cause == TASK_EVENT;
 	uint64_t rflags = cause == TASK_IRET ? cpu->rflags & ~X86_EFLAGS_NT : cpu->rflags;
 	uint16_t old_selector = cpu->segs[SEG_TR].selector;
 	struct descriptor descriptor;
 	struct segment tss = check_tss(cpu, selector, cause, &descriptor);
-	struct task task = task_read(cpu, &tss);
+	struct task task;
 
+	svm_check_task_switch(cpu, selector, exit_info_of_cause(cause), error);
+	task = task_read(cpu, &tss);
 	task_write(cpu, next_rip, rflags);
 	leave_task(cpu, cause);
 	if (is_nested) {
@@ -195,11 +204,16 @@ void task_switch(struct cpu *cpu, uint16_t selector, enum task_cause cause, uint
 	}
 }
 
+void task_switch(struct cpu *cpu, uint16_t selector, enum task_cause cause, uint64_t next_rip)
+{
+	task_switch_with_error(cpu, selector, cause, next_rip, ~0ull);
+}
+
 void task_switch_event(struct cpu *cpu, uint16_t selector, uint64_t rip, bool has_error, uint32_t error)
 {
 	struct stack stack;
 
-	task_switch(cpu, selector, TASK_EVENT, rip);
+	task_switch_with_error(cpu, selector, TASK_EVENT, rip, has_error ? error : ~0ull);
 	if (!has_error)
 		return;
 	stack = stack_open(cpu);

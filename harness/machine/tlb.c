@@ -7,6 +7,7 @@
 
 #define PAGE_SHIFT 12
 #define LAST_GENERATION 0xfff
+#define PCID_UNPAGED 0x1000	/* what a guest without paging has from nested tables */
 
 uint16_t cpu_pcid(const struct cpu *cpu)
 {
@@ -28,10 +29,15 @@ static struct tlb_entry *tlb_set(struct cpu *cpu, uint64_t page)
 	return cpu->tlb->sets[page % NR_TLB_SETS];
 }
 
+static uint16_t tlb_pcid(const struct cpu *cpu)
+{
+	return cpu->cr0 & X86_CR0_PG ? cpu_pcid(cpu) : PCID_UNPAGED;
+}
+
 static bool is_match(const struct tlb_entry *entry, uint32_t asid, uint16_t pcid, uint64_t page)
 {
 	return entry->is_valid && entry->page == page && entry->asid == asid &&
-	       (entry->is_global || entry->pcid == pcid);
+	       (entry->pcid == pcid || (entry->is_global && pcid != PCID_UNPAGED));
 }
 
 struct tlb_entry *tlb_find(struct cpu *cpu, uint64_t linear)
@@ -41,7 +47,7 @@ struct tlb_entry *tlb_find(struct cpu *cpu, uint64_t linear)
 	unsigned int i;
 
 	for (i = 0; i < NR_TLB_WAYS; i++)
-		if (is_match(&set[i], cpu->asid, cpu_pcid(cpu), page))
+		if (is_match(&set[i], cpu->asid, tlb_pcid(cpu), page))
 			return &set[i];
 	return NULL;
 }
@@ -53,7 +59,7 @@ struct tlb_entry *tlb_insert(struct cpu *cpu, const struct tlb_entry *entry)
 	unsigned int i;
 
 	for (i = 0; i < NR_TLB_WAYS && !to; i++)
-		if (is_match(&set[i], cpu->asid, cpu_pcid(cpu), entry->page))
+		if (is_match(&set[i], cpu->asid, tlb_pcid(cpu), entry->page))
 			to = &set[i];
 	for (i = 0; i < NR_TLB_WAYS && !to; i++)
 		if (!set[i].is_valid)
@@ -62,7 +68,7 @@ struct tlb_entry *tlb_insert(struct cpu *cpu, const struct tlb_entry *entry)
 		to = &set[cpu->tlb->victims[entry->page % NR_TLB_SETS]++ % NR_TLB_WAYS];
 	*to = *entry;
 	to->asid = cpu->asid;
-	to->pcid = cpu_pcid(cpu);
+	to->pcid = tlb_pcid(cpu);
 	to->is_valid = true;
 	return to;
 }
@@ -104,6 +110,16 @@ void tlb_flush_page(struct cpu *cpu, uint32_t asid, uint16_t pcid, uint64_t line
 
 	for (; entry < end; entry++)
 		if (entry->asid == asid && (entry->is_global || entry->pcid == pcid) && is_in_page(entry, linear))
+			entry->is_valid = false;
+	cpu_forget_fast(cpu);
+}
+
+void tlb_flush_page_asid(struct cpu *cpu, uint32_t asid, uint64_t linear)
+{
+	struct tlb_entry *entry = &cpu->tlb->sets[0][0], *end = entry + NR_TLB_SETS * NR_TLB_WAYS;
+
+	for (; entry < end; entry++)
+		if (entry->asid == asid && is_in_page(entry, linear))
 			entry->is_valid = false;
 	cpu_forget_fast(cpu);
 }

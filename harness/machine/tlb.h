@@ -25,7 +25,9 @@ struct tlb_entry {
 	uint16_t pcid;
 	uint8_t size_shift;	/* of the page that the tables have: 12, 21, 22 or 30 */
 	uint8_t pkey;
-	bool is_valid, is_global, is_user, is_writable, is_nx, is_dirty;
+	bool is_valid, is_global, is_user, is_writable, is_nx;
+	bool is_dirty;		/* a write needs no walk: D is set, in nested tables, too, and they allow it */
+	bool is_host_nx;	/* of nested tables */
 };
 
 struct tlb {
@@ -46,6 +48,9 @@ void tlb_flush_asid(struct cpu *cpu, uint32_t asid, bool with_global);
 void tlb_flush_pcid(struct cpu *cpu, uint32_t asid, uint16_t pcid);
 /* INVLPG: the page that holds @linear, whatever its size, of this PCID or global. */
 void tlb_flush_page(struct cpu *cpu, uint32_t asid, uint16_t pcid, uint64_t linear);
+
+/* INVLPGA: the page that holds @linear, of all PCIDs of the ASID. */
+void tlb_flush_page_asid(struct cpu *cpu, uint32_t asid, uint64_t linear);
 
 /* The current PCID: CR3[11:0] under CR4.PCIDE, else 0. */
 uint16_t cpu_pcid(const struct cpu *cpu);
