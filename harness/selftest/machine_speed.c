@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest instructions per second of the machine in 64-bit mode with paging: "meson test --benchmark". */
+/*
+ * The machine's speed, "meson test --benchmark": instructions per second in 64-bit mode with paging, without and with
+ * nested paging; VMRUN to #VMEXIT and back; a machine's creation.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include <asm/svm.h>
+
 #include "machine/cpu.h"
 #include "machine/machine.h"
+#include "machine/svm.h"
 #include "vm/x86/bits.h"
 
 #define RAM_BYTES 0x200000u
@@ -15,7 +21,15 @@
 #define PD_GPA 0x3000u
 #define CODE_GPA 0x10000u
 #define DATA_GPA 0x20000u
+#define VMCB_GPA 0x30000u
+#define IOPM_GPA 0x34000u
+#define MSRPM_GPA 0x38000u
+#define NPML4_GPA 0x40000u
+#define NPDPT_GPA 0x41000u
+#define NPD_GPA 0x42000u
 #define NR_INSTRUCTIONS 100000000ull
+#define NR_ROUNDS 1000000u
+#define NR_MACHINES 2000u
 
 static const struct loop {
 	const char *name;
@@ -61,10 +75,9 @@ static double seconds_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static int loop_run(struct machine *machine, uint8_t *ram, const struct loop *loop)
+static void enter_loop(struct machine *machine, uint8_t *ram, const struct loop *loop)
 {
 	struct cpu *cpu = machine_cpu(machine, 0);
-	double start;
 
 	memcpy(ram + CODE_GPA, loop->code, loop->len);
 	machine_ram_written(machine, CODE_GPA, loop->len);
@@ -74,12 +87,113 @@ static int loop_run(struct machine *machine, uint8_t *ram, const struct loop *lo
 	cpu->regs[REG_RSP] = DATA_GPA + 0x1000;
 	cpu->rip = CODE_GPA;
 	cpu_state_changed(cpu);
+}
+
+static struct vmcb_seg seg_of(const struct segment *segment)
+{
+	return (struct vmcb_seg) { segment->selector, segment->attrib, segment->limit, segment->base };
+}
+
+static void intercept(struct vmcb *vmcb, unsigned int code)
+{
+	vmcb->control.intercept[code / 32] |= 1u << code % 32;
+}
+
+/* The CPU's state becomes the guest's of a fresh VMCB under nested paging, and the CPU a host. */
+static struct vmcb *become_host(struct cpu *cpu, uint8_t *ram)
+{
+	struct vmcb *vmcb = (struct vmcb *)(void *)(ram + VMCB_GPA);
+	struct vmcb_save *save = &vmcb->save;
+
+	memset(vmcb, 0, sizeof(*vmcb));
+	save->es = save->ds = save->ss = seg_of(&cpu->segs[SEG_DS]);
+	save->cs = seg_of(&cpu->segs[SEG_CS]);
+	save->efer = cpu->efer | EFER_SVME;
+	save->cr0 = cpu->cr0;
+	save->cr3 = cpu->cr3;
+	save->cr4 = cpu->cr4;
+	save->rflags = X86_EFLAGS_FIXED;
+	save->rip = cpu->rip;
+	save->rsp = cpu->regs[REG_RSP];
+	save->g_pat = 0x0007040600070406;
+	vmcb->control.asid = 1;
+	vmcb->control.iopm_base_pa = IOPM_GPA;
+	vmcb->control.msrpm_base_pa = MSRPM_GPA;
+	vmcb->control.nested_ctl = NP_ENABLE;
+	vmcb->control.nested_cr3 = NPML4_GPA;
+	memset(ram + IOPM_GPA, 0xff, IOPM_BYTES);
+	intercept(vmcb, SVM_EXIT_VMRUN);
+	intercept(vmcb, SVM_EXIT_IOIO);
+	put64(ram, NPML4_GPA, NPDPT_GPA | PTE_P | PTE_W | PTE_U);
+	put64(ram, NPDPT_GPA, NPD_GPA | PTE_P | PTE_W | PTE_U);
+	put64(ram, NPD_GPA, PTE_P | PTE_W | PTE_U | PTE_PS);
+	machine_enter_host(cpu);
+	return vmcb;
+}
+
+static int loop_run(struct machine *machine, uint8_t *ram, const struct loop *loop, bool is_guest)
+{
+	struct cpu *cpu = machine_cpu(machine, 0);
+	enum machine_exit why;
+	double start;
+
+	enter_loop(machine, ram, loop);
+	if (is_guest)
+		become_host(cpu, ram);
 	start = seconds_now();
-	if (machine_run(cpu, NR_INSTRUCTIONS) != MACHINE_EXIT_BUDGET) {
+	why = is_guest ? machine_vmrun(cpu, VMCB_GPA, NR_INSTRUCTIONS) : machine_run(cpu, NR_INSTRUCTIONS);
+	if (why != MACHINE_EXIT_BUDGET) {
 		fprintf(stderr, "machine_speed: the %s loop ended\n", loop->name);
 		return 1;
 	}
-	printf("%s loop: %.0f million instructions/s\n", loop->name, NR_INSTRUCTIONS / 1e6 / (seconds_now() - start));
+	printf("%s loop%s: %.0f million instructions/s\n", loop->name, is_guest ? ", nested paging" : "",
+		NR_INSTRUCTIONS / 1e6 / (seconds_now() - start));
+	machine_vmrun_abandon(cpu, SVM_EXIT_INTR);
+	return 0;
+}
+
+/* out %al, $0x80; jmp: an I/O exit, its handler and the next entry. */
+static int rounds_run(struct machine *machine, uint8_t *ram)
+{
+	static const struct loop loop = { "out", { 0xe6, 0x80, 0xeb, 0xfc }, 4 };
+	struct cpu *cpu = machine_cpu(machine, 0);
+	struct vmcb *vmcb;
+	unsigned int i;
+	double start;
+
+	enter_loop(machine, ram, &loop);
+	vmcb = become_host(cpu, ram);
+	start = seconds_now();
+	for (i = 0; i < NR_ROUNDS; i++) {
+		enum machine_exit why = machine_vmrun(cpu, VMCB_GPA, ~0ull);
+
+		if (why != MACHINE_EXIT_VMEXIT || vmcb->control.exit_code != SVM_EXIT_IOIO) {
+			fprintf(stderr, "machine_speed: the out loop ended\n");
+			return 1;
+		}
+		vmcb->save.rip = vmcb->control.exit_info_2;
+	}
+	printf("VMRUN to I/O exit: %.3f us a round\n", (seconds_now() - start) * 1e6 / NR_ROUNDS);
+	return 0;
+}
+
+static int create_run(uint8_t *ram)
+{
+	struct machine_config config = { .nr_cpus = 1 };
+	double start = seconds_now();
+	unsigned int i;
+
+	for (i = 0; i < NR_MACHINES; i++) {
+		struct machine *machine;
+
+		if (machine_create(&config, &machine)) {
+			fprintf(stderr, "machine_speed: no memory\n");
+			return 1;
+		}
+		machine_ram_add(machine, 0, RAM_BYTES, ram, false);
+		machine_destroy(machine);
+	}
+	printf("create and destroy: %.1f us\n", (seconds_now() - start) * 1e6 / NR_MACHINES);
 	return 0;
 }
 
@@ -97,7 +211,11 @@ int main(void)
 	}
 	memset(ram, 0, RAM_BYTES);
 	for (i = 0, r = 0; i < sizeof(loops) / sizeof(loops[0]); i++)
-		r |= loop_run(machine, ram, &loops[i]);
+		r |= loop_run(machine, ram, &loops[i], false);
+	for (i = 0; i < sizeof(loops) / sizeof(loops[0]); i++)
+		r |= loop_run(machine, ram, &loops[i], true);
+	r |= rounds_run(machine, ram);
+	r |= create_run(ram);
 out:
 	machine_destroy(machine);
 	free(ram);
