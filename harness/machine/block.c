@@ -97,6 +97,9 @@ void block_forget_all(struct machine *machine)
 {
 	size_t i;
 
+	/* A fresh machine has much RAM and no code: its lines are not touched. */
+	if (!machine->nr_blocks)
+		return;
 	for (i = 0; i < NR_BLOCK_BUCKETS; i++)
 		while (machine->buckets[i])
 			block_bury(machine, &machine->buckets[i]);

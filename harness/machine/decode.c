@@ -16,13 +16,6 @@ static const struct exec_table *const tables[] = {
 	&exec_control, &exec_syscall, &exec_svm,
 };
 
-static void index_row(struct exec_index *index, const struct exec_row *row)
-{
-	index->rows[row->mnemonic] = row;
-	if (index->features & FEATURE_SVM)
-		index->intercepts[row->mnemonic] = (uint8_t)svm_intercept_row(row->mnemonic);
-}
-
 void exec_index_init(struct exec_index *index, uint32_t features)
 {
 	size_t i, j;
@@ -31,7 +24,9 @@ void exec_index_init(struct exec_index *index, uint32_t features)
 	index->features = features;
 	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		for (j = 0; j < tables[i]->nr_rows; j++)
-			index_row(index, &tables[i]->rows[j]);
+			index->rows[tables[i]->rows[j].mnemonic] = &tables[i]->rows[j];
+	if (features & FEATURE_SVM)
+		svm_intercept_index(index->intercepts);
 }
 
 static void op_unimplemented(struct cpu *cpu, const struct op *op)

@@ -38,8 +38,8 @@ static inline bool svm_intercepts(const struct cpu *cpu, unsigned int code)
 	return cpu->svm.is_guest && (cpu->svm.control.intercept[code / 32] >> code % 32 & 1);
 }
 
-/* Row of the intercept that the instruction has, by its exec_row's number; 0: none. */
-unsigned int svm_intercept_row(uint16_t number);
+/* Fills in the rows of instructions that have an intercept, by their exec_row's number. */
+void svm_intercept_index(uint8_t *rows);
 /* The handler of an instruction that has one. */
 void svm_exec_intercepted(struct cpu *cpu, const struct op *op);
 /* Raises what SVM's instructions raise outside of an SVM host at CPL 0. */

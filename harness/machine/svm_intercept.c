@@ -357,14 +357,12 @@ static const struct intercept intercepts[] = {
 	INTERCEPT(XSETBV, SVM_EXIT_XSETBV, NULL),
 };
 
-unsigned int svm_intercept_row(uint16_t number)
+void svm_intercept_index(uint8_t *rows)
 {
 	unsigned int i;
 
 	for (i = 1; i < sizeof(intercepts) / sizeof(intercepts[0]); i++)
-		if (intercepts[i].number == number)
-			return i;
-	return 0;
+		rows[intercepts[i].number] = (uint8_t)i;
 }
 
 static void check_row(struct cpu *cpu, const struct op *op, const struct intercept *row)
