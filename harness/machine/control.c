@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "machine/control.h"
 
+#include "machine/debug.h"
 #include "machine/event.h"
 #include "machine/private.h"
 #include "machine/svm_guest.h"
@@ -10,9 +11,6 @@
 #define CR0_DEFINED (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | \
 	X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 #define CR3_NO_FLUSH (1ull << 63)
-#define DR7_GD (1ull << 13)
-#define DR6_BD (1ull << 13)
-
 /* APM vol. 2, 15.30 */
 #define MSR_TSC_RATIO 0xc0000104
 #define MSR_SVM_KEY 0xc0010118

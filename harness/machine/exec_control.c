@@ -5,10 +5,9 @@
 #include <Zydis/Zydis.h>
 
 #include "machine/control.h"
+#include "machine/debug.h"
 #include "machine/tlb.h"
 
-#define DR6_FIXED 0xffff0ff0ull
-#define DR7_FIXED 0x400ull
 
 static void check_cpl0(struct cpu *cpu)
 {
@@ -68,13 +67,10 @@ static void mov_to_dr(struct cpu *cpu, const struct op *op)
 
 	if (number >= 6 && value >> 32)
 		cpu_raise_error(cpu, VECTOR_GP, 0);
-	if (number == 6)
-		value = (value & ~0x1000ull) | DR6_FIXED;
-	if (number == 7)
-		value = (value & 0xffff2fffull) | DR7_FIXED;
-	if (number == 7 && value & 0xff)
-		cpu_unimplemented(cpu, "breakpoints in DR7");
-	cpu->dr[number] = value;
+	cpu->dr[number] = number == 6 ? dr6_value(value) : number == 7 ? dr7_value(value) : value;
+	/* What was fast may hit now. */
+	cpu_windows_changed(cpu);
+	cpu->must_stop = true;
 }
 
 static void lmsw(struct cpu *cpu, const struct op *op)

@@ -2,6 +2,7 @@
 /* IN and OUT. */
 #include "machine/io.h"
 
+#include "machine/debug.h"
 #include "machine/exec.h"
 
 #include <Zydis/Zydis.h>
@@ -39,6 +40,7 @@ uint64_t io_read(struct cpu *cpu, uint16_t port, unsigned int size)
 {
 	const struct machine_bus *bus = &cpu->machine->bus;
 
+	debug_port(cpu, port, size);
 	return trim(bus->read ? bus->read(bus->opaque, MACHINE_SPACE_IO, port, size) : ~0ull, size);
 }
 
@@ -46,6 +48,7 @@ void io_write(struct cpu *cpu, uint16_t port, unsigned int size, uint64_t value)
 {
 	const struct machine_bus *bus = &cpu->machine->bus;
 
+	debug_port(cpu, port, size);
 	if (bus->write)
 		bus->write(bus->opaque, MACHINE_SPACE_IO, port, size, trim(value, size));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "machine/private.h"
 
+#include "machine/debug.h"
 #include "machine/event.h"
 #include "machine/tlb.h"
 #include "vm/x86/bits.h"
@@ -147,10 +148,12 @@ static void check_alignment(struct cpu *cpu, uint64_t linear, unsigned int size,
 
 uint64_t memory_read_slow(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int size)
 {
-	uint64_t linear = segment_linear(cpu, seg, offset, size, ACCESS_READ);
+	uint64_t linear = segment_linear(cpu, seg, offset, size, ACCESS_READ), value;
 
 	check_alignment(cpu, linear, size, ACCESS_READ);
-	return linear_read(cpu, linear, size, false);
+	value = linear_read(cpu, linear, size, false);
+	debug_access(cpu, linear, size, ACCESS_READ);
+	return value;
 }
 
 void memory_write_slow(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int size, uint64_t value)
@@ -159,6 +162,7 @@ void memory_write_slow(struct cpu *cpu, unsigned int seg, uint64_t offset, unsig
 
 	check_alignment(cpu, linear, size, ACCESS_WRITE);
 	linear_write(cpu, linear, size, value, false);
+	debug_access(cpu, linear, size, ACCESS_WRITE);
 }
 
 uint64_t memory_read_to_write_slow(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int size)
@@ -169,6 +173,7 @@ uint64_t memory_read_to_write_slow(struct cpu *cpu, unsigned int seg, uint64_t o
 	/* In 64-bit mode the code that a write may go to need not be readable by type; in the others writable data is. */
 	check_alignment(cpu, linear, size, ACCESS_WRITE);
 	place = place_of(cpu, linear, size, ACCESS_WRITE, false);
+	debug_access(cpu, linear, size, ACCESS_READ);
 	return place_read(cpu->machine, &place);
 }
 
@@ -182,7 +187,7 @@ static struct window segment_window(const struct cpu *cpu, unsigned int seg)
 	struct window window = { .base = segment->base };
 	uint64_t len;
 
-	if (is_alignment_checked(cpu))
+	if (is_alignment_checked(cpu) || debug_is_armed(cpu))
 		return window;
 	if (cpu->is_long64) {
 		window.base = seg >= SEG_FS ? segment->base : 0;

@@ -2,6 +2,7 @@
 /* The loop: block after block, and what is pending between instructions. */
 #include "machine/private.h"
 
+#include "machine/debug.h"
 #include "machine/event.h"
 #include "machine/svm_guest.h"
 #include "vm/x86/bits.h"
@@ -82,8 +83,6 @@ static inline struct block *next_block(struct cpu *cpu)
 	return block_at_rip(cpu);
 }
 
-#define DR6_BS (1ull << 14)
-
 static void deliver_interrupt(struct cpu *cpu, unsigned int vector, uint32_t type)
 {
 	cpu->is_halted = false;
@@ -130,7 +129,7 @@ static bool take_event(struct cpu *cpu)
 }
 
 /*
- * One instruction, because of a trap or a shadow behind it. TF counts as it was before the instruction; RF is good
+ * One instruction, because of a trap or a shadow behind it, or of breakpoints. TF counts as it was before the instruction; RF is good
  * for one.
  */
 static void run_careful(struct cpu *cpu, const struct block *block)
@@ -138,21 +137,24 @@ static void run_careful(struct cpu *cpu, const struct block *block)
 	uint64_t before = cpu->rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF);
 	bool had_shadow = cpu->has_shadow;
 
+	cpu->breakpoints_hit = 0;
+	if (debug_is_armed(cpu) && !(before & X86_EFLAGS_RF))
+		debug_check_insn(cpu);
 	run_ops(cpu, block->ops, 1);
 	/* STI or MOV SS in a shadow does not prolong it (APM vol. 2, 15.21.5). */
 	if (had_shadow)
 		cpu->has_shadow = false;
 	cpu->rflags &= ~before | X86_EFLAGS_TF;
 	cpu->must_stop = true;
-	if (before & X86_EFLAGS_TF) {
-		cpu->dr[6] |= DR6_BS;
+	if ((before & X86_EFLAGS_TF) || cpu->breakpoints_hit) {
+		cpu->dr[6] |= cpu->breakpoints_hit | (before & X86_EFLAGS_TF ? DR6_BS : 0);
 		cpu_raise(cpu, VECTOR_DB);
 	}
 }
 
 static bool is_careful(const struct cpu *cpu)
 {
-	return cpu->has_shadow || (cpu->rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF));
+	return cpu->has_shadow || (cpu->rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF)) || debug_is_armed(cpu);
 }
 
 static enum machine_exit run_blocks(struct cpu *cpu)

@@ -5,13 +5,10 @@
 #include <asm/svm.h>
 #include <string.h>
 
+#include "machine/debug.h"
 #include "machine/tlb.h"
 #include "vm/x86/bits.h"
 
-#define DR6_FIXED 0xffff0ff0ull
-#define DR6_ZERO 0x1000ull
-#define DR7_FIXED 0x400ull
-#define DR7_ZERO 0xd000ull
 #define RFLAGS_DEFINED 0x3f7fd7ull
 #define SEG_ATTRIB_BITS 0xfffu
 #define CONTROL_BYTES offsetof(struct vmcb_control, next_rip)
@@ -118,8 +115,8 @@ static void guest_load(struct cpu *cpu, const struct vmcb_save *save)
 	cpu->cr2 = save->cr2;
 	cpu->cr3 = save->cr3;
 	cpu->cr4 = save->cr4;
-	cpu->dr[6] = ((uint32_t)save->dr6 | DR6_FIXED) & ~DR6_ZERO;
-	cpu->dr[7] = ((uint32_t)save->dr7 | DR7_FIXED) & ~DR7_ZERO;
+	cpu->dr[6] = dr6_value(save->dr6);
+	cpu->dr[7] = dr7_value(save->dr7);
 	cpu->rflags = (save->rflags & RFLAGS_DEFINED) | X86_EFLAGS_FIXED;
 	cpu->rip = save->rip;
 	cpu->regs[REG_RSP] = save->rsp;

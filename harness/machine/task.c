@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "machine/task.h"
 
+#include "machine/debug.h"
 #include "machine/exec.h"
 #include "machine/segment.h"
 #include "machine/stack.h"
@@ -8,7 +9,6 @@
 #include "machine/tlb.h"
 
 #define BUSY 2u
-#define DR6_BT (1u << 15)
 
 /* Where a TSS has what, APM vol. 2, figures 12-2 and 12-3 (16 bits: SDM vol. 3, figure 8-10). */
 struct layout {

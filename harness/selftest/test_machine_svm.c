@@ -499,6 +499,39 @@ static void test_software_exceptions(void **state)
 	close_all(&f);
 }
 
+/* Breakpoints of the guest's DR7: a fault before the instruction, a trap behind the access. */
+static void test_breakpoints(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t address, dr7, rip;	/* rip 0: none hits */
+	} rows[] = {
+		{ "execute", CODE_GPA + 4, 1, CODE_GPA + 4 },
+		{ "execute, not enabled", CODE_GPA + 4, 0, 0 },
+		{ "read or write, 4 bytes", DATA_GPA + 12, 0xf0001, CODE_GPA + 4 },
+		{ "write", DATA_GPA + 8, 0xd0001, 0 },
+		{ "read or write, another byte", DATA_GPA + 16, 0x30001, 0 },
+	};
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct svm_fixture f;
+
+		print_message("# %s\n", rows[i].name);
+		OPEN(&f, load);
+		f.cpu->regs[REG_RBX] = DATA_GPA;
+		f.cpu->dr[0] = rows[i].address;
+		f.vmcb->save.dr7 = rows[i].dr7;
+		intercept(&f, SVM_EXIT_EXCP_BASE + VECTOR_DB);
+		run_until(&f, rows[i].rip ? SVM_EXIT_EXCP_BASE + VECTOR_DB : SVM_EXIT_HLT);
+		if (rows[i].rip)
+			assert_int_equal(f.vmcb->save.rip, rows[i].rip);
+		assert_int_equal(f.vmcb->save.dr6 & 0xf, rows[i].rip ? 1 : 0);
+		close_all(&f);
+	}
+}
+
 /* A fault in the delivery of another: EXITINTINFO has the first. */
 static void test_exit_int_info(void **state)
 {
@@ -937,6 +970,7 @@ int main(void)
 		cmocka_unit_test(test_msr_beyond),
 		cmocka_unit_test(test_page_fault),
 		cmocka_unit_test(test_software_exceptions),
+		cmocka_unit_test(test_breakpoints),
 		cmocka_unit_test(test_exit_int_info),
 		cmocka_unit_test(test_double_fault_and_shutdown),
 		cmocka_unit_test(test_nested_fault),
