@@ -12,6 +12,11 @@
 	X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 #define CR3_NO_FLUSH (1ull << 63)
 /* APM vol. 2, 15.30 */
+#define MSR_DEBUGCTL 0x1d9
+#define MSR_BR_FROM 0x1db
+#define MSR_BR_TO 0x1dc
+#define MSR_LAST_EXCP_FROM 0x1dd
+#define MSR_LAST_EXCP_TO 0x1de
 #define MSR_TSC_RATIO 0xc0000104
 #define MSR_SVM_KEY 0xc0010118
 #define VM_CR_DEFINED 0x1full
@@ -234,6 +239,14 @@ static uint64_t *msr_plain(struct cpu *cpu, uint32_t msr, bool *ret_is_address)
 		return &cpu->sysenter_cs;
 	case MSR_TSC_AUX:
 		return &cpu->tsc_aux;
+	case MSR_BR_FROM:
+		return &cpu->branches.br_from;
+	case MSR_BR_TO:
+		return &cpu->branches.br_to;
+	case MSR_LAST_EXCP_FROM:
+		return &cpu->branches.last_excp_from;
+	case MSR_LAST_EXCP_TO:
+		return &cpu->branches.last_excp_to;
 	default:
 		break;
 	}
@@ -320,6 +333,8 @@ uint64_t msr_read(struct cpu *cpu, uint32_t msr)
 		return cpu->pat;
 	case MSR_IA32_TSC:
 		return svm_read_tsc(cpu);
+	case MSR_DEBUGCTL:
+		return cpu->branches.dbgctl;
 	default:
 		return svm_msr_read(cpu, msr);
 	}
@@ -348,6 +363,12 @@ void msr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
 		break;
 	case MSR_IA32_TSC:
 		cpu->tsc = value;
+		break;
+	case MSR_DEBUGCTL:
+		if (value & ~DBGCTL_DEFINED)
+			raise_gp(cpu);
+		cpu->branches.dbgctl = value;
+		cpu->must_stop = true;
 		break;
 	default:
 		svm_msr_write(cpu, msr, value);

@@ -110,11 +110,17 @@ enum delivery { DELIVERY_NONE, DELIVERY_BENIGN, DELIVERY_CONTRIBUTORY, DELIVERY_
 
 struct tlb;
 
+/* Branch recording (APM vol. 2, 13.1), as the VMCB has it. */
+struct branches {
+	uint64_t dbgctl, br_from, br_to, last_excp_from, last_excp_to;
+};
+
 /* What VMRUN keeps of the host; on hardware it is in the page of VM_HSAVE_PA, in no format that is said. */
 struct svm_host {
 	struct segment segs[SEG_DS + 1];	/* ES, CS, SS, DS */
 	struct table_register gdtr, idtr;
 	uint64_t efer, cr0, cr3, cr4, cr8, rflags, rip, rsp, rax, pat;
+	struct branches branches;
 };
 
 struct svm_state {
@@ -126,6 +132,7 @@ struct svm_state {
 	bool is_guest;
 	bool is_called;			/* by machine_vmrun(), not by an instruction */
 	bool has_nested_paging;
+	bool has_own_branches;		/* LBR virtualisation */
 	bool is_injecting;		/* EVENTINJ has not been delivered yet */
 	uint16_t pause_left;		/* PAUSEs before the next exit */
 	uint64_t pause_tsc;		/* when the last one was */
@@ -150,6 +157,7 @@ struct cpu {
 	uint64_t cr0, cr2, cr3, cr4, cr8, xcr0;
 	uint64_t efer;
 	uint64_t dr[8];
+	struct branches branches;
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, pat;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t tsc;			/* at the last instruction; one tick for each */

@@ -78,3 +78,17 @@ void debug_port(struct cpu *cpu, uint16_t port, unsigned int size)
 	if (debug_is_armed(cpu) && (cpu->cr4 & X86_CR4_DE))
 		debug_hit(cpu, hits_of(cpu, 1u << ON_IO, port, size));
 }
+
+void debug_branch(struct cpu *cpu, uint64_t from, uint64_t to, bool is_event)
+{
+	struct branches *branches = &cpu->branches;
+
+	if (!debug_records(cpu))
+		return;
+	if (is_event) {
+		branches->last_excp_from = branches->br_from;
+		branches->last_excp_to = branches->br_to;
+	}
+	branches->br_from = from;
+	branches->br_to = to;
+}

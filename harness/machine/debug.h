@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Breakpoints of DR0 to DR3 (APM vol. 2, 13.1). While one is enabled, the loop executes instruction by instruction and
+ * Breakpoints of DR0 to DR3 and recording of branches (APM vol. 2, 13.1). While one is enabled, the loop executes instruction by instruction and
  * all accesses go the slow way. Note, accesses to system structures and an event's own pushes hit none.
  */
 #ifndef VMASSAY_MACHINE_DEBUG_H
@@ -35,6 +35,18 @@ static inline bool debug_is_armed(const struct cpu *cpu)
 {
 	return cpu->dr[7] & DR7_ENABLES;
 }
+
+#define DBGCTL_LBR 1ull
+#define DBGCTL_BTF 2ull
+#define DBGCTL_DEFINED 0x3full
+
+static inline bool debug_records(const struct cpu *cpu)
+{
+	return cpu->branches.dbgctl & DBGCTL_LBR;
+}
+
+/* A branch, also one that an event is: the last one's addresses are kept for the handler then. */
+void debug_branch(struct cpu *cpu, uint64_t from, uint64_t to, bool is_event);
 
 /* Raises #DB, a fault, when the instruction at RIP has a breakpoint. */
 void debug_check_insn(struct cpu *cpu);

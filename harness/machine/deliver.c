@@ -2,6 +2,7 @@
 /* Delivery of an event through the IDT or the interrupt vector table, APM vol. 2, 8.6 to 8.9. */
 #include "machine/event.h"
 
+#include "machine/debug.h"
 #include "machine/exec.h"
 #include "machine/segment.h"
 #include "machine/stack.h"
@@ -221,11 +222,16 @@ void event_deliver(struct cpu *cpu, enum event_source source, unsigned int vecto
 	/* Of a software interrupt, RIP is still the instruction's own. */
 	uint64_t rip = source == EVENT_SOFTWARE ? cpu->regs[REG_NEXT_RIP] : cpu->rip;
 	struct event event = { source, vector, has_error, error, rip };
+	uint64_t from = cpu->rip;
 
 	cpu->is_external = source != EVENT_SOFTWARE;
 	cpu_save(cpu);
 	cpu->rip = cpu->cr0 & X86_CR0_PE ? deliver_gate(cpu, &event) : deliver_real(cpu, &event);
 	cpu_keep(cpu);
+	debug_branch(cpu, from, cpu->rip, true);
+	/* The handler of #DB is not recorded nor stepped (APM vol. 2, 13.1). */
+	if (vector == VECTOR_DB && source == EVENT_FAULT)
+		cpu->branches.dbgctl &= ~(DBGCTL_LBR | DBGCTL_BTF);
 	/* What SMAP allows may depend on RFLAGS.AC, and privilege has changed. */
 	cpu_forget_fast(cpu);
 	cpu->is_external = false;

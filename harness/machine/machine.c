@@ -139,6 +139,7 @@ void cpu_reset(struct cpu *cpu)
 	memset(cpu->dr, 0, sizeof(cpu->dr));
 	cpu->dr[6] = 0xffff0ff0;
 	cpu->dr[7] = 0x400;
+	memset(&cpu->branches, 0, sizeof(cpu->branches));
 	cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = cpu->tsc_aux = 0;
 	cpu->pat = 0x0007040600070406;
 	cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;

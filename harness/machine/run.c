@@ -128,14 +128,20 @@ static bool take_event(struct cpu *cpu)
 	return true;
 }
 
+/* Note, a branch to the instruction behind it is taken for none. */
+static bool is_branch_taken(const struct cpu *cpu, const struct op *op, uint64_t from)
+{
+	return cpu->rip != from + op->length && !(op->prefixes & (OP_REP | OP_REPNE));
+}
+
 /*
  * One instruction, because of a trap or a shadow behind it, or of breakpoints. TF counts as it was before the instruction; RF is good
  * for one.
  */
 static void run_careful(struct cpu *cpu, const struct block *block)
 {
-	uint64_t before = cpu->rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF);
-	bool had_shadow = cpu->has_shadow;
+	uint64_t before = cpu->rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF), from = cpu->rip;
+	bool had_shadow = cpu->has_shadow, was_guest = cpu->svm.is_guest, is_branch, is_stepped;
 
 	cpu->breakpoints_hit = 0;
 	if (debug_is_armed(cpu) && !(before & X86_EFLAGS_RF))
@@ -146,15 +152,20 @@ static void run_careful(struct cpu *cpu, const struct block *block)
 		cpu->has_shadow = false;
 	cpu->rflags &= ~before | X86_EFLAGS_TF;
 	cpu->must_stop = true;
-	if ((before & X86_EFLAGS_TF) || cpu->breakpoints_hit) {
-		cpu->dr[6] |= cpu->breakpoints_hit | (before & X86_EFLAGS_TF ? DR6_BS : 0);
+	is_branch = is_branch_taken(cpu, &block->ops[0], from) && cpu->svm.is_guest == was_guest;
+	if (is_branch)
+		debug_branch(cpu, from, cpu->rip, false);
+	is_stepped = (before & X86_EFLAGS_TF) && (is_branch || !(cpu->branches.dbgctl & DBGCTL_BTF));
+	if (is_stepped || cpu->breakpoints_hit) {
+		cpu->dr[6] |= cpu->breakpoints_hit | (is_stepped ? DR6_BS : 0);
 		cpu_raise(cpu, VECTOR_DB);
 	}
 }
 
 static bool is_careful(const struct cpu *cpu)
 {
-	return cpu->has_shadow || (cpu->rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF)) || debug_is_armed(cpu);
+	return cpu->has_shadow || (cpu->rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF)) || debug_is_armed(cpu) ||
+	       debug_records(cpu);
 }
 
 static enum machine_exit run_blocks(struct cpu *cpu)

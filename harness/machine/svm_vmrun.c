@@ -141,6 +141,32 @@ static void control_load(struct cpu *cpu)
 	cpu->asid = control->asid;
 }
 
+/* LBR virtualisation (APM vol. 2, 15.23): the guest has recording of its own. */
+static void branches_load(struct cpu *cpu)
+{
+	struct svm_state *svm = &cpu->svm;
+	const struct vmcb_save *save = &svm->vmcb->save;
+
+	svm->has_own_branches = (svm->control.virt_ext & LBR_ENABLE) && (cpu->machine->svm_features & SVM_FEATURE_LBR);
+	if (!svm->has_own_branches)
+		return;
+	svm->host.branches = cpu->branches;
+	cpu->branches = (struct branches) { save->dbgctl & DBGCTL_DEFINED, save->br_from, save->br_to,
+		save->last_excp_from, save->last_excp_to };
+}
+
+static void branches_save(struct cpu *cpu, struct vmcb_save *save)
+{
+	if (!cpu->svm.has_own_branches)
+		return;
+	save->dbgctl = cpu->branches.dbgctl;
+	save->br_from = cpu->branches.br_from;
+	save->br_to = cpu->branches.br_to;
+	save->last_excp_from = cpu->branches.last_excp_from;
+	save->last_excp_to = cpu->branches.last_excp_to;
+	cpu->branches = cpu->svm.host.branches;
+}
+
 /* APM vol. 2, 15.16.1; values that it does not name do nothing. */
 static void control_flush_tlb(struct cpu *cpu)
 {
@@ -178,6 +204,7 @@ bool svm_enter(struct cpu *cpu, uint64_t vmcb_pa, struct vmcb *vmcb, uint64_t ne
 	svm->has_gif = true;
 	guest_load(cpu, &vmcb->save);
 	control_load(cpu);
+	branches_load(cpu);
 	control_flush_tlb(cpu);
 	cpu->is_halted = false;
 	cpu_state_changed(cpu);
@@ -276,6 +303,7 @@ void svm_leave(struct cpu *cpu)
 
 	guest_save(cpu, &svm->vmcb->save);
 	control_save(cpu, &svm->vmcb->control);
+	branches_save(cpu, &svm->vmcb->save);
 	machine_ram_written(cpu->machine, svm->vmcb_pa, PAGE_BYTES);
 	host_load(cpu);
 	cpu->delivery = DELIVERY_NONE;

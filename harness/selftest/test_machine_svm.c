@@ -901,6 +901,28 @@ static void test_pause_filter(void **state)
 	close_all(&f);
 }
 
+/* The guest's branches are recorded in its VMCB, and the host's MSRs stay. */
+MACHINE_CODE(branch, "jmp 1f; nop; 1: inc %rax; int3");
+
+static void test_branches(void **state)
+{
+	struct svm_fixture f;
+
+	(void)state;
+	OPEN(&f, branch);
+	f.cpu->branches.br_from = 0x1234;
+	f.vmcb->save.dbgctl = 1;
+	f.vmcb->control.virt_ext = LBR_ENABLE;
+	run_until(&f, SVM_EXIT_HLT);
+	assert_int_equal(f.vmcb->save.last_excp_from, CODE_GPA);
+	assert_int_equal(f.vmcb->save.last_excp_to, CODE_GPA + 3);
+	assert_int_equal(f.vmcb->save.br_from, CODE_GPA + 6);
+	assert_int_equal(f.vmcb->save.br_to, HANDLER_GPA + 16 * VECTOR_BP);
+	assert_int_equal(f.cpu->branches.br_from, 0x1234);
+	assert_int_equal(f.cpu->branches.dbgctl, 0);
+	close_all(&f);
+}
+
 /* --- VMLOAD and VMSAVE, and a hypervisor in the machine --- */
 
 static void test_vmload_vmsave(void **state)
@@ -986,6 +1008,7 @@ int main(void)
 		cmocka_unit_test(test_virtual_tpr),
 		cmocka_unit_test(test_tsc),
 		cmocka_unit_test(test_pause_filter),
+		cmocka_unit_test(test_branches),
 		cmocka_unit_test(test_vmload_vmsave),
 		cmocka_unit_test(test_vmrun_instruction),
 	};
