@@ -194,6 +194,7 @@ struct cpu {
 	bool must_stop;			/* look at what is pending before the next instruction */
 	bool is_stopped;		/* machine_stop() */
 	bool is_halted;
+	bool is_monitoring;		/* MONITOR was executed, and no MWAIT since */
 	uint8_t breakpoints_hit;	/* by the instruction being executed: bits of DR6 */
 	uint64_t fast_generation;	/* 1 to 4095 */
 	uint64_t jump_generation;

@@ -51,9 +51,11 @@ static const struct {
 /* An EPYC's face, with what the machine implements and no more: neither x87 nor SSE's registers, so far. */
 const struct machine_cpuid machine_cpuid_default[] = {
 	{ 0x00000000, ANY_SUBLEAF, 0x00000007, 0x68747541, 0x444d4163, 0x69746e65 },
-	{ 0x00000001, ANY_SUBLEAF, 0x00800f12, 0x00010800, BIT(13) | BIT(17) | BIT(20) | BIT(22) | BIT(23),
+	{ 0x00000001, ANY_SUBLEAF, 0x00800f12, 0x00010800, BIT(3) | BIT(13) | BIT(17) | BIT(20) | BIT(22) |
+	  BIT(23),
 	  BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | BIT(16) |
 	  BIT(17) | BIT(19) },
+	{ 0x00000005, ANY_SUBLEAF, 0x40, 0x40, 3, 0x11 },
 	{ 0x00000007, 0, 0, BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(10) | BIT(19) | BIT(20),
 	  BIT(2) | BIT(3) | BIT(16), 0 },
 	{ 0x80000000, ANY_SUBLEAF, 0x8000000a, 0x68747541, 0x444d4163, 0x69746e65 },

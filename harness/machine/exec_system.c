@@ -55,6 +55,76 @@ static void ud(struct cpu *cpu, const struct op *op)
 	cpu_raise(cpu, VECTOR_UD);
 }
 
+static void check_monitor(struct cpu *cpu, uint32_t extensions)
+{
+	if (cpu->cpl)
+		cpu_raise(cpu, VECTOR_UD);
+	if ((uint32_t)cpu->regs[REG_RCX] & ~extensions)
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+}
+
+static void monitor(struct cpu *cpu, const struct op *op)
+{
+	check_monitor(cpu, 0);
+	memory_read(cpu, op->seg, cpu->regs[REG_RAX] & op->address_mask, 1);
+	cpu->is_monitoring = true;
+}
+
+/* It may end for reasons of the CPU's own (APM vol. 3), and does at once. */
+static void mwait(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	check_monitor(cpu, 1);
+	cpu->is_monitoring = false;
+}
+
+#define NR_COUNTERS 4
+
+/* The four counters that are always there. No event can be selected: they stand still. */
+static void rdpmc(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	if ((cpu->cpl && !(cpu->cr4 & X86_CR4_PCE)) || (uint32_t)cpu->regs[REG_RCX] >= NR_COUNTERS)
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	gpr_write(cpu, REG_RAX, 4, 0);
+	gpr_write(cpu, REG_RDX, 4, 0);
+}
+
+#define XCR0_X87 1ull
+#define XCR0_SSE 2ull
+#define XCR0_AVX 4ull
+#define CPUID_XSAVE 0xd
+
+static void check_xcr(struct cpu *cpu)
+{
+	if (!(cpu->cr4 & X86_CR4_OSXSAVE))
+		cpu_raise(cpu, VECTOR_UD);
+	if ((uint32_t)cpu->regs[REG_RCX])
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+}
+
+static void xgetbv(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	check_xcr(cpu);
+	gpr_write(cpu, REG_RAX, 4, (uint32_t)cpu->xcr0);
+	gpr_write(cpu, REG_RDX, 4, cpu->xcr0 >> 32);
+}
+
+static void xsetbv(struct cpu *cpu, const struct op *op)
+{
+	struct machine_cpuid leaf = cpuid_lookup(cpu->machine->cpuid, cpu->machine->nr_cpuid, CPUID_XSAVE, 0);
+	uint64_t supported = leaf.eax | (uint64_t)leaf.edx << 32 | XCR0_X87;
+	uint64_t value = cpu->regs[REG_RDX] << 32 | (uint32_t)cpu->regs[REG_RAX];
+
+	(void)op;
+	check_xcr(cpu);
+	if (cpu->cpl || (value & ~supported) || !(value & XCR0_X87) ||
+	    (value & (XCR0_AVX | XCR0_SSE)) == XCR0_AVX)
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	cpu->xcr0 = value;
+}
+
 /* A trap without the gate's privilege check: RIP is behind it. */
 static void icebp(struct cpu *cpu, const struct op *op)
 {
@@ -79,10 +149,14 @@ static const struct exec_row rows[] = {
 	ROW(RSM, 0, ud),
 	ROW(INT1, 0, icebp),
 	ABSENT(SKINIT, FEATURE_NEVER),
-	ABSENT(XGETBV, FEATURE_XSAVE), ABSENT(XSETBV, FEATURE_XSAVE), ABSENT(XSAVE, FEATURE_XSAVE),
+	ROW(MONITOR, FEATURE_MONITOR, monitor),
+	ROW(MWAIT, FEATURE_MONITOR, mwait),
+	ROW(RDPMC, 0, rdpmc),
+	ROW(XGETBV, FEATURE_XSAVE, xgetbv),
+	ROW(XSETBV, FEATURE_XSAVE, xsetbv),
+	ABSENT(XSAVE, FEATURE_XSAVE),
 	ABSENT(XSAVE64, FEATURE_XSAVE), ABSENT(XRSTOR, FEATURE_XSAVE), ABSENT(XRSTOR64, FEATURE_XSAVE),
 	ABSENT(RDRAND, FEATURE_RDRAND), ABSENT(RDSEED, FEATURE_NEVER),
-	ABSENT(MONITOR, FEATURE_MONITOR), ABSENT(MWAIT, FEATURE_MONITOR),
 	ABSENT(MONITORX, FEATURE_NEVER), ABSENT(MWAITX, FEATURE_NEVER),
 	ABSENT(VMCALL, FEATURE_NEVER), ABSENT(VMLAUNCH, FEATURE_NEVER), ABSENT(VMRESUME, FEATURE_NEVER),
 	ABSENT(VMXOFF, FEATURE_NEVER), ABSENT(VMXON, FEATURE_NEVER), ABSENT(VMREAD, FEATURE_NEVER),

@@ -146,7 +146,7 @@ void cpu_reset(struct cpu *cpu)
 	cpu->tsc = 0;
 	cpu->pkru = 0;
 	cpu->cpl = 0;
-	cpu->has_shadow = cpu->is_halted = cpu->must_stop = false;
+	cpu->has_shadow = cpu->is_halted = cpu->must_stop = cpu->is_monitoring = false;
 	cpu->asid = 0;
 	cpu->interrupt = -1;
 	cpu->has_nmi = cpu->is_nmi_blocked = false;

@@ -89,6 +89,14 @@ static void guard_pce(struct cpu *cpu, const struct op *op)
 		cpu_raise_error(cpu, VECTOR_GP, 0);
 }
 
+/* MONITOR and MWAIT are no instructions to a user. */
+static void guard_monitor(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	if (cpu->cpl)
+		cpu_raise(cpu, VECTOR_UD);
+}
+
 void svm_check_allowed(struct cpu *cpu)
 {
 	if (!(cpu->efer & EFER_SVME) || is_paragraph_mode(cpu))
@@ -293,6 +301,16 @@ static void check_pause(struct cpu *cpu, const struct op *op)
 		exit_insn(cpu, SVM_EXIT_PAUSE, 0, 0);
 }
 
+/* The second intercept is for an MWAIT that would wait: its MONITOR is armed. */
+static void check_mwait(struct cpu *cpu, const struct op *op)
+{
+	guard_monitor(cpu, op);
+	if (svm_intercepts(cpu, SVM_EXIT_MWAIT))
+		exit_insn(cpu, SVM_EXIT_MWAIT, 0, 0);
+	if (cpu->is_monitoring && svm_intercepts(cpu, SVM_EXIT_MWAIT_COND))
+		exit_insn(cpu, SVM_EXIT_MWAIT_COND, 0, 0);
+}
+
 #define INTERCEPT(name, code, ...) { ZYDIS_MNEMONIC_##name, code, __VA_ARGS__ }
 #define CHECK(number_, check_) { .number = number_, .check = check_ }
 
@@ -352,8 +370,8 @@ static const struct intercept intercepts[] = {
 	INTERCEPT(STGI, SVM_EXIT_STGI, guard_svm),
 	INTERCEPT(CLGI, SVM_EXIT_CLGI, guard_svm),
 	INTERCEPT(SKINIT, SVM_EXIT_SKINIT, guard_svm),
-	INTERCEPT(MONITOR, SVM_EXIT_MONITOR, guard_cpl0),
-	INTERCEPT(MWAIT, SVM_EXIT_MWAIT, guard_cpl0),
+	INTERCEPT(MONITOR, SVM_EXIT_MONITOR, guard_monitor),
+	CHECK(ZYDIS_MNEMONIC_MWAIT, check_mwait),
 	INTERCEPT(XSETBV, SVM_EXIT_XSETBV, NULL),
 };
 

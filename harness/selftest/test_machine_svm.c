@@ -261,6 +261,7 @@ ONE(rdtscp, "rdtscp"); ONE(pushf, "pushfq"); ONE(popf, "popfq"); ONE(cpuid, "cpu
 ONE(swint, "int $0x80"); ONE(icebp, ".byte 0xf1"); ONE(invd, "invd"); ONE(wbinvd, "wbinvd"); ONE(pause, "pause");
 ONE(hlt, "hlt"); ONE(invlpg, "invlpg 0x123(%rsp)"); ONE(invlpga, "invlpga"); ONE(vmrun, "vmrun");
 ONE(vmmcall, "vmmcall"); ONE(vmload, "vmload"); ONE(vmsave, "vmsave"); ONE(stgi, "stgi"); ONE(clgi, "clgi");
+ONE(rdpmc, "rdpmc"); ONE(monitor, "monitor"); ONE(mwait, "mwait");
 ONE(invpcid, "invpcid (%rsp), %rcx");
 
 struct insn {
@@ -296,6 +297,8 @@ static const struct insn insns[] = {
 	INSN(invlpga, SVM_EXIT_INVLPGA, 0, VECTOR_GP), INSN(invpcid, SVM_EXIT_INVPCID, 0, VECTOR_GP),
 	INSN(vmrun, SVM_EXIT_VMRUN, 0, VECTOR_GP), INSN(vmmcall, SVM_EXIT_VMMCALL, 0, -1),
 	INSN(vmload, SVM_EXIT_VMLOAD, 0, VECTOR_GP), INSN(vmsave, SVM_EXIT_VMSAVE, 0, VECTOR_GP),
+	INSN(rdpmc, SVM_EXIT_RDPMC, 0, VECTOR_GP), INSN(monitor, SVM_EXIT_MONITOR, 0, VECTOR_UD),
+	INSN(mwait, SVM_EXIT_MWAIT, 0, VECTOR_UD),
 	INSN(stgi, SVM_EXIT_STGI, 0, VECTOR_GP), INSN(clgi, SVM_EXIT_CLGI, 0, VECTOR_GP),
 };
 
@@ -337,6 +340,7 @@ static void test_instructions_of_user(void **state)
 		fixture_put(&f.base, PD_GPA, PTE_P | PTE_W | PTE_U | PTE_PS, 8);
 		intercept(&f, insn->exit_code);
 		intercept(&f, SVM_EXIT_EXCP_BASE + VECTOR_GP);
+		intercept(&f, SVM_EXIT_EXCP_BASE + VECTOR_UD);
 		run_until(&f, insn->user_vector < 0 ? insn->exit_code :
 			SVM_EXIT_EXCP_BASE + (unsigned int)insn->user_vector);
 		assert_int_equal(f.vmcb->save.rip, CODE_GPA);
@@ -357,6 +361,21 @@ static void test_cr0_selective(void **state)
 	run_until(&f, SVM_EXIT_CR0_SEL_WRITE);
 	assert_int_equal(f.vmcb->save.rip, cr0_ts_mp_end - cr0_ts_mp - 4 + CODE_GPA);
 	assert_int_equal(f.vmcb->save.cr0 & 0xa, 0xa);
+	close_all(&f);
+}
+
+MACHINE_CODE(armed, "mwait; inc %rbx; mov %rsp, %rax; monitor; mwait; hlt");
+
+static void test_mwait_armed(void **state)
+{
+	struct svm_fixture f;
+
+	(void)state;
+	OPEN(&f, armed);
+	f.cpu->regs[REG_RBX] = f.cpu->regs[REG_RCX] = 0;
+	intercept(&f, SVM_EXIT_MWAIT_COND);
+	run_until(&f, SVM_EXIT_MWAIT_COND);
+	assert_int_equal(f.cpu->regs[REG_RBX], 1);
 	close_all(&f);
 }
 
@@ -987,6 +1006,7 @@ int main(void)
 		cmocka_unit_test(test_instructions),
 		cmocka_unit_test(test_instructions_of_user),
 		cmocka_unit_test(test_cr0_selective),
+		cmocka_unit_test(test_mwait_armed),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_msrs),
 		cmocka_unit_test(test_msr_beyond),
