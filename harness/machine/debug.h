@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Breakpoints of DR0 to DR3 and recording of branches (APM vol. 2, 13.1). While one is enabled, the loop executes instruction by instruction and
- * all accesses go the slow way. Note, accesses to system structures and an event's own pushes hit none.
+ * Breakpoints of DR0 to DR3 and recording of branches (APM vol. 2, 13.1). While one is enabled, the loop executes
+ * instruction by instruction, and for breakpoints all accesses go the slow way. Note, accesses to system structures and
+ * an event's own pushes hit none.
  */
 #ifndef VMASSAY_MACHINE_DEBUG_H
 #define VMASSAY_MACHINE_DEBUG_H

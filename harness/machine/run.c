@@ -135,8 +135,8 @@ static bool is_branch_taken(const struct cpu *cpu, const struct op *op, uint64_t
 }
 
 /*
- * One instruction, because of a trap or a shadow behind it, or of breakpoints. TF counts as it was before the instruction; RF is good
- * for one.
+ * One instruction, because of a trap or a shadow behind it, or of breakpoints. TF counts as it was before the
+ * instruction; RF is good for one.
  */
 static void run_careful(struct cpu *cpu, const struct block *block)
 {
