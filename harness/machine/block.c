@@ -183,17 +183,37 @@ static struct block *block_new(struct cpu *cpu, struct ram_slot *slot, uint64_t 
 		return NULL;
 	if (machine->nr_blocks >= MAX_BLOCKS)
 		block_forget_all(machine);
-	block = malloc(sizeof(*block) + nr * sizeof(ops[0]));
+	block = malloc(sizeof(*block) + nr * sizeof(ops[0]) + len);
 	if (!block)
 		return NULL;
 	bucket = block_bucket(machine, gpa);
 	*block = (struct block) { .next = *bucket, .gpa = gpa, .len_bytes = len, .mode = (uint8_t)cpu->code_mode,
-		.nr_ops = (uint8_t)nr };
+		.nr_ops = (uint8_t)nr, .epoch = machine->epoch };
 	memcpy(block->ops, ops, nr * sizeof(ops[0]));
+	memcpy(block->ops + nr, slot->host + (gpa - slot->gpa), len);
 	*bucket = block;
 	machine->nr_blocks++;
 	page_has_code(machine, slot, gpa, len);
 	return block;
+}
+
+/* True when the block is what memory has; else it is forgotten. */
+static bool block_is_current(struct machine *machine, struct ram_slot *slot, struct block *block)
+{
+	if (block->epoch == machine->epoch)
+		return true;
+	if (memcmp(block->ops + block->nr_ops, slot->host + (block->gpa - slot->gpa), block->len_bytes)) {
+		block_forget_range(machine, slot, block->gpa, block->len_bytes);
+		return false;
+	}
+	block->epoch = machine->epoch;
+	return true;
+}
+
+void machine_ram_may_have_changed(struct machine *machine)
+{
+	machine->epoch++;
+	code_changed(machine);
 }
 
 /* Bytes of code that may be fetched before the limit of CS. */
@@ -253,6 +273,8 @@ struct block *block_at_rip(struct cpu *cpu)
 	slot = ram_find(cpu->machine, gpa);
 	if (slot)
 		block = block_find(cpu->machine, gpa, cpu->code_mode);
+	if (block && !block_is_current(cpu->machine, slot, block))
+		block = NULL;
 	if (slot && !block)
 		block = block_new(cpu, slot, gpa);
 	if (!block || block->len_bytes > bytes_to_limit(cpu))

@@ -62,6 +62,11 @@ int machine_ram_add(struct machine *machine, uint64_t gpa, uint64_t len_bytes, v
 int machine_ram_remove(struct machine *machine, uint64_t gpa);
 /* Must be called when somebody else than a CPU of this machine wrote to RAM: decoded instructions are forgotten. */
 void machine_ram_written(struct machine *machine, uint64_t gpa, uint64_t len_bytes);
+/*
+ * The same for an owner who does not know what was written where, such as one that shares RAM with other programs: each
+ * decoded block is compared with memory before it runs again. Cheap enough for every entry of a guest.
+ */
+void machine_ram_may_have_changed(struct machine *machine);
 
 /* NULL when there is no such CPU. The state is in cpu.h; a fresh CPU is as after RESET (APM vol. 2, 14.1.3). */
 struct cpu *machine_cpu(struct machine *machine, unsigned int index);

@@ -57,7 +57,8 @@ struct block {
 	uint16_t len_bytes;
 	uint8_t mode;		/* enum code_mode */
 	uint8_t nr_ops;
-	struct op ops[];
+	uint64_t epoch;		/* the machine's, when the bytes were last known to be those in memory */
+	struct op ops[];	/* behind them are the bytes they were decoded from */
 };
 
 #define MAX_BLOCK_OPS 32

@@ -30,6 +30,7 @@ struct machine {
 	struct block *buckets[NR_BLOCK_BUCKETS];
 	struct block *dead;		/* forgotten, perhaps being executed: freed before the next block is looked for */
 	size_t nr_blocks;
+	uint64_t epoch;			/* blocks of an older one have not been compared with memory since */
 };
 
 static inline bool cpu_has(const struct cpu *cpu, uint32_t feature)

@@ -8,7 +8,7 @@
  * The hypervisor reads and writes a VMCB in its own memory while no guest runs on it; the CPU keeps no copy between two
  * VMRUNs, whatever the clean bits say. Nested page tables may be written at any time; what the TLB took from them stays
  * until it is flushed (TLB_CONTROL, another ASID), as on hardware. Guest code that is written behind the CPU's back
- * needs machine_ram_written().
+ * needs machine_ram_written() or machine_ram_may_have_changed().
  *
  * Source: APM vol. 2, chapter 15 and appendices B and C; vol. 3 for the instructions.
  */

@@ -198,6 +198,24 @@ static void test_budget_and_continue(void **state)
 	close_all(&f);
 }
 
+/* What another program writes into the guest's code is seen once the machine is told that something may have changed. */
+static void test_changed_code(void **state)
+{
+	struct svm_fixture f;
+
+	(void)state;
+	OPEN(&f, count);
+	f.cpu->regs[REG_RBX] = 0;
+	run_until(&f, SVM_EXIT_HLT);
+	f.base.ram[CODE_GPA + 5] = 0xcb;	/* dec %rbx */
+	f.vmcb->save.rip = CODE_GPA;
+	machine_ram_may_have_changed(f.base.machine);
+	run_until(&f, SVM_EXIT_HLT);
+	assert_int_equal(f.cpu->regs[REG_RBX], 0);
+	assert_int_equal(f.vmcb->save.rax, 2);
+	close_all(&f);
+}
+
 /* --- pins --- */
 
 static void test_pins(void **state)
@@ -1001,6 +1019,7 @@ int main(void)
 		cmocka_unit_test(test_world_switch),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_budget_and_continue),
+		cmocka_unit_test(test_changed_code),
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_interrupt_mask),
 		cmocka_unit_test(test_instructions),
