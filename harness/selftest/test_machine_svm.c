@@ -14,6 +14,7 @@
 #include <asm/svm.h>
 #include <cmocka.h>
 
+#include "machine/private.h"
 #include "machine/svm.h"
 #include "machine_fixture.h"
 
@@ -177,6 +178,50 @@ static void test_refused(void **state)
 	assert_int_equal(machine_vmrun(f.cpu, VMCB_GPA, BUDGET), MACHINE_EXIT_EXCEPTION);
 	assert_int_equal(f.cpu->fault.vector, VECTOR_UD);
 	close_all(&f);
+}
+
+/* Each value of a rule that needs no other paging mode: VMRUN refuses the illegal ones alone. */
+static void run_edit(const struct svm_edit *edit, bool is_legal)
+{
+	struct svm_fixture f;
+	unsigned int i, nr;
+
+	OPEN(&f, count);
+	nr = svm_edit_count(edit, &f.base.machine->svm_rule_cpu);
+	for (i = 0; i < nr; i++) {
+		struct vmcb before = *f.vmcb;
+
+		f.vmcb->control.nested_ctl = edit->base == SVM_BASE_NPT ? NP_ENABLE : 0;
+		memset(f.vmcb->control.intercept, 0xff, sizeof(f.vmcb->control.intercept));
+		svm_edit_apply(edit, i, &f.base.machine->svm_rule_cpu, f.vmcb);
+		machine_vmrun(f.cpu, VMCB_GPA, BUDGET);
+		machine_vmrun_abandon(f.cpu, SVM_EXIT_INTR);
+		assert_int_equal(f.vmcb->control.exit_code != (uint64_t)SVM_EXIT_ERR, is_legal);
+		*f.vmcb = before;
+	}
+	close_all(&f);
+}
+
+static void run_edits(const struct svm_edit *edits, unsigned int nr, bool is_legal)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (edits[i].base <= SVM_BASE_NPT && !edits[i].is_pdpte)
+			run_edit(&edits[i], is_legal);
+}
+
+static void test_rules(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < NR_SVM_RULES; i++) {
+		/* This CPU has nested paging. */
+		if (i != SVM_RULE_np_unsupported)
+			run_edits(svm_rules[i].illegal, svm_rules[i].nr_illegal, false);
+		run_edits(svm_rules[i].legal, svm_rules[i].nr_legal, true);
+	}
 }
 
 MACHINE_CODE(forever, "1: jmp 1b");
@@ -1018,6 +1063,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_world_switch),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_budget_and_continue),
 		cmocka_unit_test(test_changed_code),
 		cmocka_unit_test(test_pins),
