@@ -142,6 +142,7 @@ static void test_world_switch(void **state)
 	OPEN(&f, count);
 	f.vmcb->save.rax = 41;
 	f.vmcb->save.cr2 = 0x1234;
+	f.vmcb->save.dr7 = 0x2400;
 	f.cpu->regs[REG_RAX] = VMCB_GPA;
 	f.cpu->regs[REG_RBX] = 6;
 	f.cpu->regs[REG_RSP] = 0x7777;
@@ -739,6 +740,33 @@ static void test_nested_accessed_and_dirty(void **state)
 	close_all(&f);
 }
 
+/* A translation that a read left allows neither a write nor a fetch that nested tables deny. */
+MACHINE_CODE(load_store, "mov 8(%rbx), %rax; mov %rax, (%rbx); hlt");
+MACHINE_CODE(load_call, "mov 8(%rbx), %rax; call *%rbx; hlt");
+
+static void test_nested_rights_behind_read(void **state)
+{
+	struct svm_fixture f;
+
+	(void)state;
+	OPEN(&f, load_store);
+	f.cpu->regs[REG_RBX] = PT_LINEAR;
+	fixture_map(&f.base, 0, DATA_GPA | ALL | PTE_A | PTE_D);
+	nested_map(&f, DATA_GPA, DATA_GPA | PTE_P | PTE_U | PTE_D);
+	run_until(&f, SVM_EXIT_NPF);
+	assert_exit(&f, NPF_FINAL | NP_ERROR_P | NP_ERROR_U | NP_ERROR_W, DATA_GPA);
+	assert_int_equal(f.vmcb->save.rip, CODE_GPA + 4);
+	close_all(&f);
+	OPEN(&f, load_call);
+	f.cpu->regs[REG_RBX] = PT_LINEAR;
+	fixture_map(&f.base, 0, DATA_GPA | ALL);
+	nested_map(&f, DATA_GPA, DATA_GPA | ALL | PTE_NX);
+	run_until(&f, SVM_EXIT_NPF);
+	assert_exit(&f, NPF_FINAL | NP_ERROR_P | NP_ERROR_U | NP_ERROR_I, DATA_GPA);
+	assert_int_equal(f.vmcb->save.rip, PT_LINEAR);
+	close_all(&f);
+}
+
 /* A stale translation lives until its ASID is flushed; another ASID never had it. */
 static void test_asid(void **state)
 {
@@ -1083,6 +1111,7 @@ int main(void)
 		cmocka_unit_test(test_nested_fault),
 		cmocka_unit_test(test_nested_fault_of_table),
 		cmocka_unit_test(test_nested_accessed_and_dirty),
+		cmocka_unit_test(test_nested_rights_behind_read),
 		cmocka_unit_test(test_asid),
 		cmocka_unit_test(test_invlpga),
 		cmocka_unit_test(test_unpaged),
