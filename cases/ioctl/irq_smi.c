@@ -11,6 +11,7 @@
  */
 #include "case.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cases/ioctl/lapic_regs.h"
@@ -29,6 +30,17 @@
 #define SAVED_CR3 0xff50
 #define SAVED_CR4 0xff48
 #define SAVED_EFER 0xfed0
+/* Of a CPU without long mode: SDM vol. 3C, table 32-1. */
+#define SAVED32_CR0 0xfffc
+#define SAVED32_CR3 0xfff8
+#define SAVED32_EFLAGS 0xfff4
+#define SAVED32_EIP 0xfff0
+#define SAVED32_EDI 0xffec	/* and downwards ESI, EBP, ESP, EBX, EDX, ECX, EAX */
+#define SAVED32_DR6 0xffcc
+#define SAVED32_DR7 0xffc8
+#define SAVED32_TR 0xffc4	/* and downwards LDTR, GS, FS, DS, SS, CS, ES */
+#define SAVED32_REVISION 0xfefc
+#define SAVED32_SMBASE 0xfef8
 
 static const uint8_t out_then_rsm[] = {
 	0xb0, 0x5a,		/* mov $0x5a, %al */
@@ -46,6 +58,16 @@ static const uint8_t out_twice_then_rsm[] = {
 /* SMBASE in the save area becomes OTHER_SMBASE. */
 static const uint8_t relocate[] = {
 	0x66, 0x2e, 0xc7, 0x06, 0x00, 0xff, 0x00, 0x00, 0x05, 0x00,	/* movl $0x50000, %cs:0xff00 */
+	0xe6, 0x80,
+	0x0f, 0xaa,
+};
+
+/* EBX and EIP in the save area of 32 bits become others: behind the OUT that follows. */
+static const uint8_t change_32[] = {
+	0x66, 0x2e, 0xc7, 0x06, 0xdc, 0xff, 0x78, 0x56, 0x34, 0x12,	/* movl $0x12345678, %cs:0xffdc */
+	0x66, 0x2e, 0x83, 0x06, 0xf0, 0xff, 0x02,			/* addl $2, %cs:0xfff0 */
+	0x66, 0x2e, 0xc7, 0x06, 0xf8, 0xfe, 0x00, 0x00, 0x05, 0x00,	/* movl $0x50000, %cs:0xfef8 */
+	0xb0, 0x5a,
 	0xe6, 0x80,
 	0x0f, 0xaa,
 };
@@ -117,7 +139,14 @@ static void expect_entry_state(struct test *t, uint64_t smbase)
 	expect_eq(t, 0, sregs.efer);
 	expect_eq(t, 2, regs.rflags);
 	expect_eq(t, 0x400, debug.dr7);
-	/* MOV, OUT; user space has not completed the OUT yet. */
+}
+
+/* MOV, OUT; user space has not completed the OUT yet. */
+static void expect_handler_rip(struct test *t)
+{
+	struct kvm_regs regs;
+
+	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &regs);
 	expect_true(t, regs.rip == ENTRY + 2 || regs.rip == ENTRY + 4);
 }
 
@@ -178,6 +207,7 @@ static void host_round(struct test *t)
 	smi(t);
 	expect_smm_out(t, 0x80);
 	expect_entry_state(t, SMBASE);
+	expect_handler_rip(t);
 	expect_eq(t, regs.rip, saved(t, SMBASE, SAVED_RIP));
 	expect_eq(t, regs.rflags, saved(t, SMBASE, SAVED_RFLAGS));
 	expect_eq(t, regs.rax, saved(t, SMBASE, SAVED_RAX));
@@ -380,6 +410,153 @@ static void host_smbase(struct test *t)
 	expect_done(t);
 }
 
+/* --- a CPU without long mode has another save area --- */
+
+#ifdef __i386__
+/* The SMI comes behind the first OUT. */
+static void guest_32(void)
+{
+	__asm__ volatile(
+		"pushl %%ebp\n\tmovl $0x11223344, %%eax\n\tmovl $0x55667788, %%ebp\n\tstc\n\t"
+		"outb %%al, $0x82\n\toutb %%al, $0x83\n\toutb %%al, $0x84\n\tpopl %%ebp"
+		: : "b"(0x99aabbcc), "c"(0xddeeff00), "d"(0x01234567), "S"(0x89abcdef), "D"(0xfedcba98)
+		: "eax", "cc", "memory");
+}
+#else
+static void guest_32(void)
+{
+}
+#endif
+
+static void cpuid_without_lm(struct test *t)
+{
+	struct kvm_cpuid2 *cpuid = sys_supported_cpuid(t->sys);
+	unsigned int i;
+
+	for (i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == 0x80000001)
+			cpuid->entries[i].edx &= ~(1u << 29);
+	vcpu_ioctl(t->vcpu, KVM_SET_CPUID2, cpuid);
+	free(cpuid);
+}
+
+/* An OUT has left: its completion is behind it. */
+static void out_complete(struct test *t)
+{
+	t->vcpu->run->immediate_exit = 1;
+	expect_run_error(t, EINTR);
+	t->vcpu->run->immediate_exit = 0;
+}
+
+struct state_32 {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_debugregs debug;
+};
+
+static void state_get(struct test *t, struct state_32 *state)
+{
+	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &state->regs);
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &state->sregs);
+	vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &state->debug);
+}
+
+static void debug_set(struct test *t)
+{
+	struct kvm_debugregs debug;
+
+	vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &debug);
+	debug.dr6 = 0xffff0ff5;
+	debug.dr7 = 0x700;
+	vcpu_ioctl(t->vcpu, KVM_SET_DEBUGREGS, &debug);
+}
+
+static uint32_t saved_32(struct test *t, uint32_t at)
+{
+	return saved(t, SMBASE, at);
+}
+
+static void expect_saved_32(struct test *t, const struct state_32 *state)
+{
+	const struct kvm_sregs *s = &state->sregs;
+	const struct kvm_segment *const segments[] = { &s->tr, &s->ldt, &s->gs, &s->fs, &s->ds, &s->ss, &s->cs, &s->es };
+	const struct kvm_regs *r = &state->regs;
+	const uint64_t regs[] = { r->rdi, r->rsi, r->rbp, r->rsp, r->rbx, r->rdx, r->rcx, r->rax };
+	unsigned int i;
+
+	expect_eq(t, s->cr0, saved_32(t, SAVED32_CR0));
+	expect_eq(t, s->cr3, saved_32(t, SAVED32_CR3));
+	expect_eq(t, r->rflags, saved_32(t, SAVED32_EFLAGS));
+	expect_eq(t, r->rip, saved_32(t, SAVED32_EIP));
+	for (i = 0; i < 8; i++)
+		expect_eq(t, regs[i], saved_32(t, SAVED32_EDI - 4 * i));
+	for (i = 0; i < 8; i++)
+		expect_eq(t, segments[i]->selector, saved_32(t, SAVED32_TR - 4 * i));
+	expect_eq(t, state->debug.dr6, saved_32(t, SAVED32_DR6));
+	expect_eq(t, state->debug.dr7, saved_32(t, SAVED32_DR7));
+	expect_eq(t, 0x00020000, saved_32(t, SAVED32_REVISION));
+	expect_eq(t, SMBASE, saved_32(t, SAVED32_SMBASE));
+}
+
+static void expect_state_32(struct test *t, struct state_32 *want)
+{
+	struct state_32 got;
+
+	state_get(t, &got);
+	want->sregs.cr2 = got.sregs.cr2;
+	expect_regs(t, &want->regs, &got.regs);
+	expect_sregs(t, &want->sregs, &got.sregs);
+	expect_eq(t, want->debug.dr6, got.debug.dr6);
+	expect_eq(t, want->debug.dr7, got.debug.dr7);
+}
+
+/* Up to the SMI's handler, of which @code is the whole. */
+static void smi_32(struct test *t, const uint8_t *code, size_t bytes, struct state_32 *state)
+{
+	cpuid_without_lm(t);
+	code_put(t, SMBASE, code, bytes);
+	require_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 0x44);
+	out_complete(t);
+	debug_set(t);
+	state_get(t, state);
+	smi(t);
+	expect_smm_out(t, 0x80);
+	expect_entry_state(t, SMBASE);
+}
+
+static void host_round_32(struct test *t)
+{
+	struct state_32 state;
+
+	smi_32(t, out_then_rsm, sizeof(out_then_rsm), &state);
+	expect_saved_32(t, &state);
+	expect_pio_out(t, .port = 0x83, .size = 1, .count = 1, .data = 0x44);
+	expect_smm(t, false);
+	out_complete(t);
+	state.regs.rip += 2;
+	expect_state_32(t, &state);
+	expect_pio_out(t, .port = 0x84, .size = 1, .count = 1, .data = 0x44);
+	expect_done(t);
+}
+
+static void host_changed_32(struct test *t)
+{
+	struct state_32 state;
+
+	code_put(t, OTHER_SMBASE, out_then_rsm, sizeof(out_then_rsm));
+	smi_32(t, change_32, sizeof(change_32), &state);
+	/* The second OUT is left out. */
+	expect_pio_out(t, .port = 0x84, .size = 1, .count = 1, .data = 0x44);
+	out_complete(t);
+	state.regs.rip += 4;
+	state.regs.rbx = 0x12345678;
+	expect_state_32(t, &state);
+	smi(t);
+	expect_smm_out(t, 0x80);
+	expect_entry_state(t, OTHER_SMBASE);
+	expect_done(t);
+}
+
 struct row {
 	ROW_FIELDS;
 	void (*guest)(void);
@@ -387,24 +564,26 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{ .label = "round", .guest = guest_round, .host = ON_HOST(host_round) },
-	{ .label = "relocated", .guest = guest_stages, .host = ON_HOST(host_relocated) },
-	{ .label = "inside", .guest = guest_stages, .host = ON_HOST(host_inside) },
+	{ .label = "round", .modes = LONG64, .guest = guest_round, .host = ON_HOST(host_round) },
+	{ .label = "relocated", .modes = LONG64, .guest = guest_stages, .host = ON_HOST(host_relocated) },
+	{ .label = "inside", .modes = LONG64, .guest = guest_stages, .host = ON_HOST(host_inside) },
 	/* NMIs that KVM blocks in SMM stay blocked in Bochs' CPU, for all guests that follow. */
-	{ .label = "nmi", .guest = guest_nmi, .host = ON_HOST(host_nmi),
+	{ .label = "nmi", .modes = LONG64, .guest = guest_nmi, .host = ON_HOST(host_nmi),
 	  .known = { .finding = "0403-bochs-entry-checks", .targets = "lab-vmx", .is_skipped = true } },
-	{ .label = "message", .guest = guest_apic_on, .host = ON_HOST(host_message) },
+	{ .label = "message", .modes = LONG64, .guest = guest_apic_on, .host = ON_HOST(host_message) },
 	/* A software-disabled local APIC takes it too (SDM vol. 3A, 11.4.7.2). */
-	{ .label = "message_apic_fresh", .guest = guest_stages, .host = ON_HOST(host_message),
+	{ .label = "message_apic_fresh", .modes = LONG64, .guest = guest_stages, .host = ON_HOST(host_message),
 	  .known = { .finding = "0612-lapic-map-without-newest" } },
-	{ .label = "self_ipi", .guest = guest_self, .host = ON_HOST(host_ipi) },
-	{ .label = "ipi", .guest = guest_ipi, .host = ON_HOST(host_ipi) },
-	{ .label = "rsm_outside", .guest = guest_rsm, .host = ON_HOST(host_rsm) },
-	{ .label = "smbase_msr", .guest = guest_smbase, .host = ON_HOST(host_smbase) },
+	{ .label = "self_ipi", .modes = LONG64, .guest = guest_self, .host = ON_HOST(host_ipi) },
+	{ .label = "ipi", .modes = LONG64, .guest = guest_ipi, .host = ON_HOST(host_ipi) },
+	{ .label = "rsm_outside", .modes = LONG64, .guest = guest_rsm, .host = ON_HOST(host_rsm) },
+	{ .label = "smbase_msr", .modes = LONG64, .guest = guest_smbase, .host = ON_HOST(host_smbase) },
+	{ .label = "without_long_mode", .modes = PROT32, .guest = guest_32, .host = ON_HOST(host_round_32) },
+	{ .label = "without_long_mode_changed", .modes = PROT32, .guest = guest_32, .host = ON_HOST(host_changed_32) },
 };
 
-CASE(irq_smi, .says = "an SMI enters SMM in the manual's state, and RSM brings back the old one", .modes = LONG64,
-     .irqchip = true, .needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm", .rows = ROWS(rows))
+CASE(irq_smi, .says = "an SMI enters SMM in the manual's state, and RSM brings back the old one",
+     .modes = PROT32 | LONG64, .irqchip = true, .needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm", .rows = ROWS(rows))
 
 GUEST(irq_smi)
 {
