@@ -249,6 +249,70 @@ static void host_init_keeps(struct test *t)
 	expect_eq(t, APIC_BASE_X2APIC, sregs.apic_base);
 }
 
+/* --- INIT to the boot processor: it waits for no start-up, but goes on at the reset vector --- */
+
+#define RESET_GPA 0xfffff000u	/* a page with the vector at its end */
+
+static void host_boot_processor(struct test *t)
+{
+	struct kvm_msi msi = { .address_lo = LAPIC, .data = ICR_INIT | ICR_ASSERT };
+	struct kvm_sregs sregs;
+	uint8_t *page = vm_hva(t->vm, START_GPA, 0x1000);
+
+	memcpy(page + 0xff0, out_loop, sizeof(out_loop));
+	expect_result(t, 0, vm_region_try(t->vm, 1, 0, RESET_GPA, 0x1000, page));
+	dirty(t, t->vm->vcpus[0]);
+	expect_result(t, 1, vm_ioctl_try(t->vm, KVM_SIGNAL_MSI, &msi));
+	expect_eq(t, KVM_MP_STATE_RUNNABLE, state_of(t, 0));
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	expect_eq(t, 0xf000, sregs.cs.selector);
+	expect_eq(t, 0xffff0000, sregs.cs.base);
+	expect_eq(t, 0, sregs.cr0 & (X86_CR0_PE | X86_CR0_PG));
+	expect_eq(t, 0, sregs.efer);
+	expect_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 0x5a);
+	expect_eq(t, KVM_MP_STATE_RUNNABLE, state_of(t, 0));
+	expect_eq(t, KVM_MP_STATE_UNINITIALIZED, state_of(t, 1));
+}
+
+/* --- a start-up message in SMM is dropped, as the CPU does not wait for one; INIT is kept until SMM is left --- */
+
+static const uint8_t smm_code[] = {
+	0xe6, 0x81,		/* out %al, $0x81 */
+	0xe6, 0x82,
+	0x0f, 0xaa,		/* rsm */
+};
+
+static void host_smm(struct test *t)
+{
+	struct vcpu *vcpu = t->vm->vcpus[1];
+	struct kvm_vcpu_events events;
+
+	expect_result(t, 0, vm_region_try(t->vm, 1 << 16, 0, 0, RAM_BYTES, vm_hva(t->vm, 0, RAM_BYTES)));
+	memcpy(vm_hva(t->vm, 0x38000, sizeof(smm_code)), smm_code, sizeof(smm_code));
+	init(t);
+	startup(t, START_VECTOR);
+	expect_started(t);
+	expect_result(t, 0, vcpu_ioctl_value_try(vcpu, KVM_SMI, 0));
+	expect_pio_out(t, .port = 0x81, .size = 1, .count = 1, .data = 0x5a);
+	startup(t, START_VECTOR + 1);
+	t->vcpu = vcpu;
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 0x5a);
+	expect_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 0x5a);
+	expect_result(t, 0, vcpu_ioctl_value_try(vcpu, KVM_SMI, 0));
+	expect_pio_out(t, .port = 0x81, .size = 1, .count = 1, .data = 0x5a);
+	init(t);
+	t->vcpu = vcpu;
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 0x5a);
+	expect_eq(t, KVM_MP_STATE_RUNNABLE, state_of(t, 1));
+	vcpu_ioctl(vcpu, KVM_GET_VCPU_EVENTS, &events);
+	expect_eq(t, 1, events.smi.latched_init);
+	events.smi.smm = 0;
+	vcpu_ioctl(vcpu, KVM_SET_VCPU_EVENTS, &events);
+	expect_eq(t, KVM_MP_STATE_INIT_RECEIVED, state_of(t, 1));
+	startup(t, START_VECTOR);
+	expect_started(t);
+}
+
 struct row {
 	ROW_FIELDS;
 	void (*host)(struct test *t);
@@ -261,6 +325,8 @@ static const struct row rows[] = {
 	{ .label = "no_init", .host = ON_HOST(host_no_init) },
 	{ .label = "runs_blocked", .host = ON_HOST(host_runs_blocked) },
 	{ .label = "init_resets", .host = ON_HOST(host_init_resets) },
+	{ .label = "boot_processor", .host = ON_HOST(host_boot_processor) },
+	{ .label = "smm", .host = ON_HOST(host_smm), .needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2" },
 	{ .label = "init_keeps", .host = ON_HOST(host_init_keeps), .needs = "cpuid:x2apic" },
 };
 
