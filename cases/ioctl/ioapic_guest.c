@@ -118,6 +118,23 @@ static void guest_sizes(void)
 	CHECK_EQ(0, read32(IOWIN));
 }
 
+/*
+ * A level that nobody takes back: each end of interrupt is followed by the next one, also behind the ten thousandth,
+ * from which on KVM gives the guest time.
+ */
+static void guest_level_forever(void)
+{
+	unsigned int nr = 10010;
+	uint64_t taken = 0x51;
+
+	while (nr-- && taken == 0x51) {
+		halt_once();
+		taken = script_take();
+		write32(APIC_EOI, 0);
+	}
+	CHECK_EQ(0x51, taken);
+}
+
 static void ioapic_get(struct test *t, struct kvm_irqchip *chip)
 {
 	memset(chip, 0, sizeof(*chip));
@@ -152,6 +169,25 @@ static void set_state(struct test *t)
 	chip.chip.ioapic.redirtbl[19].bits = 0x74 | RT_LEVEL | RT_REMOTE_IRR;
 	chip.chip.ioapic.irr = 1u << 16 | 1u << 17 | 1u << 18 | 1u << 19;
 	vm_ioctl(t->vm, KVM_SET_IRQCHIP, &chip);
+}
+
+/* Saved and restored while the RTC's interrupt is in service. */
+static void restore_ioapic(struct test *t)
+{
+	struct kvm_irqchip chip;
+
+	ioapic_get(t, &chip);
+	vm_ioctl(t->vm, KVM_SET_IRQCHIP, &chip);
+}
+
+/* GSI 8's 0x58 is not in service any more. */
+static void restore_lapic_idle(struct test *t)
+{
+	struct kvm_lapic_state lapic;
+
+	vcpu_ioctl(t->vcpu, KVM_GET_LAPIC, &lapic);
+	memset(lapic.regs + 0x100, 0, 0x80);
+	vcpu_ioctl(t->vcpu, KVM_SET_LAPIC, &lapic);
 }
 
 struct row {
@@ -296,6 +332,20 @@ static const struct row rows[] = {
 		/* GSI 8 says coalesced until its end of interrupt, so that user space can make up for it. */
 		START, IO_ENTRY(8, 0, 0x58), STATUS(8, 1, 1), LINE(8, 0), STATUS(8, 1, 0), LINE(8, 0), TAKE(0x58),
 		STATUS(8, 1, 0), LINE(8, 0), LAPIC_EOI, TAKE(0), STATUS(8, 1, 1), TAKE(0x58), END } },
+	{ .label = "status_rtc_restored", .ops = OPS {
+		START, IO_ENTRY(8, 0, 0x58), STATUS(8, 1, 1), LINE(8, 0), TAKE(0x58), HOST_DO(restore_ioapic),
+		STATUS(8, 1, 0), LINE(8, 0), LAPIC_EOI, STATUS(8, 1, 1), TAKE(0x58), END } },
+	{ .label = "status_rtc_lapic_restored", .ops = OPS {
+		START, IO_ENTRY(8, 0, 0x58), STATUS(8, 1, 1), LINE(8, 0), TAKE(0x58), HOST_DO(restore_lapic_idle),
+		STATUS(8, 1, 1), TAKE(0x58), END } },
+	{ .label = "status_rtc_other_vector", .ops = OPS {
+		/* The end of the old vector's interrupt counts. */
+		START, IO_ENTRY(8, 0, 0x58), STATUS(8, 1, 1), LINE(8, 0), TAKE(0x58), IO_ENTRY(8, 0, 0x59),
+		STATUS(8, 1, 0),
+		LINE(8, 0), LAPIC_EOI, STATUS(8, 1, 1), TAKE(0x59), END } },
+	{ .label = "level_forever", .ops = OPS {
+		START, IO_ENTRY(20, 0, 0x51 | RT_LEVEL), LINE(20, 1), GUEST_DO(guest_level_forever), TAKE(0x51),
+		LINE(20, 0), LAPIC_EOI, TAKE(0), END } },
 	{ .label = "status_no_route", .ops = OPS { START, STATUS(24, 1, -1), STATUS(4095, 1, -1), END } },
 
 	/* --- state --- */
