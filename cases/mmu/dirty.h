@@ -13,7 +13,7 @@
 #define DIRTY_SLOT 1
 #define DIRTY_GPA 0x40000000ul	/* of that slot; mapped one to one */
 #define PAGE 4096ul
-#define MAX_WORDS 9
+#define MAX_WORDS 17
 #define CANARY 0x5a5a5a5a5a5a5a5aull
 
 /* Arguments: how many touches, then an address for each; bit 0 set: a read. */

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A slot on huge pages is mapped by huge pages; while it has a dirty log the log still names single pages, so KVM maps
+ * single pages: split when the log begins, or when KVM_CLEAR_DIRTY_LOG protects them where that is manual, and only
+ * those huge pages of which pages are cleared. Without eager_page_split it is the first write that splits. When the log
+ * ends, huge pages come back.
+ *
+ * Can break: a huge page that stays writable under a log, so that writes are lost; single pages that stay for ever; a
+ * neighbour that is split, too; contents or permissions lost in the split.
+ * Source: KVM API, 4.8 KVM_GET_DIRTY_LOG, 4.117 KVM_CLEAR_DIRTY_LOG, 7.18 KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2;
+ * admin-guide/kernel-parameters.txt, kvm.eager_page_split. The statistics pages_4k and pages_2m show it.
+ */
+#include "cases/mmu/dirty.h"
+
+#include "cases/ioctl/stats.h"
+#include "cases/mmu/host_page.h"
+
+#define NR_PAGES 1024ul
+#define SMALL_PER_HUGE 512
+
+/* What the host did, without the guest, changed the numbers of mappings by this. */
+struct mapped {
+	int64_t small, huge;
+};
+
+static struct mapped mapped_now(struct test *t)
+{
+	return (struct mapped){ stat_get(t, t->vm->fd, "pages_4k"), stat_get(t, t->vm->fd, "pages_2m") };
+}
+
+static void mapped_expect(struct test *t, struct mapped since, int64_t small, int64_t huge)
+{
+	struct mapped now = mapped_now(t);
+
+	expect_result(t, small, (long)(now.small - since.small));
+	expect_result(t, huge, (long)(now.huge - since.huge));
+}
+
+static void huge_expect(struct test *t, struct mapped since, int64_t huge)
+{
+	expect_result(t, huge, (long)(mapped_now(t).huge - since.huge));
+}
+
+static void log_set(struct test *t, uint8_t *ram, bool is_on)
+{
+	require_result(t, 0, vm_region_try(t->vm, DIRTY_SLOT, is_on ? KVM_MEM_LOG_DIRTY_PAGES : 0, DIRTY_GPA,
+					   NR_PAGES * PAGE, ram));
+}
+
+/* Two huge pages, both mapped; the guest has run, so that what else it needs is mapped, too. */
+static uint8_t *start(struct test *t, uint64_t cap_flags)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, .args = { cap_flags } };
+	uint8_t *ram = host_huge_map(t, 2);
+	struct mapped before;
+	unsigned int i;
+
+	for (i = 0; i < NR_PAGES; i++)
+		ram[i * PAGE + 8] = i;
+	if (cap_flags)
+		require_result(t, 0, vm_ioctl_try(t->vm, KVM_ENABLE_CAP, &cap));
+	log_set(t, ram, false);
+	require_sync(t, 1);
+	before = mapped_now(t);
+	PAGES_WRITE(t, DIRTY_GPA, 3, 512 + 70);
+	huge_expect(t, before, 2);
+	return ram;
+}
+
+static void clear(struct test *t, uint64_t first_page, uint32_t nr_pages, uint64_t bits)
+{
+	uint64_t bitmap[MAX_WORDS] = { bits };
+	struct kvm_clear_dirty_log log = {
+		.slot = DIRTY_SLOT, .first_page = first_page, .num_pages = nr_pages, .dirty_bitmap = bitmap,
+	};
+
+	require_result(t, 0, vm_ioctl_try(t->vm, KVM_CLEAR_DIRTY_LOG, &log));
+}
+
+static void ram_expect(struct test *t, const uint8_t *ram, uint32_t page, unsigned int nr_writes)
+{
+	expect_eq(t, (uint8_t)(page + nr_writes), ram[page * PAGE + 8]);
+}
+
+/* Whatever the mappings are, the log is exact. */
+static void single_pages(struct test *t)
+{
+	uint8_t *ram = start(t, 0);
+
+	log_set(t, ram, true);
+	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES);
+	PAGES_WRITE(t, DIRTY_GPA, 3, 511, 512);
+	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES, 3, 511, 512);
+	PAGES_WRITE(t, DIRTY_GPA, 3, 4, 1023);
+	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES, 3, 4, 1023);
+	log_set(t, ram, false);
+	PAGES_WRITE(t, DIRTY_GPA, 3);
+	log_set(t, ram, true);
+	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES);
+	PAGES_WRITE(t, DIRTY_GPA, 3);
+	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES, 3);
+	ram_expect(t, ram, 3, 5);
+	ram_expect(t, ram, 511, 1);
+	ram_expect(t, ram, 512 + 70, 1);
+}
+
+static void split_and_whole_again(struct test *t)
+{
+	uint8_t *ram = start(t, 0);
+	struct mapped before = mapped_now(t);
+
+	log_set(t, ram, true);
+	mapped_expect(t, before, 2 * SMALL_PER_HUGE, -2);
+	PAGES_WRITE(t, DIRTY_GPA, 3, 500);
+	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES, 3, 500);
+	log_set(t, ram, false);
+	before = mapped_now(t);
+	PAGES_WRITE(t, DIRTY_GPA, 4);
+	huge_expect(t, before, 1);
+	PAGES_WRITE(t, DIRTY_GPA, 600);
+	huge_expect(t, before, 2);
+	ram_expect(t, ram, 3, 2);
+	ram_expect(t, ram, 4, 1);
+	ram_expect(t, ram, 600, 1);
+}
+
+/* Nothing is split before something is cleared, and only where it is. */
+static void clear_splits(struct test *t)
+{
+	uint8_t *ram = start(t, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET);
+	uint32_t pages[NR_PAGES], i;
+	struct mapped before = mapped_now(t);
+
+	log_set(t, ram, true);
+	mapped_expect(t, before, 0, 0);
+	for (i = 0; i < NR_PAGES; i++)
+		pages[i] = i;
+	log_expect(t, DIRTY_SLOT, NR_PAGES, NR_PAGES, pages);
+	clear(t, 512, 64, ~0ull);
+	mapped_expect(t, before, SMALL_PER_HUGE, -1);
+	clear(t, 512, 64, ~0ull);
+	mapped_expect(t, before, SMALL_PER_HUGE, -1);
+	clear(t, 448, 64, 1ull << 63);
+	mapped_expect(t, before, 2 * SMALL_PER_HUGE, -2);
+	/* Pages 511 to 575 are clean. */
+	for (i = 511; i + 65 < NR_PAGES; i++)
+		pages[i] = i + 65;
+	log_expect(t, DIRTY_SLOT, NR_PAGES, NR_PAGES - 65, pages);
+}
+
+static void clear_without_eager(struct test *t)
+{
+	uint8_t *ram = start(t, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET);
+	struct kvm_param eager = kvm_param_set(t, "eager_page_split", "N");
+	struct mapped before = mapped_now(t);
+	struct mapped after;
+
+	log_set(t, ram, true);
+	clear(t, 512, 64, ~0ull);
+	after = mapped_now(t);
+	kvm_param_restore(t, &eager);
+	expect_result(t, 0, (long)(after.small - before.small));
+	expect_result(t, 0, (long)(after.huge - before.huge));
+	PAGES_WRITE(t, DIRTY_GPA, 513);
+	huge_expect(t, before, -1);
+	ram_expect(t, ram, 513, 1);
+	ram_expect(t, ram, 512 + 70, 1);
+}
+
+static void start_without_eager(struct test *t)
+{
+	struct kvm_param eager = kvm_param_set(t, "eager_page_split", "N");
+	uint8_t *ram = start(t, 0);
+	struct mapped before = mapped_now(t);
+	struct mapped after;
+
+	log_set(t, ram, true);
+	after = mapped_now(t);
+	kvm_param_restore(t, &eager);
+	expect_result(t, 0, (long)(after.small - before.small));
+	expect_result(t, 0, (long)(after.huge - before.huge));
+	PAGES_WRITE(t, DIRTY_GPA, 3, 5);
+	huge_expect(t, before, -1);
+	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES, 3, 5);
+	PAGES_WRITE(t, DIRTY_GPA, 1000);
+	huge_expect(t, before, -2);
+	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES, 1000);
+}
+
+struct row {
+	ROW_FIELDS;
+	void (*host)(struct test *t);
+};
+
+static const struct row rows[] = {
+	{ .label = "single_pages", .host = single_pages },
+	{ .label = "split_and_whole_again", .host = split_and_whole_again, .needs = "tdp param:kvm.eager_page_split=Y" },
+	{ .label = "clear_splits", .host = clear_splits,
+	  .needs = "tdp KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3 param:kvm.eager_page_split=Y" },
+	{ .label = "clear_without_eager", .host = clear_without_eager,
+	  .needs = "lab tdp KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3 param:kvm.eager_page_split=Y" },
+	{ .label = "start_without_eager", .host = start_without_eager, .needs = "lab param:kvm.eager_page_split=Y" },
+};
+
+CASE(dirty_log_huge, .says = "the dirty log of a slot on huge pages names single pages, and they are huge again after it",
+     .modes = LONG64, .needs = "root KVM_CAP_BINARY_STATS_FD KVM_CAP_SYNC_MMU", .rows = ROWS(rows), .alone = true,
+     .shadow_too = true)
+
+GUEST(dirty_log_huge)
+{
+	guest_touch_for_ever();
+}
+
+HOST(dirty_log_huge)
+{
+	ROW(t, rows)->host(t);
+}
