@@ -187,6 +187,59 @@ static void start_without_eager(struct test *t)
 	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES, 1000);
 }
 
+/* A log that comes and goes before anything was cleared leaves the huge pages alone, and they stay writable. */
+static void never_split(struct test *t)
+{
+	uint8_t *ram = start(t, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET);
+	struct mapped before = mapped_now(t);
+
+	log_set(t, ram, true);
+	log_set(t, ram, false);
+	mapped_expect(t, before, 0, 0);
+	PAGES_WRITE(t, DIRTY_GPA, 3, 600);
+	huge_expect(t, before, 0);
+	ram_expect(t, ram, 3, 2);
+	ram_expect(t, ram, 600, 1);
+}
+
+/* Where the memory is not huge, there is nothing to make whole: the end of a log takes no mapping away. */
+static void stays_small(struct test *t)
+{
+	uint8_t *ram = host_huge_map(t, 2);
+	struct mapped before;
+
+	require_result(t, 0, madvise(ram, 2 * HUGE_BYTES, MADV_DONTNEED));
+	require_result(t, 0, madvise(ram, 2 * HUGE_BYTES, MADV_NOHUGEPAGE));
+	log_set(t, ram, true);
+	require_sync(t, 1);
+	PAGES_WRITE(t, DIRTY_GPA, 0, 3, 511, 512);
+	before = mapped_now(t);
+	log_set(t, ram, false);
+	mapped_expect(t, before, 0, 0);
+	PAGES_WRITE(t, DIRTY_GPA, 3);
+	huge_expect(t, before, 0);
+}
+
+/* Two slots in one huge page: the log of one is nothing to the other's mappings. */
+static void neighbour_kept(struct test *t)
+{
+	uint8_t *ram = host_huge_map(t, 2);
+	uint64_t half = HUGE_BYTES / 2;
+	struct mapped before;
+
+	require_result(t, 0, vm_region_try(t->vm, DIRTY_SLOT + 1, 0, DIRTY_GPA, half, ram));
+	require_result(t, 0, vm_region_try(t->vm, DIRTY_SLOT, KVM_MEM_LOG_DIRTY_PAGES, DIRTY_GPA + half, half, ram + half));
+	require_sync(t, 1);
+	PAGES_WRITE(t, DIRTY_GPA, 1, 2, 257, 258);
+	LOG_EXPECT(t, DIRTY_SLOT, 256, 1, 2);
+	before = mapped_now(t);
+	require_result(t, 0, vm_region_try(t->vm, DIRTY_SLOT, 0, DIRTY_GPA + half, half, ram + half));
+	mapped_expect(t, before, 0, 0);
+	PAGES_WRITE(t, DIRTY_GPA, 1, 257);
+	expect_eq(t, 2, ram[1 * PAGE + 8]);
+	expect_eq(t, 2, ram[257 * PAGE + 8]);
+}
+
 struct row {
 	ROW_FIELDS;
 	void (*host)(struct test *t);
@@ -194,6 +247,9 @@ struct row {
 
 static const struct row rows[] = {
 	{ .label = "single_pages", .host = single_pages },
+	{ .label = "never_split", .host = never_split, .needs = "tdp KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3" },
+	{ .label = "stays_small", .host = stays_small },
+	{ .label = "neighbour_kept", .host = neighbour_kept },
 	{ .label = "split_and_whole_again", .host = split_and_whole_again, .needs = "tdp param:kvm.eager_page_split=Y" },
 	{ .label = "clear_splits", .host = clear_splits,
 	  .needs = "tdp KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3 param:kvm.eager_page_split=Y" },
