@@ -8,10 +8,12 @@
  * when the guest had used it; else it tries to write it to swap, of which there is none, and leaves it "active".
  *
  * Can break: an accessed bit that is not asked for, not cleared, or set in a copy that the CPU does not use; a young
- * page reclaimed, an old one kept for ever; the neighbour's bit; single pages against huge ones.
- * Source: madvise(2), MADV_PAGEOUT; KVM API, KVM_CAP_SYNC_MMU; mm/mmu_notifier (clear_flush_young).
+ * page reclaimed, an old one kept for ever; the neighbour's bit; a question that is answered by forgetting.
+ * Source: madvise(2), MADV_PAGEOUT; admin-guide/mm/transhuge.rst, khugepaged; KVM API, KVM_CAP_SYNC_MMU; mm/mmu_notifier (clear_flush_young).
  */
 #include "cases/mmu/host_page.h"
+
+#include <stdlib.h>
 
 #include "cases/mmu/dirty.h"
 
@@ -117,6 +119,76 @@ static void with_a_log(struct test *t)
 	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES, 6);
 }
 
+#define KHUGEPAGED "/sys/kernel/mm/transparent_hugepage/khugepaged/"
+
+static uint64_t khugepaged_get(struct test *t, const char *name)
+{
+	char path[128], text[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), KHUGEPAGED "%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		test_error(t, "%s: cannot be read", path);
+	close(fd);
+	return strtoull(text, NULL, 10);
+}
+
+static void khugepaged_set(struct test *t, const char *name, uint64_t value)
+{
+	char path[128], text[32];
+	int fd;
+
+	snprintf(path, sizeof(path), KHUGEPAGED "%s", name);
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		test_error(t, "%s: cannot be written", path);
+	close(fd);
+}
+
+/* khugepaged goes over everything twice: a round that was under way, and a whole one. */
+static void khugepaged_wait(struct test *t)
+{
+	uint64_t old_scan = khugepaged_get(t, "scan_sleep_millisecs"), rounds = khugepaged_get(t, "full_scans");
+	unsigned int i;
+
+	khugepaged_set(t, "scan_sleep_millisecs", 10);
+	for (i = 0; khugepaged_get(t, "full_scans") < rounds + 2 && i < 1000; i++)
+		usleep(10000);
+	khugepaged_set(t, "scan_sleep_millisecs", old_scan);
+	require_true(t, khugepaged_get(t, "full_scans") >= rounds + 2);
+}
+
+/*
+ * The kernel makes a huge page of small ones only when one of them was used; asked for that, KVM forgets nothing. The
+ * host's own mapping is old, so it is the guest's access alone that counts.
+ */
+static void whole_when_used(struct test *t)
+{
+	uint8_t *ram = host_huge_map(t, 1);
+
+	require_result(t, 0, madvise(ram, HUGE_BYTES, MADV_DONTNEED));
+	require_result(t, 0, madvise(ram, HUGE_BYTES, MADV_NOHUGEPAGE));
+	memset(ram, 7, HUGE_BYTES);
+	require_result(t, 0, vm_region_try(t->vm, DIRTY_SLOT, 0, DIRTY_GPA, HUGE_BYTES, ram));
+	require_sync(t, 1);
+	PAGES_WRITE(t, DIRTY_GPA, 3, 4);
+	/* The first look leaves "referenced", which counts as use; the second takes that away. */
+	require_result(t, 0, madvise(ram, HUGE_BYTES, MADV_PAGEOUT));
+	require_result(t, 0, madvise(ram, HUGE_BYTES, MADV_PAGEOUT));
+	require_result(t, 0, madvise(ram, HUGE_BYTES, MADV_HUGEPAGE));
+	khugepaged_wait(t);
+	expect_eq(t, 0, host_page_flags(t, ram + 3 * PAGE) & 1ull << KPF_THP);
+	page_touch(t, 3, true);
+	khugepaged_wait(t);
+	expect_eq(t, 1ull << KPF_THP, host_page_flags(t, ram + 3 * PAGE) & 1ull << KPF_THP);
+	PAGES_WRITE(t, DIRTY_GPA, 3, 511);
+	expect_eq(t, 7 + 2, ram[3 * PAGE + 8]);
+	expect_eq(t, 7 + 1, ram[4 * PAGE + 8]);
+	expect_eq(t, 7 + 1, ram[511 * PAGE + 8]);
+}
+
 struct row {
 	ROW_FIELDS;
 	void (*host)(struct test *t);
@@ -127,10 +199,11 @@ static const struct row rows[] = {
 	{ .label = "read_only", .host = read_only },
 	{ .label = "read_then_written", .host = read_then_written },
 	{ .label = "with_a_log", .host = with_a_log },
+	{ .label = "whole_when_used", .host = whole_when_used },
 };
 
 CASE(page_age, .says = "the kernel sees which pages the guest has used since its last look", .modes = LONG64,
-     .needs = "lab root KVM_CAP_SYNC_MMU", .rows = ROWS(rows), .shadow_too = true)
+     .needs = "lab root KVM_CAP_SYNC_MMU", .rows = ROWS(rows), .alone = true, .shadow_too = true)
 
 GUEST(page_age)
 {
