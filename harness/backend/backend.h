@@ -26,4 +26,10 @@ struct backend {
 /* The kernel's KVM behind /dev/kvm. */
 const struct backend *backend_kvm(void);
 
+/*
+ * The same call as a 32-bit process makes it, whatever this one is: its result or -errno. What @argument points to lies
+ * below 4 GiB, in that ABI's layout. Only where the kernel has such processes (needs: compat).
+ */
+long backend_kvm_ioctl32(int fd, uint32_t request, uint32_t argument);
+
 #endif

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define NR_IOCTL32 54	/* the i386 ABI's number of ioctl(2) */
+
 static int kvm_open(const struct backend *backend)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -45,6 +47,15 @@ static int kvm_close(const struct backend *backend, int fd)
 {
 	(void)backend;
 	return close(fd) ? -errno : 0;
+}
+
+long backend_kvm_ioctl32(int fd, uint32_t request, uint32_t argument)
+{
+	long r;
+
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(NR_IOCTL32), "b"(fd), "c"(request), "d"(argument)
+			 : "memory", "cc", "r8", "r9", "r10", "r11");
+	return (int32_t)r;
 }
 
 static const struct backend kvm = {

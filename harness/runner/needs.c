@@ -222,6 +222,12 @@ static bool modules_met(void)
 	return !access(path, R_OK);
 }
 
+/* The switch of the 32-bit processes' vDSO. */
+static bool compat_met(void)
+{
+	return !access("/proc/sys/abi/vsyscall32", F_OK);
+}
+
 /* "tsc" or, soon after the boot, "tsc-early": a kernel that distrusts its TSC has neither. */
 static bool stable_tsc_met(void)
 {
@@ -323,6 +329,8 @@ static enum word_state word_check(const char *word, struct sys *sys)
 		met = sys && !access("/sys/kernel/debug/kvm", R_OK | X_OK);
 	} else if (!strcmp(word, "modules")) {
 		met = sys && modules_met();
+	} else if (!strcmp(word, "compat")) {
+		met = sys && compat_met();
 	} else if (!strcmp(word, "lab")) {
 		met = sys && !access(LAB_MODULES, F_OK);
 	} else {
