@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KVM's own ways beside the local APIC: the end of an interrupt by a word in memory (MSR_KVM_PV_EOI_EN), and IPIs by
- * hypercall (KVM_HC_SEND_IPI).
+ * KVM's own ways beside the local APIC: the end of an interrupt by a word in memory (MSR_KVM_PV_EOI_EN), IPIs by
+ * hypercall (KVM_HC_SEND_IPI), and the end of another vCPU's halt (KVM_HC_KICK_CPU).
  *
  * Can break: the word offered although another interrupt waits or an IOAPIC must hear of the end, an end that is done
  * twice or not at all, a bitmap's base, the number of vCPUs returned.
- * Source: Documentation/virt/kvm/x86/msr.rst (MSR_KVM_PV_EOI_EN), hypercalls.rst (KVM_HC_SEND_IPI).
+ * Source: Documentation/virt/kvm/x86/msr.rst (MSR_KVM_PV_EOI_EN), hypercalls.rst (KVM_HC_SEND_IPI,
+ * KVM_HC_KICK_CPU).
  */
 #include "case.h"
 
@@ -13,8 +14,11 @@
 #include "cases/ioctl/irq_script.h"
 #include "cases/ioctl/lapic_regs.h"
 #include "cases/ioctl/pic_ports.h"
+#include "cases/ioctl/pv_msr.h"
+#include "cases/ioctl/stats.h"
 
 #define MSR_PV_EOI 0x4b564d04
+#define HC_KICK_CPU 5
 #define HC_SEND_IPI 10
 #define WORD SCRATCH_GPA
 #define START OUT8(MASTER_MASK, 0xff), OUT8(SLAVE_MASK, 0xff), VCPU(1), LAPIC_ON, VCPU(0), LAPIC_ON
@@ -23,6 +27,7 @@
 struct row {
 	ROW_FIELDS;
 	const struct op *ops;
+	void (*prepare)(struct test *t);	/* before anything runs; NULL: nothing */
 };
 
 /* --- the word --- */
@@ -165,6 +170,51 @@ SEND(nmi, 1, 2, 0, 0, ICR_NMI)
 SEND(shorthand, -22, 3, 0, 0, ICR_SELF | 0x56)
 SEND(logical, -22, 3, 0, 0, ICR_LOGICAL | 0x57)
 
+/* --- the hypercall that ends a halt: a flag of its own, not an interrupt, which waits for a HLT to come --- */
+
+static int64_t kick(ulong_t id)
+{
+	ulong_t result = HC_KICK_CPU;
+
+	__asm__ volatile("vmcall" : "+a"(result) : "b"(0ul), "c"(id) : "memory");
+	return result;
+}
+
+static void kick_second(void)
+{
+	CHECK_EQ(0, (uint64_t)kick(1));
+}
+
+/* There is no such vCPU. */
+static void kick_nobody(void)
+{
+	CHECK_EQ(0, (uint64_t)kick(7));
+}
+
+static void kick_absent(void)
+{
+	CHECK_EQ((uint64_t)-(int64_t)KVM_ENOSYS, (uint64_t)kick(1));
+}
+
+/* With interrupts off, nothing else ends it. */
+static void halt_masked(void)
+{
+	__asm__ volatile("cli\n\thlt" : : : "memory");
+}
+
+/* Where two run at a time, the caller makes room for the one that it woke; nobody runs here. */
+static void expect_one_attempt(struct test *t)
+{
+	expect_eq(t, 1, stat_get(t, t->vcpu->fd, "directed_yield_attempted"));
+	expect_eq(t, 0, stat_get(t, t->vcpu->fd, "directed_yield_successful"));
+}
+
+static void kick_hide(struct test *t)
+{
+	pv_features_hide(t, 1u << KVM_FEATURE_PV_UNHALT);
+	pv_features_enforce(t);
+}
+
 static const struct row rows[] = {
 	{ .label = "eoi", .ops = OPS { START, GUEST_DO(guest_eoi), END } },
 	{ .label = "eoi_not_used", .ops = OPS { START, GUEST_DO(guest_eoi_not_used), END } },
@@ -185,6 +235,13 @@ static const struct row rows[] = {
 	{ .label = "ipi_nmi", .ops = OPS { START, GUEST_DO(send_nmi), TAKEN(0, NMI_VECTOR), END } },
 	{ .label = "ipi_refused", .ops = OPS { START, GUEST_DO(send_shorthand), GUEST_DO(send_logical), TAKEN(0, 0),
 		END } },
+	{ .label = "kick", .ops = OPS {
+		START, GUEST_DO(kick_second), HOST_DO(expect_one_attempt), VCPU(1), GUEST_DO(halt_masked), TAKE(0), END },
+	  .needs = "KVM_CAP_BINARY_STATS_FD" },
+	{ .label = "kick_nobody", .ops = OPS { START, GUEST_DO(kick_nobody), HOST_DO(expect_one_attempt), END },
+	  .needs = "KVM_CAP_BINARY_STATS_FD" },
+	{ .label = "kick_absent", .ops = OPS { START, GUEST_DO(kick_absent), END }, .prepare = ON_HOST(kick_hide),
+	  .needs = "KVM_CAP_ENFORCE_PV_FEATURE_CPUID" },
 };
 
 CASE(lapic_pv, .says = "KVM's own end of interrupt and IPI do what the APIC's do", .modes = LONG64, .irqchip = true,
@@ -197,5 +254,7 @@ GUEST(lapic_pv)
 
 HOST(lapic_pv)
 {
+	if (ROW(t, rows)->prepare)
+		ROW(t, rows)->prepare(t);
 	script_host(t, ROW(t, rows)->ops);
 }

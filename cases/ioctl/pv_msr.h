@@ -13,6 +13,9 @@
 #include "case.h"
 
 #define PV_LEAF 0x40000001u
+#ifndef KVM_ENOSYS
+#define KVM_ENOSYS 1000	/* linux/kvm_para.h; hypercalls.rst: there is no such call */
+#endif
 
 /* struct pvclock_vcpu_time_info and struct pvclock_wall_clock of msr.rst. */
 struct pv_time {
