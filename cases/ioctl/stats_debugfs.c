@@ -125,6 +125,93 @@ static void host_clear(struct test *t)
 	expect_eq(t, exits, vcpus_sum(t, "exits"));
 }
 
+/* What the guest could write is write-protected from here on. */
+static void flushes_make(struct test *t)
+{
+	const struct slot *slot = &t->vm->slots[0];
+
+	require_result(t, 0, vm_region_try(t->vm, slot->id, KVM_MEM_LOG_DIRTY_PAGES, slot->gpa, slot->bytes, slot->hva));
+}
+
+/* A VM's own counter, which takes 0 only, too; its neighbours stay. */
+static void host_clear_vm(struct test *t)
+{
+	uint64_t flushes, pages;
+	char path[256];
+
+	flushes_make(t);
+	pages = vm_value(t, "pages_4k");
+	flushes = vm_value(t, "remote_tlb_flush_requests");
+	require_true(t, flushes > 0);
+	path_make(t, path, sizeof(path), "remote_tlb_flush_requests");
+	expect_errno(t, EINVAL, write_try(t, path, "1"));
+	expect_eq(t, flushes, vm_value(t, "remote_tlb_flush_requests"));
+	expect_result(t, 0, write_try(t, path, "0"));
+	expect_eq(t, 0, vm_value(t, "remote_tlb_flush_requests"));
+	expect_eq(t, 0, stat_get(t, t->vm->fd, "remote_tlb_flush_requests"));
+	expect_eq(t, pages, vm_value(t, "pages_4k"));
+	expect_eq(t, 4, vm_value(t, "io_exits"));
+}
+
+/* The files above the folders are of all VMs: the sums are read, and cleared. */
+static void host_clear_all(struct test *t)
+{
+	static const char *const names[] = { "io_exits", "remote_tlb_flush_requests" };
+	struct vm *other = vm_create(t->sys);
+	uint64_t exits = vm_value(t, "exits");
+	unsigned int i;
+	char path[256];
+
+	vcpu_create(other, 0);
+	flushes_make(t);
+	for (i = 0; i < 2; i++) {
+		uint64_t value = vm_value(t, names[i]);
+
+		require_true(t, value > 0);
+		snprintf(path, sizeof(path), KVM_FOLDER "/%s", names[i]);
+		expect_true(t, file_value(t, path) >= value);
+		expect_errno(t, EINVAL, write_try(t, path, "1"));
+		expect_eq(t, value, vm_value(t, names[i]));
+		expect_result(t, 0, write_try(t, path, "0"));
+		expect_eq(t, 0, vm_value(t, names[i]));
+		expect_eq(t, 0, file_value(t, path));
+	}
+	expect_eq(t, exits, vm_value(t, "exits"));
+	expect_true(t, file_value(t, KVM_FOLDER "/pages_4k") >= vm_value(t, "pages_4k"));
+	expect_true(t, vm_value(t, "pages_4k") > 0);
+	vm_destroy(other);
+}
+
+/* A histogram for each size of page: how often each page of the slots is mapped. All pages are in it, once. */
+static void host_rmaps(struct test *t)
+{
+	static const struct { const char *name; uint64_t bytes; } sizes[] = { { "4K", 4096 }, { "2M", 2 << 20 } };
+	char path[256], text[4096] = "";
+	unsigned int size;
+	int fd;
+
+	path_make(t, path, sizeof(path), "mmu_rmaps_stat");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	require_true(t, fd >= 0);
+	require_true(t, read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	for (size = 0; size < 2; size++) {
+		uint64_t sum = 0, pages = t->vm->slots[0].bytes / sizes[size].bytes, unmapped;
+		char line[16], *at, *end;
+
+		snprintf(line, sizeof(line), "Level=%s:\t", sizes[size].name);
+		at = strstr(text, line);
+		require_true(t, at != NULL);
+		at += strlen(line);
+		unmapped = strtoull(at, NULL, 10);
+		for (; *at && *at != '\n'; at = end + strspn(end, "\t"))
+			sum += strtoull(at, &end, 10);
+		expect_eq(t, pages, sum);
+		/* The guest's code and its report page are mapped. */
+		expect_true(t, size || unmapped < pages);
+	}
+}
+
 /* What is no counter but a state cannot be cleared. */
 static void host_read_only(struct test *t)
 {
@@ -189,13 +276,16 @@ static const struct row rows[] = {
 	{ .label = "equal", .host = ON_HOST(host_equal) },
 	{ .label = "sum", .host = ON_HOST(host_sum) },
 	{ .label = "clear", .host = ON_HOST(host_clear) },
+	{ .label = "clear_vm", .host = ON_HOST(host_clear_vm) },
+	{ .label = "clear_all", .host = ON_HOST(host_clear_all), .needs = "lab" },
+	{ .label = "rmaps", .host = ON_HOST(host_rmaps), .needs = "param:kvm_amd.npt=0" },
 	{ .label = "read_only", .host = ON_HOST(host_read_only) },
 	{ .label = "vcpu", .host = ON_HOST(host_vcpu), .needs = "KVM_CAP_VCPU_ATTRIBUTES stable_tsc" },
 	{ .label = "gone", .host = ON_HOST(host_gone) },
 };
 
 CASE(stats_debugfs, .says = "debugfs shows the same statistics", .modes = LONG64, .nr_vcpus = 2,
-     .needs = "debugfs KVM_CAP_BINARY_STATS_FD", .rows = ROWS(rows))
+     .needs = "debugfs KVM_CAP_BINARY_STATS_FD", .alone = true, .shadow_too = true, .rows = ROWS(rows))
 
 GUEST(stats_debugfs)
 {
