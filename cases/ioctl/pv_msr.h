@@ -8,9 +8,8 @@
 #define VMASSAY_PV_MSR_H
 
 #include <asm/kvm_para.h>
-#include <string.h>
 
-#include "case.h"
+#include "cases/ioctl/cpuid_change.h"
 
 #define PV_LEAF 0x40000001u
 #ifndef KVM_ENOSYS
@@ -39,19 +38,7 @@ _Static_assert(sizeof(struct kvm_steal_time) == 64, "the manual says 64 bytes");
 /* The guest's own CPUID table: what KVM supports, without @features in the leaf of KVM's features. */
 static inline void __attribute__((unused)) pv_features_hide(struct test *t, uint32_t features)
 {
-	const struct kvm_cpuid2 *supported = t->sys->cpuid;
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[256];
-	} table = { .head.nent = supported->nent };
-	uint32_t i;
-
-	require_true(t, supported->nent <= 256);
-	memcpy(table.entries, supported->entries, supported->nent * sizeof(table.entries[0]));
-	for (i = 0; i < supported->nent; i++)
-		if (table.entries[i].function == PV_LEAF)
-			table.entries[i].eax &= ~features;
-	vcpu_ioctl(t->vcpu, KVM_SET_CPUID2, &table.head);
+	cpuid_change(t, PV_LEAF, (struct cpuid_bits){ .eax_off = features });
 }
 
 /* From now on, a feature that the guest's CPUID lacks is not there. */

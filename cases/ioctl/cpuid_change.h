@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU's CPUID: what KVM supports, with one leaf changed. Before its first KVM_RUN, after which KVM takes no other.
+ */
+#ifndef VMASSAY_CPUID_CHANGE_H
+#define VMASSAY_CPUID_CHANGE_H
+
+#include <string.h>
+
+#include "case.h"
+
+#define LEAF_EXTENDED 0x80000001u
+#define EXTENDED_ECX_OSVW (1u << 9)
+#define EXTENDED_EDX_LM (1u << 29)
+
+/* Bits of the leaf's registers; those not named stay. */
+struct cpuid_bits {
+	uint32_t eax_off, ecx_off, ecx_on, edx_off;
+};
+
+static inline void __attribute__((unused)) cpuid_change(struct test *t, uint32_t leaf, struct cpuid_bits bits)
+{
+	const struct kvm_cpuid2 *supported = t->sys->cpuid;
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entries[256];
+	} table = { .head.nent = supported->nent };
+	uint32_t i;
+
+	require_true(t, supported->nent <= 256);
+	memcpy(table.entries, supported->entries, supported->nent * sizeof(table.entries[0]));
+	for (i = 0; i < supported->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &table.entries[i];
+
+		if (entry->function != leaf)
+			continue;
+		entry->eax &= ~bits.eax_off;
+		entry->ecx = (entry->ecx & ~bits.ecx_off) | bits.ecx_on;
+		entry->edx &= ~bits.edx_off;
+	}
+	vcpu_ioctl(t->vcpu, KVM_SET_CPUID2, &table.head);
+}
+
+#endif
