@@ -14,7 +14,7 @@
 
 #define SLOT 5
 #define MAPPED_GPA 0x18000000ull
-#define MASK_WORD 18	/* struct vdso_data is at 128, .mask is 16 bytes into it */
+#define RESOLUTION_WORD 45	/* struct vdso_data is at 128, .hrtimer_res is 232 bytes into it */
 
 struct row {
 	ROW_FIELDS;
@@ -31,7 +31,7 @@ CASE(pfnmap_slot, .says = "memory that the kernel maps without pages is read, an
      .needs = "KVM_CAP_READONLY_MEM", .shadow_too = true, .rows = ROWS(rows))
 
 /* The page's words that are always the same. */
-static const unsigned int words[] = { 0, 1, 7, 15, MASK_WORD };
+static const unsigned int words[] = { 0, 1, 7, 15, RESOLUTION_WORD };
 
 #define WORDS (sizeof(words) / sizeof(words[0]))
 
@@ -48,8 +48,8 @@ GUEST(pfnmap_slot)
 		GUEST_VALUE(i, read_word(words[i]));
 	guest_sync(1);
 	if (GUEST_ARG(0)) {
-		write32(MAPPED_GPA + 8 * MASK_WORD, 0x5a5a1234);
-		GUEST_VALUE(WORDS, read_word(MASK_WORD));
+		write32(MAPPED_GPA + 8 * RESOLUTION_WORD, 0x5a5a1234);
+		GUEST_VALUE(WORDS, read_word(RESOLUTION_WORD));
 	}
 }
 
@@ -80,13 +80,13 @@ HOST(pfnmap_slot)
 	require_result(t, 0, vm_region_try(t->vm, SLOT, row->flags, MAPPED_GPA, 4096, (void *)(uintptr_t)page));
 	guest_arg(t, 0, row->writes);
 	require_sync(t, 1);
-	/* The clock's mask; what lies around it changes. */
-	expect_true(t, page[MASK_WORD] != 0);
+	/* The timers' resolution, whatever the clock is; what lies around it changes. */
+	expect_true(t, page[RESOLUTION_WORD] != 0);
 	for (i = 0; i < WORDS; i++)
 		expect_eq(t, page[words[i]], guest_value(t, i));
 	if (row->writes)
-		expect_mmio_write(t, .phys_addr = MAPPED_GPA + 8 * MASK_WORD, .len = 4, .data = 0x5a5a1234);
+		expect_mmio_write(t, .phys_addr = MAPPED_GPA + 8 * RESOLUTION_WORD, .len = 4, .data = 0x5a5a1234);
 	expect_done(t);
 	if (row->writes)
-		expect_eq(t, page[MASK_WORD], guest_value(t, WORDS));
+		expect_eq(t, page[RESOLUTION_WORD], guest_value(t, WORDS));
 }
