@@ -118,6 +118,8 @@ GUEST(twin_l2_irq)
 	/* It is the host's there, and memory is compared. */
 	if (abi_self()->cr2_is_lost)
 		l1_vmcb.save.cr2 = 0;
+	/* The rest is of L0's own events, which each VM has in its own number: finding 1306, svm.event_inject_own. */
+	l1_vmcb.control.event_inj &= EVENT_VALID;
 }
 
 HOST(twin_l2_irq)
