@@ -15,15 +15,21 @@
 
 #define PIC_NR_PINS 16
 
-struct pic {
-	struct kvm_pic_state chips[2];	/* master, slave */
-	uint8_t taken[2];		/* levels whose interrupt was taken and whose end nobody was told of */
-	bool output;			/* the INTR line */
+/* Each may be NULL. */
+struct pic_owner {
 	void *opaque;
-	void (*acked)(void *opaque, unsigned int pin);	/* an interrupt of @pin was ended; NULL is fine */
+	void (*acked)(void *opaque, unsigned int pin);			/* an interrupt of @pin was ended */
+	void (*masked)(void *opaque, unsigned int pin, bool is_masked);	/* its mask changed */
+	void (*raised)(void *opaque);					/* the INTR line rose */
 };
 
-void pic_init(struct pic *pic, void *opaque, void (*acked)(void *opaque, unsigned int pin));
+struct pic {
+	struct kvm_pic_state chips[2];	/* master, slave */
+	bool output;			/* the INTR line */
+	struct pic_owner owner;
+};
+
+void pic_init(struct pic *pic, const struct pic_owner *owner);
 /*
  * The level of line @pin (0 to 15). Returns as KVM_IRQ_LINE_STATUS does: 1 a request, 0 one that was there already,
  * -1 masked.
