@@ -24,9 +24,10 @@ struct pit_owner {
 struct pit {
 	struct kvm_pit_state2 state;	/* count_load_time is in nanoseconds of now_ns() */
 	struct pit_owner owner;
-	uint64_t expires_ns;		/* of channel 0; 0: not armed */
+	uint64_t expires_ns;		/* when channel 0 is at its end, or was */
 	uint64_t period_ns;
 	uint32_t nr_pending;		/* ticks that wait for the guest's end of the last one */
+	bool is_armed;			/* channel 0 counts to an interrupt */
 	bool is_periodic;
 	bool reinject;			/* KVM_REINJECT_CONTROL */
 	bool is_acked;			/* the guest ended the last tick */
