@@ -37,7 +37,7 @@ struct apic_message {
 	bool is_level;		/* trigger mode */
 	bool is_deassert;	/* level 0 */
 	bool is_lowest_hint;	/* MSI's redirection hint: one of the destination is enough */
-	bool is_xapic;		/* the destination has 8 bits: 0xff is everybody, also of x2APICs */
+	bool is_for_x2apics;	/* 0xff is everybody, also x2APICs: KVM's quirk for what is no IPI */
 };
 
 #endif

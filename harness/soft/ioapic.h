@@ -15,11 +15,15 @@
 
 #define IOAPIC_ADDRESS 0xfec00000ull
 #define IOAPIC_LEN_BYTES 0x100
+#define IOAPIC_RTC_PIN 8
 
 struct ioapic_owner {
 	void *opaque;
-	/* Returns at how many local APICs it arrived, 0 where it was pending already, -1: no local APIC takes it. */
-	int (*deliver)(void *opaque, const struct apic_message *message);
+	/*
+	 * Returns how many local APICs took it; -1: there is none that could. *@ret_lapics gets a bit for each that did, by
+	 * its number.
+	 */
+	int (*deliver)(void *opaque, const struct apic_message *message, uint64_t *ret_lapics);
 	void (*acked)(void *opaque, unsigned int pin);		/* its interrupt was ended; NULL is fine */
 	void (*masked)(void *opaque, unsigned int pin, bool is_masked);	/* its mask changed; NULL is fine */
 };
@@ -27,15 +31,20 @@ struct ioapic_owner {
 struct ioapic {
 	struct kvm_ioapic_state state;
 	struct ioapic_owner owner;
-	uint32_t irr_delivered;	/* levels that were delivered since they rose */
+	uint32_t irr_delivered;	/* edges that were delivered while their line is still up */
+	uint64_t rtc_lapics;	/* those that have not ended the last interrupt of IOAPIC_RTC_PIN */
+	uint8_t rtc_vector;
 };
 
 void ioapic_init(struct ioapic *ioapic, const struct ioapic_owner *owner);
-void ioapic_reset(struct ioapic *ioapic);
-/* As pic_line_set(); @pin 0 to 23. The result is how many local APICs got it; masked pins and lowered lines: 1. */
-int ioapic_line_set(struct ioapic *ioapic, unsigned int pin, bool level);
-/* A local APIC's end of interrupt. */
-void ioapic_eoi(struct ioapic *ioapic, uint8_t vector, bool is_level);
+/*
+ * As pic_line_set(); @pin 0 to 23. The result is how many local APICs took it, 0: it was up already or none did, -1: it
+ * is masked, or a level that is being served; 1 for a line that falls. With @wants_status (KVM_IRQ_LINE_STATUS), pin 8
+ * says 0 until its last interrupt was ended: the RTC's, whose lost ticks user space makes up for.
+ */
+int ioapic_line_set(struct ioapic *ioapic, unsigned int pin, bool level, bool wants_status);
+/* The end of interrupt of local APIC number @lapic; @is_level: it is one that is broadcast. */
+void ioapic_eoi(struct ioapic *ioapic, unsigned int lapic, uint8_t vector, bool is_level);
 int ioapic_mmio_read(void *ioapic, uint64_t address, unsigned int len, void *data);
 int ioapic_mmio_write(void *ioapic, uint64_t address, unsigned int len, const void *data);
 void ioapic_state_get(const struct ioapic *ioapic, struct kvm_ioapic_state *ret_state);

@@ -20,7 +20,9 @@
 #include "harness/soft/pit.h"
 
 #define IRQCHIP_MAX_ROUTES 4096	/* KVM_CAP_IRQ_ROUTING's value */
+#define IRQCHIP_MAX_RESERVED_ROUTES 4096	/* KVM_MAX_IRQ_ROUTES, too */
 #define IRQCHIP_MAX_LAPICS 64
+#define IRQCHIP_ALL_LAPICS ~0u
 #define IRQCHIP_NR_PINS 24
 
 /* Who holds a line up: it is low when nobody does. */
@@ -41,12 +43,21 @@ struct irqchip_owner {
 	void (*acked)(void *opaque, uint32_t gsi);
 	/* Split: KVM_EXIT_IOAPIC_EOI for @lapic_id. */
 	void (*eoi_exit)(void *opaque, uint32_t lapic_id, uint8_t vector);
+	/* The guest accesses TPR; NULL is fine. */
+	void (*tpr_access)(void *opaque, uint32_t lapic_id, bool is_write);
 };
 
 enum irqchip_kind {
 	IRQCHIP_NONE,
 	IRQCHIP_KERNEL,	/* KVM_CREATE_IRQCHIP */
 	IRQCHIP_SPLIT,	/* only the local APICs */
+};
+
+struct irqchip;
+
+struct irqchip_lapic {
+	struct irqchip *chip;
+	struct lapic *lapic;	/* NULL: the place is free */
 };
 
 struct irqchip {
@@ -56,15 +67,14 @@ struct irqchip {
 	struct ioapic ioapic;
 	struct pit pit;
 	bool has_pit;
-	bool has_broadcast_quirk;	/* xAPIC's 0xff is also x2APIC's everybody */
-	bool is_32bit_ids;
-	struct lapic *lapics[IRQCHIP_MAX_LAPICS];	/* by ID; the vCPUs' */
+	bool is_32bit_ids;		/* KVM_CAP_X2APIC_API, by irqchip_x2apic_api() */
+	bool has_no_broadcast_quirk;
+	struct irqchip_lapic lapics[IRQCHIP_MAX_LAPICS];
 	uint32_t nr_reserved_routes;	/* split: pins of user space's I/O APIC */
 	struct kvm_irq_routing_entry *routes;
 	size_t nr_routes;
 	uint8_t pic_lines[PIC_NR_PINS];		/* by line: a bit for each irq_source */
 	uint8_t ioapic_lines[IRQCHIP_NR_PINS];
-	uint32_t lowest_turn;		/* whose turn it is in lowest priority's round */
 };
 
 /* A zeroed struct is a VM without controllers. */
@@ -79,6 +89,8 @@ int irqchip_create_pit(struct irqchip *chip, struct io_bus *ports, uint32_t flag
 /* Each vCPU's APIC gets in here when it is made, and out when that ends. */
 int irqchip_add_lapic(struct irqchip *chip, struct lapic *lapic, uint32_t id, bool is_bsp);
 void irqchip_remove_lapic(struct irqchip *chip, struct lapic *lapic);
+/* KVM_CAP_X2APIC_API: what is on stays on. */
+void irqchip_x2apic_api(struct irqchip *chip, bool is_32bit_ids, bool has_no_broadcast_quirk);
 
 int irqchip_get(struct irqchip *chip, struct kvm_irqchip *state);	/* KVM_GET_IRQCHIP */
 int irqchip_set(struct irqchip *chip, const struct kvm_irqchip *state);
@@ -89,21 +101,22 @@ int irqchip_set_pit(struct irqchip *chip, const struct kvm_pit_state *state);
 int irqchip_reinject_control(struct irqchip *chip, const struct kvm_reinject_control *control);
 /* KVM_SET_GSI_ROUTING: @nr entries at @entries, already copied; as a whole or not at all. */
 int irqchip_set_routing(struct irqchip *chip, uint32_t nr, uint32_t flags, const struct kvm_irq_routing_entry *entries);
-/* KVM_IRQ_LINE, and KVM_IRQ_LINE_STATUS, which sets @line->status. */
-int irqchip_line(struct irqchip *chip, struct kvm_irq_level *line);
+/* KVM_IRQ_LINE and KVM_IRQ_LINE_STATUS (@wants_status); both set @line->status. */
+int irqchip_line(struct irqchip *chip, struct kvm_irq_level *line, bool wants_status);
+/* The result is how many local APICs took it, or -errno. */
 int irqchip_signal_msi(struct irqchip *chip, const struct kvm_msi *msi);
 
 /*
  * The level of a GSI for one source, to all that its routes name; the result is KVM's: the sum of what arrived, 0 where
  * it was pending already, -1 where nothing took it.
  */
-int irqchip_gsi_set(struct irqchip *chip, enum irq_source source, uint32_t gsi, bool level);
-/* Sends to the local APICs; as ioapic_owner's deliver. @from may be NULL. */
-int irqchip_deliver(struct irqchip *chip, struct lapic *from, const struct apic_message *message);
+int irqchip_gsi_set(struct irqchip *chip, enum irq_source source, uint32_t gsi, bool level, bool wants_status);
+/* Sends to the local APICs; as ioapic_owner's deliver. @from is the sender of an IPI, or NULL; so may @ret_lapics. */
+int irqchip_deliver(struct irqchip *chip, struct lapic *from, const struct apic_message *message, uint64_t *ret_lapics);
 
-/* What @lapic's vCPU could take now (RFLAGS.IF and shadows are the caller's): a vector, or -1. */
-int irqchip_pending(const struct irqchip *chip, const struct lapic *lapic);
-/* Takes it: the acknowledge cycle. Returns the vector, -1: none. */
+/* Whether there is something @lapic's vCPU could take now (RFLAGS.IF and shadows are the caller's). */
+bool irqchip_has_interrupt(const struct irqchip *chip, const struct lapic *lapic);
+/* Takes it: the acknowledge cycle. Returns the vector, -1: none. Split: the caller's ExtINT goes before. */
 int irqchip_take(struct irqchip *chip, struct lapic *lapic);
 
 /* Timers: the earliest of the PIT and @lapic (NULL: only the PIT), ~0: none. irqchip_advance() makes what is due. */
