@@ -20,7 +20,7 @@ struct ioeventfd;
 
 struct irqfds {
 	struct irqfd *first;
-	int epoll_fd;		/* -1 while there is none; irqfds_init() */
+	int epoll_fd;		/* -1: there were no irqfds yet; irqfds_init() */
 };
 
 struct ioeventfds {
@@ -29,7 +29,10 @@ struct ioeventfds {
 
 void irqfds_init(struct irqfds *irqfds);
 void irqfds_clear(struct irqfds *irqfds);
-/* KVM_IRQFD. -EINVAL, -EBADF, -EBUSY as KVM. The descriptor is duplicated: it may be closed. */
+/*
+ * KVM_IRQFD. -EINVAL, -EBADF, -EBUSY as KVM; -ENOMEM, -EMFILE. The descriptor is duplicated: it may be closed. Other than
+ * in KVM, that does not end the irqfd.
+ */
 int irqfds_set(struct irqfds *irqfds, struct irqchip *chip, const struct kvm_irqfd *args);
 /* Raises what was signalled since the last time. Cheap when there is nothing (no irqfd: no system call). */
 void irqfds_poll(struct irqfds *irqfds, struct irqchip *chip);
