@@ -94,6 +94,23 @@ err_destroy:
 	return r;
 }
 
+int machine_cpu_add(struct machine *machine, struct cpu **ret_cpu)
+{
+	struct cpu **cpus, *cpu;
+
+	if (machine->nr_cpus == MAX_CPUS)
+		return -EINVAL;
+	cpus = realloc(machine->cpus, (machine->nr_cpus + 1) * sizeof(struct cpu *));
+	if (!cpus)
+		return -ENOMEM;
+	machine->cpus = cpus;
+	cpu = cpu_create(machine, machine->nr_cpus);
+	if (!cpu)
+		return -ENOMEM;
+	*ret_cpu = cpus[machine->nr_cpus++] = cpu;
+	return 0;
+}
+
 void machine_destroy(struct machine *machine)
 {
 	size_t i;

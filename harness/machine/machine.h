@@ -68,6 +68,9 @@ void machine_ram_written(struct machine *machine, uint64_t gpa, uint64_t len_byt
  */
 void machine_ram_may_have_changed(struct machine *machine);
 
+
+/* One more CPU, while none runs; -EINVAL: too many, -ENOMEM. */
+int machine_cpu_add(struct machine *machine, struct cpu **ret_cpu);
 /* NULL when there is no such CPU. The state is in cpu.h; a fresh CPU is as after RESET (APM vol. 2, 14.1.3). */
 struct cpu *machine_cpu(struct machine *machine, unsigned int index);
 void cpu_reset(struct cpu *cpu);
