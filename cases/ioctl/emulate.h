@@ -368,7 +368,7 @@ static inline void emu_sregs(struct emu *emu)
 	emu->sregs.tr.base = EMU_GPA + EMU_TSS;
 	emu->sregs.tr.limit = EMU_TSS_LIMIT;
 	/* QEMU 7.2 aborts when it takes a stack from a busy 32-bit TSS that VMRUN has loaded; SVM asks for neither. */
-	emu->sregs.tr.type = !__builtin_strcmp(vendor_module(), "kvm_amd") ? 9 : 11;
+	emu->sregs.tr.type = !__builtin_strcmp(vendor_of(t->sys->backend), "kvm_amd") ? 9 : 11;
 }
 
 static inline void emu_start(struct emu *emu, struct test *t, const struct emu_row *row)

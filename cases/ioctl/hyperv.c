@@ -112,7 +112,7 @@ static void cap_enable(struct vcpu *vcpu, uint32_t cap)
 static void host_code_page(struct test *t)
 {
 	static const uint8_t amd[] = { 0x0f, 0x01, 0xd9, 0xc3 }, intel[] = { 0x0f, 0x01, 0xc1, 0xc3 };
-	bool is_amd = !strcmp(vendor_module(), "kvm_amd");
+	bool is_amd = !strcmp(vendor_of(t->sys->backend), "kvm_amd");
 	const uint8_t *page = vm_hva(t->vm, CODE_PAGE, 4096);
 
 	expect_bytes(t, is_amd ? amd : intel, page, 4);

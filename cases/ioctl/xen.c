@@ -129,7 +129,7 @@ static void page_fill(struct test *t)
 
 static void expect_page(struct test *t)
 {
-	bool is_amd = !strcmp(vendor_module(), "kvm_amd");
+	bool is_amd = !strcmp(vendor_of(t->sys->backend), "kvm_amd");
 	const uint8_t *page = vm_hva(t->vm, CODE_PAGE - 0x1000, 0x3000);
 	uint8_t want[ENTRY_BYTES] = { 0xb8, 0, 0, 0, 0, 0x0f, 0x01, is_amd ? 0xd9 : 0xc1, 0xc3 };
 	unsigned int i;

@@ -13,6 +13,9 @@
 
 struct backend {
 	const char *name;
+	const char *module;	/* the kernel module whose part it plays, with defaults; NULL: the host's own */
+	/* With .module: the value of a module's parameter, NULL when there is none. */
+	const char *(*parameter)(const struct backend *backend, const char *module, const char *name);
 	/* open("/dev/kvm", O_RDWR | O_CLOEXEC): a descriptor or -errno. */
 	int (*open)(const struct backend *backend);
 	/* The call's non-negative result or -errno. @argument is a pointer or a value, as the request says. */

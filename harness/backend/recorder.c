@@ -37,6 +37,13 @@ static int64_t part_of(unsigned long request, uintptr_t argument)
 	return MET_NO_PART;
 }
 
+static const char *recorder_parameter(const struct backend *backend, const char *module, const char *name)
+{
+	const struct backend *inner = recorder_of(backend)->inner;
+
+	return inner->parameter(inner, module, name);
+}
+
 static int recorder_open_sys(const struct backend *backend)
 {
 	const struct backend *inner = recorder_of(backend)->inner;
@@ -84,6 +91,8 @@ void recorder_open(struct recorder *recorder, const struct backend *inner, struc
 	*recorder = (struct recorder){
 		.backend = {
 			.name = inner->name,
+			.module = inner->module,
+			.parameter = inner->module ? recorder_parameter : NULL,
 			.open = recorder_open_sys,
 			.ioctl = recorder_ioctl,
 			.mmap = recorder_mmap,

@@ -101,10 +101,12 @@ struct json_object *facts_read(const struct backend *backend, const char *target
 	add_string(facts, "kernel", uts.release);
 	add_string(facts, "kernel_version", uts.version);
 	add_string(facts, "machine", uts.machine);
-	add_string(facts, "kvm", vendor_module());
+	add_string(facts, "kvm", vendor_of(backend));
 	json_object_object_add(facts, "nr_cpus", json_object_new_int64(sysconf(_SC_NPROCESSORS_ONLN)));
-	add_parameters(parameters, "kvm");
-	add_parameters(parameters, vendor_module());
+	if (!backend->module) {
+		add_parameters(parameters, "kvm");
+		add_parameters(parameters, vendor_of(backend));
+	}
 	json_object_object_add(facts, "parameters", parameters);
 	add_caps(facts, backend);
 	return facts;

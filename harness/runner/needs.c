@@ -188,29 +188,37 @@ static bool param_parse(const char *spec, struct param_word *param)
 	       !spec[end];
 }
 
-static bool param_met(const char *spec)
+static bool param_met(const char *spec, const struct sys *sys)
 {
+	const struct backend *backend = sys->backend;
 	struct param_word param;
+	const char *value;
 	char got[64];
 
-	return param_parse(spec, &param) && !vendor_is_idle(param.module) &&
+	if (!param_parse(spec, &param))
+		return false;
+	if (backend->module) {
+		value = backend->parameter(backend, param.module, param.name);
+		return value && param_values_equal(param.value, value);
+	}
+	return !vendor_is_idle(param.module) &&
 	       param_read(param.module, param.name, got, sizeof(got)) &&
 	       param_values_equal(param.value, got);
 }
 
-static bool vendor_met(const char *vendor)
+static bool vendor_met(const char *vendor, const struct sys *sys)
 {
-	return !strcmp(vendor_module(), strcmp(vendor, "amd") ? "kvm_intel" : "kvm_amd");
+	return !strcmp(vendor_of(sys->backend), strcmp(vendor, "amd") ? "kvm_intel" : "kvm_amd");
 }
 
-static bool nested_met(void)
+static bool nested_met(const struct sys *sys)
 {
-	return param_met("kvm_amd.nested=1") || param_met("kvm_intel.nested=1");
+	return param_met("kvm_amd.nested=1", sys) || param_met("kvm_intel.nested=1", sys);
 }
 
-static bool tdp_met(void)
+static bool tdp_met(const struct sys *sys)
 {
-	return param_met("kvm_amd.npt=1") || param_met("kvm_intel.ept=1");
+	return param_met("kvm_amd.npt=1", sys) || param_met("kvm_intel.ept=1", sys);
 }
 
 /* A module that is built in has no count of its users. */
@@ -312,25 +320,25 @@ static enum word_state word_check(const char *word, struct sys *sys)
 			return WORD_MALFORMED;
 		met = sys && vmx_feature_met(vmx_feature, sys);
 	} else if (!strcmp(word, "vendor:amd") || !strcmp(word, "vendor:intel")) {
-		met = sys && vendor_met(word + 7);
+		met = sys && vendor_met(word + 7, sys);
 	} else if (!strcmp(word, "nested")) {
-		met = sys && nested_met();
+		met = sys && nested_met(sys);
 	} else if (!strcmp(word, "tdp")) {
-		met = sys && tdp_met();
+		met = sys && tdp_met(sys);
 	} else if (!strncmp(word, "param:", 6) && param_parse(word + 6, &param)) {
-		met = sys && param_met(word + 6);
+		met = sys && param_met(word + 6, sys);
 	} else if (!strncmp(word, "smp:", 4) && number_parse(word + 4, &nr_cpus) && nr_cpus > 0) {
 		met = sys && sysconf(_SC_NPROCESSORS_ONLN) >= nr_cpus;
 	} else if (!strcmp(word, "stable_tsc")) {
-		met = sys && stable_tsc_met();
+		met = sys && (sys->backend->module || stable_tsc_met());
 	} else if (!strcmp(word, "root")) {
 		met = sys && geteuid() == 0;
 	} else if (!strcmp(word, "debugfs")) {
-		met = sys && !access("/sys/kernel/debug/kvm", R_OK | X_OK);
+		met = sys && !sys->backend->module && !access("/sys/kernel/debug/kvm", R_OK | X_OK);
 	} else if (!strcmp(word, "modules")) {
-		met = sys && modules_met();
+		met = sys && !sys->backend->module && modules_met();
 	} else if (!strcmp(word, "compat")) {
-		met = sys && compat_met();
+		met = sys && !sys->backend->module && compat_met();
 	} else if (!strcmp(word, "lab")) {
 		met = sys && !access(LAB_MODULES, F_OK);
 	} else {

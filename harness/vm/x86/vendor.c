@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/backend.h"
+
 static bool has_svm(void)
 {
 	static const unsigned int svm = 1 << 2;
@@ -23,6 +25,11 @@ const char *vendor_module(void)
 	if (has_amd)
 		return "kvm_amd";
 	return has_intel ? "kvm_intel" : "unknown";
+}
+
+const char *vendor_of(const struct backend *backend)
+{
+	return backend->module ? backend->module : vendor_module();
 }
 
 bool vendor_is_idle(const char *module)

@@ -11,6 +11,11 @@
  */
 const char *vendor_module(void);
 
+struct backend;
+
+/* The module whose part @backend plays: its own word, else the kernel's. */
+const char *vendor_of(const struct backend *backend);
+
 /* True when @module is the one of the two that does not answer: what it says of itself is void. */
 bool vendor_is_idle(const char *module);
 
