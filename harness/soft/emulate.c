@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accesses that user space must answer. The machine executes the instruction itself: what it reads from memory that is
+ * not there comes from the bus below, which knows what user space answered so far. A read without an answer makes the
+ * whole attempt void: the vCPU is put back before the instruction, user space is asked, and the next KVM_RUN tries
+ * again. Once all is known the instruction counts, and its writes are handed out one by one.
+ *
+ * What an attempt wrote to RAM before it was void, the next one writes again.
+ */
+#include "soft/private.h"
+
+#include <asm/svm.h>
+#include <errno.h>
+#include <string.h>
+
+#include "machine/svm.h"
+#include "vm/x86/bits.h"
+
+#define PAGE_BYTES 4096u
+#define PAGE_MASK 0xfffull
+#define NR_WINDOW_PAGES 4
+#define WINDOW_SPA 0x10000ull		/* no RAM of the machine is there */
+#define MAX_ATTEMPT_EXITS 64
+#define ALL_EXCEPTIONS 0xffffffffu
+
+/* The vCPU whose instruction is being tried, for the bus. */
+struct attempt {
+	struct soft_vcpu *vcpu;
+	uint64_t pages[NR_WINDOW_PAGES];	/* what is at WINDOW_SPA, by guest-physical address */
+	unsigned int nr_pages;
+	unsigned int nr_known;			/* answers at the front of vcpu->accesses */
+	unsigned int nr_used;
+	bool is_void;
+};
+
+static void access_add(struct soft_vcpu *vcpu, struct soft_access access)
+{
+	if (vcpu->nr_accesses < SOFT_MAX_ACCESSES)
+		vcpu->accesses[vcpu->nr_accesses++] = access;
+}
+
+static uint64_t window_address(const struct attempt *attempt, enum machine_space space, uint64_t address)
+{
+	if (space == MACHINE_SPACE_IO)
+		return address;
+	return attempt->pages[(address - WINDOW_SPA) / PAGE_BYTES % NR_WINDOW_PAGES] | (address & PAGE_MASK);
+}
+
+uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address, unsigned int size)
+{
+	struct soft_vm *vm = opaque;
+	struct attempt *attempt = vm->attempt;
+	struct soft_vcpu *vcpu;
+
+	if (!attempt)
+		return ~0ull;
+	vcpu = attempt->vcpu;
+	machine_stop(vcpu->cpu);
+	if (attempt->nr_used < attempt->nr_known)
+		return vcpu->accesses[attempt->nr_used++].value;
+	if (!attempt->is_void)
+		access_add(vcpu, (struct soft_access) {
+			.is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size,
+			.address = window_address(attempt, space, address),
+		});
+	attempt->is_void = true;
+	return 0;
+}
+
+void soft_bus_write(void *opaque, enum machine_space space, uint64_t address, unsigned int size, uint64_t value)
+{
+	struct soft_vm *vm = opaque;
+	struct attempt *attempt = vm->attempt;
+
+	if (!attempt)
+		return;
+	machine_stop(attempt->vcpu->cpu);
+	if (!attempt->is_void)
+		access_add(attempt->vcpu, (struct soft_access) {
+			.is_write = true, .is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size,
+			.address = window_address(attempt, space, address), .value = value,
+		});
+}
+
+/* --- one attempt --- */
+
+static int window_map(struct attempt *attempt, uint64_t gpa)
+{
+	struct soft_vm *vm = attempt->vcpu->vm;
+
+	if (attempt->nr_pages == NR_WINDOW_PAGES)
+		return -ENOSPC;
+	attempt->pages[attempt->nr_pages] = gpa & ~PAGE_MASK;
+	return npt_map(vm, gpa, WINDOW_SPA + attempt->nr_pages++ * PAGE_BYTES, true);
+}
+
+static void window_unmap(struct attempt *attempt)
+{
+	unsigned int i;
+
+	for (i = 0; i < attempt->nr_pages; i++)
+		npt_unmap(attempt->vcpu->vm, attempt->pages[i]);
+}
+
+/* True when the instruction is to be tried again with what is mapped now. */
+static bool attempt_npf(struct attempt *attempt, struct vmcb *vmcb)
+{
+	uint64_t gpa = vmcb->control.exit_info_2;
+
+	switch (npf_map(attempt->vcpu, gpa, vmcb->control.exit_info_1)) {
+	case NPF_MAPPED:
+		return true;
+	case NPF_MMIO:
+		return !window_map(attempt, gpa);
+	default:
+		return false;
+	}
+}
+
+enum attempt_end { ATTEMPT_DONE, ATTEMPT_EXCEPTION, ATTEMPT_FAILED };
+
+static enum attempt_end attempt_run(struct attempt *attempt)
+{
+	struct soft_vcpu *vcpu = attempt->vcpu;
+	struct vmcb *vmcb = vcpu->vmcb;
+	unsigned int i;
+
+	for (i = 0; i < MAX_ATTEMPT_EXITS; i++) {
+		enum machine_exit exit = vcpu_enter(vcpu, 1);
+
+		if (exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED)
+			return ATTEMPT_DONE;
+		if (exit != MACHINE_EXIT_VMEXIT)
+			return ATTEMPT_FAILED;
+		if (vmcb->control.exit_code == SVM_EXIT_NPF && attempt_npf(attempt, vmcb))
+			continue;
+		if (vmcb->control.exit_code - SVM_EXIT_EXCP_BASE < 32)
+			return ATTEMPT_EXCEPTION;
+		return ATTEMPT_FAILED;
+	}
+	return ATTEMPT_FAILED;
+}
+
+static void exception_queue(struct soft_vcpu *vcpu, const struct vmcb_control *control)
+{
+	const uint32_t with_error = 1u << VECTOR_DF | 1u << VECTOR_TS | 1u << VECTOR_NP | 1u << VECTOR_SS |
+		1u << VECTOR_GP | 1u << VECTOR_PF | 1u << VECTOR_AC;
+	uint8_t vector = (uint8_t)(control->exit_code - SVM_EXIT_EXCP_BASE);
+
+	vcpu_queue_exception(vcpu, vector, with_error >> vector & 1, (uint32_t)control->exit_info_1);
+	if (vector == VECTOR_PF)
+		vcpu->vmcb->save.cr2 = control->exit_info_2;
+}
+
+static void control_restore(struct vmcb *vmcb, const struct vmcb_control *before)
+{
+	memcpy(vmcb->control.intercept, before->intercept, sizeof(before->intercept));
+}
+
+static int emulation_fail(struct soft_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->internal.ndata = 0;
+	vcpu->nr_accesses = 0;
+	return 0;
+}
+
+/* --- user space's part --- */
+
+static void mmio_ask(struct kvm_run *run, const struct soft_access *access)
+{
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = access->address;
+	run->mmio.len = access->size;
+	run->mmio.is_write = access->is_write;
+	memset(run->mmio.data, 0, sizeof(run->mmio.data));
+	if (access->is_write)
+		memcpy(run->mmio.data, &access->value, access->size);
+}
+
+static void pio_ask(struct kvm_run *run, const struct soft_access *access)
+{
+	run->exit_reason = KVM_EXIT_IO;
+	run->io.direction = access->is_write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+	run->io.size = access->size;
+	run->io.port = (uint16_t)access->address;
+	run->io.count = 1;
+	run->io.data_offset = SOFT_PIO_OFFSET;
+	if (access->is_write)
+		memcpy((uint8_t *)run + SOFT_PIO_OFFSET, &access->value, access->size);
+}
+
+static void access_ask(struct soft_vcpu *vcpu, const struct soft_access *access)
+{
+	if (access->is_port)
+		pio_ask(vcpu->run, access);
+	else
+		mmio_ask(vcpu->run, access);
+}
+
+static long complete_read(struct soft_vcpu *vcpu)
+{
+	struct soft_access *access = &vcpu->accesses[vcpu->nr_accesses - 1];
+	const void *data = access->is_port ? (void *)((uint8_t *)vcpu->run + SOFT_PIO_OFFSET) : vcpu->run->mmio.data;
+
+	access->value = 0;
+	memcpy(&access->value, data, access->size);
+	return vcpu_emulate(vcpu, vcpu->nr_accesses);
+}
+
+static long writes_give(struct soft_vcpu *vcpu)
+{
+	while (vcpu->nr_given < vcpu->nr_accesses) {
+		const struct soft_access *access = &vcpu->accesses[vcpu->nr_given++];
+
+		if (!access->is_write)
+			continue;
+		access_ask(vcpu, access);
+		vcpu->complete = writes_give;
+		return 0;
+	}
+	vcpu->nr_accesses = 0;
+	return 1;
+}
+
+/* --- the instruction --- */
+
+int vcpu_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
+{
+	struct attempt attempt = { .vcpu = vcpu, .nr_known = nr_known };
+	struct vmcb *vmcb = vcpu->vmcb, before = *vmcb;
+	uint64_t regs[16];
+	enum attempt_end end;
+
+	memcpy(regs, vcpu->regs, sizeof(regs));
+	vcpu->nr_accesses = nr_known;
+	vmcb->control.intercept[SVM_EXIT_EXCP_BASE / 32] = ALL_EXCEPTIONS;
+	vmcb_intercept(vmcb, SVM_EXIT_IOIO, false);
+	vcpu->vm->attempt = &attempt;
+	end = attempt_run(&attempt);
+	vcpu->vm->attempt = NULL;
+	window_unmap(&attempt);
+	if (attempt.is_void) {
+		*vmcb = before;
+		memcpy(vcpu->regs, regs, sizeof(regs));
+		access_ask(vcpu, &vcpu->accesses[vcpu->nr_accesses - 1]);
+		vcpu->complete = complete_read;
+		return 0;
+	}
+	control_restore(vmcb, &before.control);
+	if (end == ATTEMPT_FAILED) {
+		*vmcb = before;
+		memcpy(vcpu->regs, regs, sizeof(regs));
+		return emulation_fail(vcpu);
+	}
+	if (end == ATTEMPT_EXCEPTION)
+		exception_queue(vcpu, &vmcb->control);
+	vcpu->nr_given = 0;
+	return (int)writes_give(vcpu);
+}

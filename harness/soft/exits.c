@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* What each #VMEXIT means: exit_handlers[]. APM vol. 2, appendix C. */
+#include "soft/private.h"
+
+#include <asm/svm.h>
+#include <errno.h>
+#include <string.h>
+
+#include "machine/svm.h"
+#include "vm/x86/bits.h"
+
+#define PAGE_MASK 0xfffull
+#define KVM_ENOSYS 1000
+#define PFERR_W 2u
+#define CR_IS_MOV (1ull << 63)
+
+typedef int (*exit_handler)(struct soft_vcpu *vcpu);
+
+static uint64_t *rip_of(struct soft_vcpu *vcpu)
+{
+	return &vcpu->vmcb->save.rip;
+}
+
+static void instruction_skip(struct soft_vcpu *vcpu)
+{
+	*rip_of(vcpu) = vcpu->vmcb->control.next_rip;
+	vcpu->vmcb->control.int_state &= ~INT_STATE_SHADOW;
+	if (vcpu->vmcb->save.rflags & X86_EFLAGS_TF) {
+		vcpu->vmcb->save.dr6 |= 1u << 14;
+		vcpu_queue_exception(vcpu, VECTOR_DB, false, 0);
+	}
+}
+
+static int inject_gp(struct soft_vcpu *vcpu)
+{
+	vcpu_queue_exception(vcpu, VECTOR_GP, true, 0);
+	return 1;
+}
+
+static int inject_ud(struct soft_vcpu *vcpu)
+{
+	vcpu_queue_exception(vcpu, VECTOR_UD, false, 0);
+	return 1;
+}
+
+/* --- nested page faults --- */
+
+enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error)
+{
+	struct soft_vm *vm = vcpu->vm;
+	struct soft_slot *slot = slot_find(vm, gpa);
+	bool is_write = error & PFERR_W, is_readonly;
+	uint64_t offset;
+
+	if (!slot)
+		return NPF_MMIO;
+	is_readonly = slot->flags & KVM_MEM_READONLY;
+	if (is_write && is_readonly)
+		return NPF_MMIO;
+	offset = gpa - slot->gpa;
+	if (!user_has_page((slot->hva + offset) & ~PAGE_MASK, is_write))
+		return NPF_BAD;
+	if (is_write)
+		slot_mark_dirty(slot, gpa);
+	if (npt_map(vm, gpa, slot->spa + offset, !is_readonly && (!slot->dirty || is_write)))
+		return NPF_BAD;
+	return NPF_MAPPED;
+}
+
+static int handle_npf(struct soft_vcpu *vcpu)
+{
+	switch (npf_map(vcpu, vcpu->vmcb->control.exit_info_2, vcpu->vmcb->control.exit_info_1)) {
+	case NPF_MAPPED:
+		return 1;
+	case NPF_MMIO:
+		return vcpu_emulate(vcpu, 0);
+	default:
+		return -EFAULT;
+	}
+}
+
+/* --- I/O --- */
+
+static long complete_in(struct soft_vcpu *vcpu)
+{
+	uint64_t value = 0, *rax = &vcpu->regs[REG_RAX];
+	unsigned int size = vcpu->run->io.size;
+
+	memcpy(&value, (uint8_t *)vcpu->run + SOFT_PIO_OFFSET, size);
+	*rax = size == 4 ? value : (*rax & ~((1ull << 8 * size) - 1)) | value;
+	instruction_skip(vcpu);
+	return 1;
+}
+
+static long complete_out(struct soft_vcpu *vcpu)
+{
+	instruction_skip(vcpu);
+	return 1;
+}
+
+static int handle_ioio(struct soft_vcpu *vcpu)
+{
+	uint64_t info = vcpu->vmcb->control.exit_info_1;
+	struct kvm_run *run = vcpu->run;
+	bool is_in = info & IOIO_IN;
+
+	if (info & IOIO_STRING)
+		return vcpu_emulate(vcpu, 0);
+	vcpu->vmcb->control.next_rip = vcpu->vmcb->control.exit_info_2;
+	run->exit_reason = KVM_EXIT_IO;
+	run->io.direction = is_in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	run->io.size = info >> 4 & 7;
+	run->io.port = (uint16_t)(info >> 16);
+	run->io.count = 1;
+	run->io.data_offset = SOFT_PIO_OFFSET;
+	if (!is_in)
+		memcpy((uint8_t *)run + SOFT_PIO_OFFSET, &vcpu->regs[REG_RAX], 4);
+	vcpu->complete = is_in ? complete_in : complete_out;
+	return 0;
+}
+
+/* --- instructions --- */
+
+static int handle_cpuid(struct soft_vcpu *vcpu)
+{
+	uint64_t *regs = vcpu->regs;
+	struct kvm_cpuid_entry2 answer = vcpu_cpuid_answer(vcpu, (uint32_t)regs[REG_RAX], (uint32_t)regs[REG_RCX]);
+
+	regs[REG_RAX] = answer.eax;
+	regs[REG_RBX] = answer.ebx;
+	regs[REG_RCX] = answer.ecx;
+	regs[REG_RDX] = answer.edx;
+	instruction_skip(vcpu);
+	return 1;
+}
+
+static int handle_msr(struct soft_vcpu *vcpu)
+{
+	uint64_t *regs = vcpu->regs, value = 0;
+	bool is_write = vcpu->vmcb->control.exit_info_1;
+	uint32_t index = (uint32_t)regs[REG_RCX];
+	int r;
+
+	if (is_write)
+		r = msr_set(vcpu, index, (uint32_t)regs[REG_RAX] | regs[REG_RDX] << 32, false);
+	else
+		r = msr_get(vcpu, index, &value, false);
+	if (r)
+		return inject_gp(vcpu);
+	if (!is_write) {
+		regs[REG_RAX] = (uint32_t)value;
+		regs[REG_RDX] = value >> 32;
+	}
+	instruction_skip(vcpu);
+	return 1;
+}
+
+static int handle_hlt(struct soft_vcpu *vcpu)
+{
+	instruction_skip(vcpu);
+	vcpu->run->exit_reason = KVM_EXIT_HLT;
+	return 0;
+}
+
+static int handle_skip(struct soft_vcpu *vcpu)
+{
+	instruction_skip(vcpu);
+	return 1;
+}
+
+static int handle_vmmcall(struct soft_vcpu *vcpu)
+{
+	vcpu->regs[REG_RAX] = 0 - (uint64_t)KVM_ENOSYS;
+	instruction_skip(vcpu);
+	return 1;
+}
+
+static int handle_cr4_write(struct soft_vcpu *vcpu)
+{
+	uint64_t info = vcpu->vmcb->control.exit_info_1;
+
+	if (cr4_set(vcpu, vcpu->regs[info & 0xf]))
+		return inject_gp(vcpu);
+	instruction_skip(vcpu);
+	return 1;
+}
+
+/* Without a local APIC, user space is told when the guest lowers its priority. */
+static int handle_cr8_write(struct soft_vcpu *vcpu)
+{
+	uint64_t value = vcpu->regs[vcpu->vmcb->control.exit_info_1 & 0xf], before = vcpu->cr8;
+
+	if (value & ~0xfull)
+		return inject_gp(vcpu);
+	vcpu->cr8 = value;
+	instruction_skip(vcpu);
+	if (before <= value)
+		return 1;
+	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
+	return 0;
+}
+
+/* --- events --- */
+
+static int handle_nothing(struct soft_vcpu *vcpu)
+{
+	(void)vcpu;
+	return 1;
+}
+
+static int handle_vintr(struct soft_vcpu *vcpu)
+{
+	vcpu->vmcb->control.int_ctl &= ~V_IRQ;
+	vmcb_intercept(vcpu->vmcb, SVM_EXIT_VINTR, false);
+	return 1;
+}
+
+static int handle_iret(struct soft_vcpu *vcpu)
+{
+	vmcb_intercept(vcpu->vmcb, SVM_EXIT_IRET, false);
+	vcpu->nmi.is_masked = false;
+	return 1;
+}
+
+static int handle_shutdown(struct soft_vcpu *vcpu)
+{
+	vcpu_reset(vcpu);
+	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return 0;
+}
+
+static int handle_debug(struct soft_vcpu *vcpu)
+{
+	struct vmcb *vmcb = vcpu->vmcb;
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_DEBUG;
+	run->debug.arch.exception = (uint32_t)(vmcb->control.exit_code - SVM_EXIT_EXCP_BASE);
+	run->debug.arch.dr6 = vmcb->save.dr6;
+	run->debug.arch.dr7 = vmcb->save.dr7;
+	run->debug.arch.pc = vmcb->save.cs.base + vmcb->save.rip;
+	return 0;
+}
+
+static int handle_invalid(struct soft_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	vcpu->run->fail_entry.hardware_entry_failure_reason = vcpu->vmcb->control.exit_code;
+	vcpu->run->fail_entry.cpu = vcpu->index;
+	return 0;
+}
+
+#define EXCEPTION(vector) (SVM_EXIT_EXCP_BASE + (vector))
+#define NR_HANDLERS (SVM_EXIT_NPF + 1)
+
+static const exit_handler exit_handlers[NR_HANDLERS] = {
+	[SVM_EXIT_WRITE_CR4] = handle_cr4_write,
+	[SVM_EXIT_WRITE_CR8] = handle_cr8_write,
+	[EXCEPTION(VECTOR_DB)] = handle_debug,
+	[EXCEPTION(VECTOR_BP)] = handle_debug,
+	[SVM_EXIT_INTR] = handle_nothing,
+	[SVM_EXIT_NMI] = handle_nothing,
+	[SVM_EXIT_SMI] = handle_nothing,
+	[SVM_EXIT_VINTR] = handle_vintr,
+	[SVM_EXIT_RDPMC] = inject_gp,
+	[SVM_EXIT_CPUID] = handle_cpuid,
+	[SVM_EXIT_IRET] = handle_iret,
+	[SVM_EXIT_INVD] = handle_skip,
+	[SVM_EXIT_WBINVD] = handle_skip,
+	[SVM_EXIT_HLT] = handle_hlt,
+	[SVM_EXIT_IOIO] = handle_ioio,
+	[SVM_EXIT_MSR] = handle_msr,
+	[SVM_EXIT_SHUTDOWN] = handle_shutdown,
+	[SVM_EXIT_VMMCALL] = handle_vmmcall,
+	[SVM_EXIT_INVLPGA] = inject_ud,
+	[SVM_EXIT_VMRUN] = inject_ud,
+	[SVM_EXIT_VMLOAD] = inject_ud,
+	[SVM_EXIT_VMSAVE] = inject_ud,
+	[SVM_EXIT_STGI] = inject_ud,
+	[SVM_EXIT_CLGI] = inject_ud,
+	[SVM_EXIT_SKINIT] = inject_ud,
+	[SVM_EXIT_MONITOR] = handle_skip,
+	[SVM_EXIT_MWAIT] = handle_skip,
+	[SVM_EXIT_XSETBV] = inject_ud,
+	[SVM_EXIT_NPF] = handle_npf,
+};
+
+int vcpu_handle_exit(struct soft_vcpu *vcpu)
+{
+	uint64_t code = vcpu->vmcb->control.exit_code;
+	struct kvm_run *run = vcpu->run;
+
+	if (code == (uint64_t)SVM_EXIT_ERR)
+		return handle_invalid(vcpu);
+	if (code < NR_HANDLERS && exit_handlers[code])
+		return exit_handlers[code](vcpu);
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON;
+	run->internal.ndata = 2;
+	run->internal.data[0] = code;
+	run->internal.data[1] = vcpu->index;
+	return 0;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors and the dispatcher: which table answers which request on which kind of descriptor. */
+#include "soft/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MAX_DATA_BYTES 8192
+#define PAGE_BYTES 4096u
+
+/* What a request that no table has gets, as the kernel's own defaults do. */
+static const struct {
+	const struct answer *tables[6];
+	int unknown;
+} kinds[NR_SOFT_KINDS] = {
+	[SOFT_SYSTEM] = { { system_answers }, EINVAL },
+	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers }, ENOTTY },
+	[SOFT_VCPU] = { { vcpu_answers, vcpu_state_answers, cpuid_answers, msr_answers, event_answers,
+		chip_vcpu_answers }, EINVAL },
+};
+
+static struct soft *soft_of(const struct backend *backend)
+{
+	/* The interface gives backends that have no state. */
+	return (struct soft *)(uintptr_t)backend;
+}
+
+uint64_t soft_generation(struct soft *soft)
+{
+	if (!*soft->process) {
+		*soft->process = 1;
+		soft->generation++;
+	}
+	return soft->generation;
+}
+
+/* --- the table of descriptors --- */
+
+static int files_grow(struct soft *soft, size_t nr)
+{
+	struct soft_file **files = realloc(soft->files, nr * sizeof(struct soft_file *));
+
+	if (!files)
+		return -ENOMEM;
+	memset(files + soft->nr_files, 0, (nr - soft->nr_files) * sizeof(struct soft_file *));
+	soft->files = files;
+	soft->nr_files = nr;
+	return 0;
+}
+
+int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu)
+{
+	struct soft_file *file = calloc(1, sizeof(*file));
+	int fd = file ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1, r = 0;
+
+	if (fd < 0) {
+		r = file ? -errno : -ENOMEM;
+		free(file);
+		return r;
+	}
+	*file = (struct soft_file) { .kind = kind, .nr_users = 1, .vm = vm, .vcpu = vcpu };
+	pthread_mutex_lock(&soft->lock);
+	if ((size_t)fd >= soft->nr_files)
+		r = files_grow(soft, ((size_t)fd + 64) & ~63ull);
+	if (!r)
+		soft->files[fd] = file;
+	pthread_mutex_unlock(&soft->lock);
+	if (!r)
+		return fd;
+	close(fd);
+	free(file);
+	return r;
+}
+
+static struct soft_file *file_hold(struct soft *soft, int fd)
+{
+	struct soft_file *file = NULL;
+
+	pthread_mutex_lock(&soft->lock);
+	if (fd >= 0 && (size_t)fd < soft->nr_files)
+		file = soft->files[fd];
+	if (file)
+		file->nr_users++;
+	pthread_mutex_unlock(&soft->lock);
+	return file;
+}
+
+/* The last user of the last file of a VM ends it. */
+static void file_drop(struct soft *soft, struct soft_file *file)
+{
+	bool is_last, ends_vm = false;
+
+	pthread_mutex_lock(&soft->lock);
+	is_last = !--file->nr_users;
+	if (is_last && file->vm)
+		ends_vm = !--file->vm->nr_refs;
+	pthread_mutex_unlock(&soft->lock);
+	if (ends_vm)
+		soft_vm_destroy(file->vm);
+	if (is_last)
+		free(file);
+}
+
+/* --- the dispatcher --- */
+
+static const struct answer *answer_find(enum soft_kind kind, unsigned long request)
+{
+	const struct answer *const *table, *answer;
+
+	for (table = kinds[kind].tables; *table; table++)
+		for (answer = *table; answer->give; answer++)
+			if (answer->request == request)
+				return answer;
+	return NULL;
+}
+
+static long answer_give(const struct answer *answer, struct call *call)
+{
+	size_t len = _IOC_SIZE(answer->request);
+	unsigned int direction = _IOC_DIR(answer->request);
+	uint64_t data[MAX_DATA_BYTES / 8];
+	long r;
+
+	if (answer->is_raw)
+		return answer->give(call);
+	call->data = data;
+	if (!(direction & _IOC_WRITE))
+		memset(data, 0, len);
+	else if (user_read(data, call->argument, len))
+		return -EFAULT;
+	r = answer->give(call);
+	if (r >= 0 && (direction & _IOC_READ) && user_write(call->argument, data, len))
+		return -EFAULT;
+	return r;
+}
+
+static long file_ioctl(struct soft *soft, const struct soft_file *file, unsigned long request, uintptr_t argument)
+{
+	struct call call = { .soft = soft, .vm = file->vm, .vcpu = file->vcpu, .argument = argument };
+	const struct answer *answer;
+	long r;
+
+	if (file->vm && file->vm->generation != soft_generation(soft))
+		return -EIO;
+	if (file->kind == SOFT_VCPU && _IOC_TYPE(request) != KVMIO)
+		return -EINVAL;
+	answer = answer_find(file->kind, request);
+	if (!answer)
+		return -kinds[file->kind].unknown;
+	if (file->kind != SOFT_VCPU)
+		return answer_give(answer, &call);
+	pthread_mutex_lock(&file->vcpu->lock);
+	r = answer_give(answer, &call);
+	pthread_mutex_unlock(&file->vcpu->lock);
+	return r;
+}
+
+static long soft_ioctl(const struct backend *backend, int fd, unsigned long request, uintptr_t argument)
+{
+	struct soft *soft = soft_of(backend);
+	struct soft_file *file = file_hold(soft, fd);
+	long r;
+
+	if (!file)
+		return fcntl(fd, F_GETFD) < 0 ? -EBADF : -ENOTTY;
+	/* As the kernel, which knows requests by 32 bits. */
+	r = file_ioctl(soft, file, (unsigned int)request, argument);
+	file_drop(soft, file);
+	return r;
+}
+
+/* --- open, mmap, close --- */
+
+static int soft_open(const struct backend *backend)
+{
+	return file_add(soft_of(backend), SOFT_SYSTEM, NULL, NULL);
+}
+
+/* Another view of the vCPU's shared pages: a shared mapping's old length 0 asks for one. */
+static void *run_map(struct soft_vcpu *vcpu, size_t len_bytes, uint64_t offset, int *ret_error)
+{
+	void *address;
+
+	if (offset % PAGE_BYTES || offset + len_bytes > SOFT_RUN_BYTES) {
+		*ret_error = -EINVAL;
+		return NULL;
+	}
+	address = mremap((uint8_t *)vcpu->run + offset, 0, len_bytes, MREMAP_MAYMOVE);
+	if (address != MAP_FAILED)
+		return address;
+	*ret_error = -errno;
+	return NULL;
+}
+
+static void *soft_mmap(const struct backend *backend, int fd, size_t len_bytes, uint64_t offset, int *ret_error)
+{
+	struct soft *soft = soft_of(backend);
+	struct soft_file *file = file_hold(soft, fd);
+	void *address = NULL;
+
+	*ret_error = file ? -ENODEV : -EBADF;
+	if (file && file->kind == SOFT_VCPU)
+		address = run_map(file->vcpu, len_bytes, offset, ret_error);
+	if (file)
+		file_drop(soft, file);
+	return address;
+}
+
+static int soft_munmap(const struct backend *backend, void *address, size_t len_bytes)
+{
+	(void)backend;
+	return munmap(address, len_bytes) ? -errno : 0;
+}
+
+static int soft_close(const struct backend *backend, int fd)
+{
+	struct soft *soft = soft_of(backend);
+	struct soft_file *file = NULL;
+
+	pthread_mutex_lock(&soft->lock);
+	if (fd >= 0 && (size_t)fd < soft->nr_files) {
+		file = soft->files[fd];
+		soft->files[fd] = NULL;
+	}
+	pthread_mutex_unlock(&soft->lock);
+	if (file)
+		file_drop(soft, file);
+	return close(fd) ? -errno : 0;
+}
+
+/* --- life --- */
+
+static const char *soft_parameter(const struct backend *backend, const char *module, const char *name)
+{
+	static const char *const parameters[][3] = {
+		{ "kvm_amd", "npt", "1" },
+		{ "kvm_amd", "nested", "0" },
+		{ "kvm", "ignore_msrs", "0" },
+		{ "kvm", "enable_pmu", "0" },
+		{ "kvm", "tdp_mmu", "1" },
+	};
+	size_t i;
+
+	(void)backend;
+	for (i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
+		if (!strcmp(parameters[i][0], module) && !strcmp(parameters[i][1], name))
+			return parameters[i][2];
+	return NULL;
+}
+
+int soft_create(struct soft **ret_soft)
+{
+	struct soft *soft = calloc(1, sizeof(*soft));
+
+	if (!soft)
+		return -ENOMEM;
+	soft->process = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (soft->process == MAP_FAILED) {
+		free(soft);
+		return -ENOMEM;
+	}
+	madvise(soft->process, PAGE_BYTES, MADV_WIPEONFORK);
+	pthread_mutex_init(&soft->lock, NULL);
+	soft->backend = (struct backend) {
+		.name = "soft-svm",
+		.module = "kvm_amd",
+		.parameter = soft_parameter,
+		.open = soft_open,
+		.ioctl = soft_ioctl,
+		.mmap = soft_mmap,
+		.munmap = soft_munmap,
+		.close = soft_close,
+	};
+	*ret_soft = soft;
+	return 0;
+}
+
+void soft_destroy(struct soft *soft)
+{
+	size_t fd;
+
+	if (!soft)
+		return;
+	for (fd = 0; fd < soft->nr_files; fd++)
+		if (soft->files[fd])
+			soft_close(&soft->backend, (int)fd);
+	free(soft->files);
+	munmap(soft->process, PAGE_BYTES);
+	pthread_mutex_destroy(&soft->lock);
+	free(soft);
+}
+
+const struct backend *soft_backend(const struct soft *soft)
+{
+	return &soft->backend;
+}

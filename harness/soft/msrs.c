@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MSRs by one table: where a value is kept, what it may be, whether user space is told of it in the index list.
+ *
+ * APM vol. 2, appendix A. What no row has is -EINVAL to user space and #GP to the guest.
+ */
+#include "soft/private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm/x86/bits.h"
+
+#define MAX_MSRS 512
+#define MCG_CTL_P (1ull << 8)
+#define MSR_MCG_CAP 0x179
+#define MSR_MCG_STATUS 0x17a
+#define MSR_MCG_CTL 0x17b
+#define MSR_MC0_CTL 0x400
+#define MSR_PLATFORM_INFO 0xce
+#define MSR_DE_CFG 0xc0011029
+#define MSR_UCODE_REV 0x8b
+#define MSR_HWCR 0xc0010015
+#define LFENCE_SERIALIZE 2u
+
+enum msr_list { UNLISTED, LISTED };
+
+struct msr_row {
+	uint32_t index;
+	enum msr_list list;
+	uint16_t save;		/* where in the VMCB's save area; 0: elsewhere */
+	bool is_canonical;
+	bool is_fixed;		/* a guest's write is #GP, user space's must be this value or 0 */
+	uint64_t reserved;	/* bits */
+	uint64_t reset;
+};
+
+#define SAVE(field) offsetof(struct vmcb_save, field)
+
+static const struct msr_row rows[] = {
+	{ MSR_IA32_SYSENTER_CS, LISTED, SAVE(sysenter_cs), .reserved = ~0xffffffffull },
+	{ MSR_IA32_SYSENTER_ESP, LISTED, SAVE(sysenter_esp), .is_canonical = true },
+	{ MSR_IA32_SYSENTER_EIP, LISTED, SAVE(sysenter_eip), .is_canonical = true },
+	{ MSR_STAR, LISTED, SAVE(star) },
+	{ MSR_LSTAR, LISTED, SAVE(lstar), .is_canonical = true },
+	{ MSR_CSTAR, LISTED, SAVE(cstar), .is_canonical = true },
+	{ MSR_SYSCALL_MASK, LISTED, SAVE(sfmask) },
+	{ MSR_KERNEL_GS_BASE, LISTED, SAVE(kernel_gs_base), .is_canonical = true },
+	{ MSR_FS_BASE, UNLISTED, SAVE(fs.base), .is_canonical = true },
+	{ MSR_GS_BASE, UNLISTED, SAVE(gs.base), .is_canonical = true },
+	{ MSR_IA32_PAT, LISTED, SAVE(g_pat), .reset = 0x0007040600070406 },
+	{ MSR_IA32_TSC, LISTED },
+	{ MSR_EFER, UNLISTED },
+	{ MSR_IA32_APICBASE, UNLISTED },
+	{ MSR_TSC_AUX, LISTED, .reserved = ~0xffffffffull },
+	{ MSR_IA32_TSC_ADJUST, UNLISTED },
+	{ MSR_IA32_MISC_ENABLE, LISTED, .reset = 1 },
+	{ MSR_MCG_CAP, UNLISTED },
+	{ MSR_MCG_STATUS, LISTED },
+	{ MSR_MCG_CTL, LISTED },
+	{ MSR_PLATFORM_INFO, LISTED, .is_fixed = true },
+	{ MSR_UCODE_REV, LISTED, .is_fixed = true, .reset = 0x01000065 },
+	{ MSR_MTRRcap, UNLISTED, .is_fixed = true, .reset = 0x508 },
+	{ MSR_MTRRdefType, UNLISTED, .reserved = ~0xcffull },
+	{ MSR_HWCR, LISTED },
+	{ MSR_DE_CFG, UNLISTED },
+};
+#define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
+
+/* Behind the rows' values in vcpu->msrs: banks of machine checks, MTRRs. */
+#define NR_BANK_MSRS (SOFT_MCE_BANKS * 4)
+#define NR_MTRRS 16
+#define NR_FIXED_MTRRS 11
+
+static const uint32_t fixed_mtrrs[NR_FIXED_MTRRS] = {
+	0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f,
+};
+
+int msrs_init(struct soft_vcpu *vcpu)
+{
+	vcpu->msrs = calloc(NR_ROWS + NR_BANK_MSRS + NR_MTRRS + NR_FIXED_MTRRS, sizeof(*vcpu->msrs));
+	return vcpu->msrs ? 0 : -ENOMEM;
+}
+
+static const struct msr_row *row_find(uint32_t index)
+{
+	size_t i;
+
+	for (i = 0; i < NR_ROWS; i++)
+		if (rows[i].index == index)
+			return &rows[i];
+	return NULL;
+}
+
+static uint64_t *bank_of(struct soft_vcpu *vcpu, uint32_t index)
+{
+	if (index - MSR_MC0_CTL < 4 * (vcpu->mcg_cap & 0xff))
+		return &vcpu->msrs[NR_ROWS + index - MSR_MC0_CTL];
+	return NULL;
+}
+
+static uint64_t *mtrr_of(struct soft_vcpu *vcpu, uint32_t index)
+{
+	unsigned int i;
+
+	if (index - MSR_MTRRphysBase0 < NR_MTRRS)
+		return &vcpu->msrs[NR_ROWS + NR_BANK_MSRS + index - MSR_MTRRphysBase0];
+	for (i = 0; i < NR_FIXED_MTRRS; i++)
+		if (fixed_mtrrs[i] == index)
+			return &vcpu->msrs[NR_ROWS + NR_BANK_MSRS + NR_MTRRS + i];
+	return NULL;
+}
+
+static uint64_t *value_of(struct soft_vcpu *vcpu, const struct msr_row *row)
+{
+	if (row->save)
+		return (uint64_t *)((uint8_t *)&vcpu->vmcb->save + row->save);
+	return &vcpu->msrs[row - rows];
+}
+
+void msrs_reset(struct soft_vcpu *vcpu)
+{
+	size_t i;
+
+	for (i = 0; i < NR_ROWS; i++)
+		if (rows[i].reset)
+			*value_of(vcpu, &rows[i]) = rows[i].reset;
+}
+
+static bool is_canonical48(uint64_t value, const struct soft_vcpu *vcpu)
+{
+	unsigned int shift = vcpu_has(vcpu, 7, 2, 16) ? 64 - 57 : 64 - 48;
+
+	return (uint64_t)((int64_t)(value << shift) >> shift) == value;
+}
+
+static bool pat_is_valid(uint64_t value)
+{
+	unsigned int i;
+
+	for (i = 0; i < 64; i += 8) {
+		uint8_t type = (uint8_t)(value >> i);
+
+		if (type > 7 || type == 2 || type == 3)
+			return false;
+	}
+	return true;
+}
+
+static uint64_t guest_tsc(const struct soft_vcpu *vcpu)
+{
+	return clock_ns() + vcpu->tsc_offset;
+}
+
+/* Only some rows' features are CPUID's to give. */
+static bool row_is_there(const struct soft_vcpu *vcpu, const struct msr_row *row, bool is_host)
+{
+	switch (row->index) {
+	case MSR_IA32_TSC_ADJUST:
+		return is_host;
+	case MSR_TSC_AUX:
+		return is_host || vcpu_has(vcpu, 0x80000001, 3, 27);
+	case MSR_MCG_CTL:
+		return (vcpu->mcg_cap & MCG_CTL_P) || is_host;
+	case MSR_PLATFORM_INFO:
+		return is_host || vcpu->vm->guests_read_platform_info;
+	default:
+		return true;
+	}
+}
+
+int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is_host)
+{
+	const struct msr_row *row = row_find(index);
+	uint64_t *other = bank_of(vcpu, index);
+
+	if (!other)
+		other = mtrr_of(vcpu, index);
+	if (other) {
+		*ret_value = *other;
+		return 0;
+	}
+	if (!row || !row_is_there(vcpu, row, is_host))
+		return -EINVAL;
+	switch (index) {
+	case MSR_IA32_TSC:
+		*ret_value = guest_tsc(vcpu);
+		return 0;
+	case MSR_EFER:
+		*ret_value = vcpu->vmcb->save.efer & ~EFER_SVME;
+		return 0;
+	case MSR_IA32_APICBASE:
+		*ret_value = vcpu->apic_base;
+		return 0;
+	case MSR_MCG_CAP:
+		*ret_value = vcpu->mcg_cap;
+		return 0;
+	default:
+		*ret_value = *value_of(vcpu, row);
+		return 0;
+	}
+}
+
+/* MCi_CTL is all ones or 0 to a guest, MCi_STATUS only 0. */
+static int bank_set(uint64_t *bank, uint32_t index, uint64_t value, bool is_host)
+{
+	if (!((index - MSR_MC0_CTL) & 3) && value && value != ~0ull)
+		return -EINVAL;
+	if (((index - MSR_MC0_CTL) & 3) == 1 && !is_host && value)
+		return -EINVAL;
+	*bank = value;
+	return 0;
+}
+
+static int mcg_ctl_set(struct soft_vcpu *vcpu, const struct msr_row *row, uint64_t value)
+{
+	if (!(vcpu->mcg_cap & MCG_CTL_P) || (value && value != ~0ull))
+		return -EINVAL;
+	*value_of(vcpu, row) = value;
+	return 0;
+}
+
+static int row_set(struct soft_vcpu *vcpu, const struct msr_row *row, uint64_t value, bool is_host)
+{
+	if (row->is_fixed && (!is_host || (row->reset && value != row->reset && row->index == MSR_MTRRcap)))
+		return -EINVAL;
+	if ((value & row->reserved) || (row->is_canonical && !is_canonical48(value, vcpu)))
+		return -EINVAL;
+	if (row->index == MSR_IA32_PAT && !pat_is_valid(value))
+		return -EINVAL;
+	*value_of(vcpu, row) = value;
+	return 0;
+}
+
+int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host)
+{
+	const struct msr_row *row = row_find(index);
+	uint64_t *bank = bank_of(vcpu, index), *mtrr = mtrr_of(vcpu, index);
+
+	if (bank)
+		return bank_set(bank, index, value, is_host);
+	if (mtrr) {
+		*mtrr = value;
+		return 0;
+	}
+	if (!row || !row_is_there(vcpu, row, is_host))
+		return -EINVAL;
+	switch (index) {
+	case MSR_IA32_TSC:
+		vcpu->tsc_offset = value - clock_ns();
+		return 0;
+	case MSR_EFER:
+		return efer_set(vcpu, value, is_host);
+	case MSR_IA32_APICBASE:
+		return apic_base_set(vcpu, value, is_host);
+	case MSR_MCG_CAP:
+		return -EINVAL;
+	case MSR_MCG_CTL:
+		return mcg_ctl_set(vcpu, row, value);
+	default:
+		return row_set(vcpu, row, value, is_host);
+	}
+}
+
+/* --- lists --- */
+
+static long indices_give(struct call *call, const uint32_t *indices, uint32_t nr)
+{
+	struct kvm_msr_list head;
+	uint32_t room;
+
+	if (user_read(&head, call->argument, sizeof(head)))
+		return -EFAULT;
+	room = head.nmsrs;
+	head.nmsrs = nr;
+	if (user_write(call->argument, &head, sizeof(head)))
+		return -EFAULT;
+	if (room < nr)
+		return -E2BIG;
+	return user_write(call->argument + sizeof(head), indices, nr * sizeof(*indices));
+}
+
+long system_msr_list(struct call *call)
+{
+	uint32_t indices[NR_ROWS], nr = 0;
+	size_t i;
+
+	for (i = 0; i < NR_ROWS; i++)
+		if (rows[i].list == LISTED)
+			indices[nr++] = rows[i].index;
+	return indices_give(call, indices, nr);
+}
+
+static const struct { uint32_t index; uint64_t value; } features[] = {
+	{ MSR_DE_CFG, LFENCE_SERIALIZE },
+	{ MSR_UCODE_REV, 0x01000065 },
+};
+#define NR_FEATURES (sizeof(features) / sizeof(features[0]))
+
+long system_msr_feature_list(struct call *call)
+{
+	uint32_t indices[NR_FEATURES];
+	size_t i;
+
+	for (i = 0; i < NR_FEATURES; i++)
+		indices[i] = features[i].index;
+	return indices_give(call, indices, NR_FEATURES);
+}
+
+static int feature_get(uint32_t index, uint64_t *ret_value)
+{
+	size_t i;
+
+	for (i = 0; i < NR_FEATURES; i++) {
+		if (features[i].index != index)
+			continue;
+		*ret_value = features[i].value;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* --- KVM_GET_MSRS and KVM_SET_MSRS: one after the other until one fails; the result is how many were done --- */
+
+static int entry_move(struct soft_vcpu *vcpu, struct kvm_msr_entry *entry, bool is_set)
+{
+	uint64_t value;
+	int r;
+
+	if (is_set)
+		return msr_set(vcpu, entry->index, entry->data, true);
+	r = vcpu ? msr_get(vcpu, entry->index, &value, true) : feature_get(entry->index, &value);
+	if (!r)
+		entry->data = value;
+	return r;
+}
+
+static long msrs_move(struct call *call, struct soft_vcpu *vcpu, bool is_set)
+{
+	struct kvm_msr_entry *entries;
+	struct kvm_msrs head;
+	uintptr_t at = call->argument + sizeof(head);
+	uint32_t i;
+	long r;
+
+	if (user_read(&head, call->argument, sizeof(head)))
+		return -EFAULT;
+	if (head.nmsrs >= MAX_MSRS / 2)
+		return -E2BIG;
+	entries = calloc(head.nmsrs + 1, sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	r = user_read(entries, at, head.nmsrs * sizeof(*entries));
+	for (i = 0; !r && i < head.nmsrs; i++)
+		if (entry_move(vcpu, &entries[i], is_set))
+			break;
+	if (!r && !is_set)
+		r = user_write(at, entries, head.nmsrs * sizeof(*entries));
+	free(entries);
+	return r ? r : (long)i;
+}
+
+long system_msrs(struct call *call)
+{
+	return msrs_move(call, NULL, false);
+}
+
+static long answer_get_msrs(struct call *call)
+{
+	return msrs_move(call, call->vcpu, false);
+}
+
+static long answer_set_msrs(struct call *call)
+{
+	return msrs_move(call, call->vcpu, true);
+}
+
+const struct answer msr_answers[] = {
+	{ KVM_GET_MSRS, answer_get_msrs, true },
+	{ KVM_SET_MSRS, answer_set_msrs, true },
+	{ 0, NULL, false },
+};

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of the hypervisor share: its objects, and which file does what to them. */
+#ifndef VMASSAY_SOFT_PRIVATE_H
+#define VMASSAY_SOFT_PRIVATE_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "machine/cpu.h"
+#include "machine/machine.h"
+#include "soft/soft.h"
+#include "vm/x86/vmcb.h"
+
+#define SOFT_MAX_SLOTS 32764
+#define SOFT_MAX_VCPUS 64
+#define SOFT_MAX_VCPU_ID 4096
+#define SOFT_MAX_CPUID 256
+#define SOFT_RUN_BYTES 0x3000	/* kvm_run, the page of PIO data, the coalesced ring */
+#define SOFT_PIO_OFFSET 0x1000
+#define SOFT_GUEST_BITS 48	/* physical addresses of guests */
+#define SOFT_TSC_KHZ 1000000	/* one tick is a nanosecond */
+#define SOFT_MCE_BANKS 32
+#define SOFT_MCG_CAP (1ull << 8 | 1ull << 24)	/* MCG_CTL_P, MCG_SER_P */
+
+/* --- descriptors (file.c) --- */
+
+enum soft_kind { SOFT_SYSTEM, SOFT_VM, SOFT_VCPU, NR_SOFT_KINDS };
+
+struct soft_file {
+	enum soft_kind kind;
+	unsigned int nr_users;		/* the descriptor, and each call that is under way */
+	struct soft_vm *vm;		/* a reference; NULL: SOFT_SYSTEM */
+	struct soft_vcpu *vcpu;		/* SOFT_VCPU */
+};
+
+struct soft {
+	struct backend backend;		/* first: the calls find the rest behind it */
+	pthread_mutex_t lock;		/* files, references */
+	struct soft_file **files;	/* by descriptor */
+	size_t nr_files;
+	uint64_t *process;		/* reads as 0 in a child that fork() made */
+	uint64_t generation;		/* of the process that this memory is in */
+};
+
+/* A call under way. */
+struct call {
+	struct soft *soft;
+	struct soft_vm *vm;
+	struct soft_vcpu *vcpu;
+	uintptr_t argument;
+	void *data;		/* what @argument points to, copied in and out as the request's number says */
+};
+
+/* A request's row. Raw: the argument is a value, or points to more than the number says. */
+struct answer {
+	unsigned long request;
+	long (*give)(struct call *call);
+	bool is_raw;
+};
+
+/* By kind of descriptor, each ends with a row of zeroes. */
+extern const struct answer system_answers[], vm_answers[], vm_state_answers[], slot_answers[], vcpu_answers[],
+	vcpu_state_answers[], cpuid_answers[], msr_answers[], event_answers[], chip_answers[], chip_vcpu_answers[];
+
+/* A new descriptor or -errno. @vm's reference goes to it. */
+int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
+/* Of the process that calls. */
+uint64_t soft_generation(struct soft *soft);
+
+/* --- user memory (user.c): 0 or -EFAULT, never a signal --- */
+
+int user_read(void *to, uintptr_t from, size_t len_bytes);
+int user_write(uintptr_t to, const void *from, size_t len_bytes);
+bool user_has_page(uintptr_t address, bool is_write);
+
+/* --- memory slots (slots.c) --- */
+
+struct soft_slot {
+	uint32_t id;
+	uint32_t flags;
+	uint64_t gpa;
+	uint64_t len_bytes;
+	uintptr_t hva;
+	uint64_t spa;		/* where the machine has it */
+	uint64_t *dirty;	/* a bit per page; NULL: not logged */
+};
+
+/* NULL: nothing is there. */
+struct soft_slot *slot_find(struct soft_vm *vm, uint64_t gpa);
+void slots_free(struct soft_vm *vm);
+void slot_mark_dirty(struct soft_slot *slot, uint64_t gpa);
+/* The hypervisor's own accesses to guest memory: 0 or -EFAULT. */
+int guest_read(struct soft_vm *vm, uint64_t gpa, void *to, size_t len_bytes);
+int guest_write(struct soft_vm *vm, uint64_t gpa, const void *from, size_t len_bytes);
+
+/* --- the machine's own memory (memory.c): pages that are no guest's --- */
+
+struct soft_chunk {
+	struct soft_chunk *next;
+	uint64_t spa;
+	uint8_t *host;
+};
+
+/* Zeroed, contiguous; NULL: no memory. */
+void *pages_get(struct soft_vm *vm, unsigned int nr_pages, uint64_t *ret_spa);
+void *pages_host(struct soft_vm *vm, uint64_t spa);
+void pages_free(struct soft_vm *vm);
+
+/* --- nested page tables (npt.c) --- */
+
+int npt_init(struct soft_vm *vm);
+/* Maps the page at @gpa to @spa. */
+int npt_map(struct soft_vm *vm, uint64_t gpa, uint64_t spa, bool is_writable);
+void npt_unmap(struct soft_vm *vm, uint64_t gpa);
+void npt_write_protect(struct soft_vm *vm, uint64_t gpa);
+/* Forgets all translations. */
+void npt_zap(struct soft_vm *vm);
+
+/* --- VMs (vm.c) --- */
+
+struct soft_vm {
+	struct soft *soft;
+	uint64_t generation;		/* of the process that made it */
+	unsigned int nr_refs;		/* soft.lock */
+	pthread_mutex_t lock;		/* all below; held while the machine runs */
+	unsigned int nr_waiting;	/* for the lock, to run */
+	struct attempt *attempt;	/* the instruction that is being emulated; NULL: none (emulate.c) */
+	struct machine *machine;
+	struct soft_vcpu *vcpus[SOFT_MAX_VCPUS];
+	unsigned int nr_vcpus;
+	struct soft_slot *slots;	/* by ascending gpa */
+	size_t nr_slots;
+	uint64_t next_spa;		/* of the next slot's memory */
+	struct soft_chunk *chunks;
+	unsigned int nr_chunk_pages;	/* that the first chunk has given away */
+	uint64_t next_chunk_spa;
+	uint64_t npt_root_spa;
+	uint64_t *npt_root;
+	uint64_t npt_generation;	/* counts flushes: vCPUs with another flush their TLB */
+	uint64_t iopm_spa, msrpm_spa;
+	uint32_t max_vcpu_id;
+	uint32_t boot_cpu_id;
+	uint64_t disabled_quirks;
+	uint32_t disabled_exits;
+	uint32_t tsc_khz;
+	int64_t clock_offset;		/* of KVM_GET_CLOCK to the monotonic clock */
+	uint64_t tss_addr, identity_addr;
+	uint32_t msr_exits;		/* KVM_CAP_X86_USER_SPACE_MSR */
+	bool has_payloads, has_triple_fault_event, exits_on_failure, guests_read_platform_info;
+	uint64_t manual_dirty;		/* KVM_DIRTY_LOG_MANUAL_* */
+	unsigned long nr_mmu_pages;
+};
+
+struct soft_vm *vm_of_call(struct call *call);
+void soft_vm_destroy(struct soft_vm *vm);
+uint64_t clock_ns(void);
+
+/* --- vCPUs (vcpu.c) --- */
+
+struct soft_exception {
+	bool is_pending, is_injected, has_error, has_payload;
+	uint8_t vector;
+	uint32_t error;
+	uint64_t payload;
+};
+
+/* An access that user space must complete (emulate.c). */
+#define SOFT_MAX_ACCESSES 16
+
+struct soft_access {
+	bool is_write, is_port, is_known;
+	uint8_t size;
+	uint64_t address, value;
+};
+
+struct soft_vcpu {
+	struct soft_vm *vm;
+	uint32_t id;
+	unsigned int index;
+	pthread_mutex_t lock;
+	struct kvm_run *run;		/* shared with what user space maps */
+	struct cpu *cpu;
+	struct vmcb *vmcb;
+	uint64_t vmcb_spa;
+	uint64_t regs[16];		/* the machine's order; RAX and RSP are in the VMCB while it runs */
+	uint64_t dr[4], cr8, apic_base, xcr0;
+	uint32_t mp_state;
+	uint64_t asid_generation;
+	uint64_t npt_generation;	/* that its TLB knows */
+
+	struct soft_exception exception;
+	struct { bool is_injected, is_soft; uint8_t vector; } interrupt;
+	struct { bool is_injected, is_masked; uint8_t nr_pending; } nmi;
+	bool has_triple_fault, is_smm_pending;
+	bool has_run;			/* KVM_RUN got as far as the guest */
+
+	struct kvm_cpuid_entry2 *cpuid;
+	uint32_t nr_cpuid;
+	struct kvm_xsave fpu;
+	uint64_t *msrs;			/* values of the MSRs that are only kept, by row (msrs.c) */
+	uint64_t mcg_cap;
+	uint64_t tsc_offset;
+	uint32_t tsc_khz;
+	struct kvm_guest_debug debug;
+	bool has_signal_mask;
+	uint64_t signal_mask;		/* blocked while KVM_RUN runs; bit n - 1 is signal n */
+
+	struct soft_access accesses[SOFT_MAX_ACCESSES];	/* of the instruction being emulated */
+	unsigned int nr_accesses;
+	unsigned int nr_given;		/* writes that user space has been told */
+	bool is_completing;		/* KVM_RUN must first take what user space answered */
+	long (*complete)(struct soft_vcpu *vcpu);
+};
+
+int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcpu);
+void soft_vcpu_destroy(struct soft_vcpu *vcpu);
+void vcpu_reset(struct soft_vcpu *vcpu);
+
+/* --- the VMCB (vmcb.c) --- */
+
+void init_vmcb(struct soft_vcpu *vcpu);
+void vmcb_intercept(struct vmcb *vmcb, unsigned int exit_code, bool is_on);
+
+/* --- CPUID (cpuid.c) --- */
+
+const struct machine_cpuid *soft_machine_cpuid(size_t *ret_nr);
+const struct kvm_cpuid_entry2 *vcpu_cpuid(const struct soft_vcpu *vcpu, uint32_t leaf, uint32_t subleaf);
+/* What the guest's CPUID answers. */
+struct kvm_cpuid_entry2 vcpu_cpuid_answer(const struct soft_vcpu *vcpu, uint32_t leaf, uint32_t subleaf);
+bool vcpu_has(const struct soft_vcpu *vcpu, uint32_t leaf, unsigned int reg, unsigned int bit);
+
+/* --- MSRs (msrs.c) --- */
+
+int msrs_init(struct soft_vcpu *vcpu);
+void msrs_reset(struct soft_vcpu *vcpu);
+/* As the guest or user space sees them: 0, or -EINVAL for what is not there or not allowed. */
+int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is_host);
+int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host);
+
+/* --- control registers (control.c) --- */
+
+bool cr0_is_valid(uint64_t value);
+bool cr4_is_valid(const struct soft_vcpu *vcpu, uint64_t value);
+bool vcpu_is_legal_gpa(const struct soft_vcpu *vcpu, uint64_t gpa);
+int apic_base_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);
+/* Of a guest's MOV to CR: 0 or -EINVAL (#GP). */
+int cr0_set(struct soft_vcpu *vcpu, uint64_t value);
+int cr3_set(struct soft_vcpu *vcpu, uint64_t value);
+int cr4_set(struct soft_vcpu *vcpu, uint64_t value);
+int efer_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);
+
+
+/* --- system-wide answers that other files have --- */
+
+long system_check_extension(struct call *call);
+long system_supported_cpuid(struct call *call);
+long system_emulated_cpuid(struct call *call);
+long system_msr_list(struct call *call);
+long system_msr_feature_list(struct call *call);
+long system_msrs(struct call *call);
+
+/* --- the machine's bus (emulate.c) --- */
+
+uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address, unsigned int size);
+void soft_bus_write(void *opaque, enum machine_space space, uint64_t address, unsigned int size, uint64_t value);
+
+/* --- running (run.c, exits.c, events.c, emulate.c) --- */
+
+long vcpu_run(struct soft_vcpu *vcpu);
+/* VMRUN: the guest is out again when it returns, BUDGET and STOPPED as if by INTR. */
+enum machine_exit vcpu_enter(struct soft_vcpu *vcpu, uint64_t budget);
+/* Executes the instruction at RIP; the first @nr_known of its reads have been answered. As vcpu_handle_exit(). */
+int vcpu_emulate(struct soft_vcpu *vcpu, unsigned int nr_known);
+/* KVM_SYNC_X86_*: registers that pass by kvm_run. */
+int vcpu_sync_from_run(struct soft_vcpu *vcpu);
+void vcpu_sync_to_run(struct soft_vcpu *vcpu);
+void vcpu_events_get(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events);
+int vcpu_events_set(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events);
+void vcpu_deliver_payload(struct soft_vcpu *vcpu);
+
+enum npf { NPF_MAPPED, NPF_MMIO, NPF_BAD };
+/* Makes the access of a nested page fault possible, where there is memory. */
+enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error);
+
+/* 1: go on in the guest, 0: back to user space, or -errno. */
+int vcpu_handle_exit(struct soft_vcpu *vcpu);
+void vcpu_queue_exception(struct soft_vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
+
+#endif

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * KVM_RUN: what user space answered, then the guest, exit by exit, until one is user space's. Signals are looked for
+ * between slices (signals.h).
+ */
+#include "soft/private.h"
+
+#include <asm/svm.h>
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "machine/svm.h"
+#include "soft/signals.h"
+#include "vm/x86/bits.h"
+
+#define SLICE_INSTRUCTIONS 20000
+#define FIRST_ASID 1
+#define MAX_ASID 0x7fff
+
+/* --- entering the guest --- */
+
+/* A new ASID for what the TLB must not believe any more: APM vol. 2, 15.16. */
+static void pre_run_asid(struct soft_vcpu *vcpu)
+{
+	struct soft_vm *vm = vcpu->vm;
+	struct vmcb_control *control = &vcpu->vmcb->control;
+
+	control->tlb_control = TLB_KEEP;
+	if (vcpu->asid_generation && vcpu->npt_generation == vm->npt_generation)
+		return;
+	vcpu->npt_generation = vm->npt_generation;
+	vcpu->asid_generation = 1;
+	control->asid = control->asid < MAX_ASID ? control->asid + 1 : FIRST_ASID;
+	if (control->asid == FIRST_ASID)
+		control->tlb_control = TLB_FLUSH_ALL;
+}
+
+static void host_to_guest(struct soft_vcpu *vcpu)
+{
+	struct cpu *cpu = vcpu->cpu;
+	struct vmcb *vmcb = vcpu->vmcb;
+	unsigned int i;
+
+	memcpy(cpu->regs, vcpu->regs, sizeof(vcpu->regs));
+	for (i = 0; i < 4; i++)
+		cpu->dr[i] = vcpu->dr[i];
+	vmcb->save.rax = vcpu->regs[REG_RAX];
+	vmcb->save.rsp = vcpu->regs[REG_RSP];
+	vmcb->control.int_ctl = (vmcb->control.int_ctl & ~V_TPR_BITS) | (uint32_t)vcpu->cr8;
+	machine_vmload(cpu, vcpu->vmcb_spa);
+	cpu->tsc = clock_ns();
+	vmcb->control.tsc_offset = vcpu->tsc_offset;
+	cpu->tsc_aux = 0;
+}
+
+static void guest_to_host(struct soft_vcpu *vcpu)
+{
+	struct cpu *cpu = vcpu->cpu;
+	unsigned int i;
+
+	machine_vmsave(cpu, vcpu->vmcb_spa);
+	memcpy(vcpu->regs, cpu->regs, sizeof(vcpu->regs));
+	for (i = 0; i < 4; i++)
+		vcpu->dr[i] = cpu->dr[i];
+	vcpu->regs[REG_RAX] = vcpu->vmcb->save.rax;
+	vcpu->regs[REG_RSP] = vcpu->vmcb->save.rsp;
+	vcpu->cr8 = vcpu->vmcb->control.int_ctl & 0xf;
+}
+
+enum machine_exit vcpu_enter(struct soft_vcpu *vcpu, uint64_t budget)
+{
+	enum machine_exit exit;
+
+	pre_run_asid(vcpu);
+	host_to_guest(vcpu);
+	machine_stgi(vcpu->cpu);
+	exit = machine_vmrun(vcpu->cpu, vcpu->vmcb_spa, budget);
+	/* A guest that is still in is taken out as an interrupt of the host would. */
+	if (exit != MACHINE_EXIT_VMEXIT && machine_in_guest(vcpu->cpu))
+		machine_vmrun_abandon(vcpu->cpu, SVM_EXIT_INTR);
+	guest_to_host(vcpu);
+	return exit;
+}
+
+/* --- events into the guest --- */
+
+static void event_inject(struct soft_vcpu *vcpu, uint32_t type, uint8_t vector, bool has_error, uint32_t error)
+{
+	struct vmcb_control *control = &vcpu->vmcb->control;
+
+	control->event_inj = EVENT_VALID | type | vector | (has_error ? EVENT_HAS_ERROR : 0);
+	control->event_inj_error = error;
+}
+
+static bool is_nmi_allowed(const struct soft_vcpu *vcpu)
+{
+	return !vcpu->nmi.is_masked && !(vcpu->vmcb->control.int_state & INT_STATE_SHADOW);
+}
+
+static bool is_interrupt_allowed(const struct soft_vcpu *vcpu)
+{
+	return (vcpu->vmcb->save.rflags & X86_EFLAGS_IF) && !(vcpu->vmcb->control.int_state & INT_STATE_SHADOW);
+}
+
+static bool needs_reinjection(const struct soft_vcpu *vcpu)
+{
+	return vcpu->exception.is_injected || vcpu->nmi.is_injected || vcpu->interrupt.is_injected;
+}
+
+static bool is_ready_for_interrupt(const struct soft_vcpu *vcpu)
+{
+	return is_interrupt_allowed(vcpu) && !needs_reinjection(vcpu) && !vcpu->exception.is_pending;
+}
+
+/* Faults push RF as set, APM vol. 2, 8.2; #DB and traps do not. */
+static bool is_fault(uint8_t vector)
+{
+	return vector != VECTOR_DB && vector != VECTOR_NMI && vector != VECTOR_BP && vector != VECTOR_OF &&
+		vector != VECTOR_DF && vector != VECTOR_MC;
+}
+
+static void exception_to_injected(struct soft_vcpu *vcpu)
+{
+	struct vmcb_save *save = &vcpu->vmcb->save;
+
+	vcpu_deliver_payload(vcpu);
+	if (is_fault(vcpu->exception.vector))
+		save->rflags |= X86_EFLAGS_RF;
+	if (vcpu->exception.vector == VECTOR_DB)
+		save->dr7 &= ~(1ull << 13);
+	vcpu->exception.is_pending = false;
+	vcpu->exception.is_injected = true;
+}
+
+static void nmi_take(struct soft_vcpu *vcpu)
+{
+	vcpu->nmi.nr_pending--;
+	vcpu->nmi.is_injected = true;
+	vcpu->nmi.is_masked = true;
+	vmcb_intercept(vcpu->vmcb, SVM_EXIT_IRET, true);
+}
+
+static void events_inject(struct soft_vcpu *vcpu)
+{
+	const struct soft_exception *exception = &vcpu->exception;
+
+	vcpu->vmcb->control.event_inj = 0;
+	if (exception->is_pending && !needs_reinjection(vcpu))
+		exception_to_injected(vcpu);
+	if (!exception->is_pending && !needs_reinjection(vcpu) && vcpu->nmi.nr_pending && is_nmi_allowed(vcpu))
+		nmi_take(vcpu);
+	if (exception->is_injected)
+		event_inject(vcpu, EVENT_EXCEPTION, exception->vector,
+			exception->has_error && (vcpu->vmcb->save.cr0 & X86_CR0_PE), exception->error);
+	else if (vcpu->nmi.is_injected)
+		event_inject(vcpu, EVENT_NMI, VECTOR_NMI, false, 0);
+	else if (vcpu->interrupt.is_injected)
+		event_inject(vcpu, vcpu->interrupt.is_soft ? EVENT_SOFT : EVENT_INTR, vcpu->interrupt.vector, false, 0);
+}
+
+/* What the exit interrupted is injected again: EXITINTINFO, APM vol. 2, 15.7.2. */
+static void events_complete(struct soft_vcpu *vcpu)
+{
+	uint32_t info = vcpu->vmcb->control.exit_int_info;
+	uint8_t vector = (uint8_t)info;
+
+	vcpu->exception.is_injected = vcpu->nmi.is_injected = vcpu->interrupt.is_injected = false;
+	vcpu->vmcb->control.event_inj = 0;
+	if (!(info & EVENT_VALID))
+		return;
+	switch (info & EVENT_TYPE(7)) {
+	case EVENT_NMI:
+		vcpu->nmi.is_injected = true;
+		break;
+	case EVENT_EXCEPTION:
+		if (vector == VECTOR_BP || vector == VECTOR_OF)
+			break;
+		vcpu->exception = (struct soft_exception) {
+			.is_injected = true, .vector = vector, .has_error = info & EVENT_HAS_ERROR,
+			.error = vcpu->vmcb->control.exit_int_info_error,
+		};
+		break;
+	case EVENT_INTR:
+		vcpu->interrupt.is_injected = true;
+		vcpu->interrupt.is_soft = false;
+		vcpu->interrupt.vector = vector;
+		break;
+	default:
+		/* INT n is executed again: RIP is at it. */
+		break;
+	}
+}
+
+/* A virtual interrupt that only exits tells when the guest would take one: V_IRQ and its intercept. */
+static void window_open(struct soft_vcpu *vcpu)
+{
+	vcpu->vmcb->control.int_ctl |= V_IRQ | V_PRIORITY(0xf) | V_IGN_TPR;
+	vmcb_intercept(vcpu->vmcb, SVM_EXIT_VINTR, true);
+}
+
+static void debug_prepare(struct soft_vcpu *vcpu)
+{
+	uint32_t control = vcpu->debug.control;
+	bool is_on = control & KVM_GUESTDBG_ENABLE;
+
+	vmcb_intercept(vcpu->vmcb, SVM_EXIT_EXCP_BASE + VECTOR_DB,
+		is_on && control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP));
+	vmcb_intercept(vcpu->vmcb, SVM_EXIT_EXCP_BASE + VECTOR_BP, is_on && control & KVM_GUESTDBG_USE_SW_BP);
+	if (is_on && control & KVM_GUESTDBG_SINGLESTEP)
+		vcpu->vmcb->save.rflags |= X86_EFLAGS_TF;
+}
+
+/* --- the loop --- */
+
+static int exit_unimplemented(struct soft_vcpu *vcpu, enum machine_exit exit)
+{
+	vcpu->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	vcpu->run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	vcpu->run->internal.ndata = 1;
+	vcpu->run->internal.data[0] = exit;
+	return 0;
+}
+
+static int guest_run(struct soft_vcpu *vcpu)
+{
+	enum machine_exit exit;
+
+	events_inject(vcpu);
+	if (vcpu->run->request_interrupt_window && !is_ready_for_interrupt(vcpu))
+		window_open(vcpu);
+	debug_prepare(vcpu);
+	exit = vcpu_enter(vcpu, SLICE_INSTRUCTIONS);
+	if (exit == MACHINE_EXIT_VMEXIT || exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED)
+		events_complete(vcpu);
+	if (exit == MACHINE_EXIT_VMEXIT)
+		return vcpu_handle_exit(vcpu);
+	return exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED ? 1 : exit_unimplemented(vcpu, exit);
+}
+
+static bool must_leave(const struct soft_vcpu *vcpu, const struct soft_signals *signals)
+{
+	return __atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED) ||
+		(signals->is_held && signals_wait(signals, vcpu->has_signal_mask ? &vcpu->signal_mask : NULL));
+}
+
+static long run_interrupted(struct soft_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return -EINTR;
+}
+
+/* Others that wait for the machine get it between two slices. */
+static void vm_yield(struct soft_vm *vm)
+{
+	if (!__atomic_load_n(&vm->nr_waiting, __ATOMIC_RELAXED))
+		return;
+	pthread_mutex_unlock(&vm->lock);
+	sched_yield();
+	pthread_mutex_lock(&vm->lock);
+}
+
+static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
+{
+	struct kvm_run *run = vcpu->run;
+	long r;
+
+	run->exit_reason = KVM_EXIT_UNKNOWN;
+	if (vcpu->has_signal_mask)
+		signals_hold(signals);
+	for (;;) {
+		if (vcpu->has_triple_fault) {
+			vcpu->has_triple_fault = false;
+			run->exit_reason = KVM_EXIT_SHUTDOWN;
+			return 0;
+		}
+		if (must_leave(vcpu, signals))
+			return run_interrupted(vcpu);
+		r = guest_run(vcpu);
+		if (r <= 0)
+			return r;
+		if (run->request_interrupt_window && is_ready_for_interrupt(vcpu)) {
+			run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+			return 0;
+		}
+		if (vcpu->vmcb->control.exit_code == SVM_EXIT_INTR)
+			signals_hold(signals);
+		vm_yield(vcpu->vm);
+	}
+}
+
+static int run_check(struct soft_vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+
+	if (run->kvm_valid_regs & ~(uint64_t)KVM_SYNC_X86_VALID_FIELDS ||
+	    run->kvm_dirty_regs & ~(uint64_t)KVM_SYNC_X86_VALID_FIELDS)
+		return -EINVAL;
+	if (run->kvm_dirty_regs && vcpu_sync_from_run(vcpu))
+		return -EINVAL;
+	if (run->cr8 & ~0xfull)
+		return -EINVAL;
+	vcpu->cr8 = run->cr8;
+	return 0;
+}
+
+static long run_locked(struct soft_vcpu *vcpu, struct soft_signals *signals)
+{
+	long (*complete)(struct soft_vcpu *vcpu) = vcpu->complete;
+	long r = run_check(vcpu);
+
+	if (r)
+		return r;
+	vcpu->has_run = true;
+	machine_ram_may_have_changed(vcpu->vm->machine);
+	if (complete) {
+		vcpu->complete = NULL;
+		r = complete(vcpu);
+		if (r <= 0)
+			return r;
+	}
+	if (vcpu->run->immediate_exit)
+		return -EINTR;
+	return run_loop(vcpu, signals);
+}
+
+static void run_save(struct soft_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (run->kvm_valid_regs)
+		vcpu_sync_to_run(vcpu);
+	run->if_flag = !!(vcpu->vmcb->save.rflags & X86_EFLAGS_IF);
+	run->cr8 = vcpu->cr8;
+	run->apic_base = vcpu->apic_base;
+	run->ready_for_interrupt_injection = is_ready_for_interrupt(vcpu);
+}
+
+long vcpu_run(struct soft_vcpu *vcpu)
+{
+	struct soft_signals signals = { 0 };
+	struct soft_vm *vm = vcpu->vm;
+	long r;
+
+	vcpu->run->flags = 0;
+	__atomic_add_fetch(&vm->nr_waiting, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&vm->lock);
+	__atomic_sub_fetch(&vm->nr_waiting, 1, __ATOMIC_RELAXED);
+	r = run_locked(vcpu, &signals);
+	run_save(vcpu);
+	pthread_mutex_unlock(&vm->lock);
+	signals_release(&signals);
+	return r;
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory slots and their dirty logs: KVM API, 4.35 (regions), 4.8 and 4.117 (logs). */
+#include "soft/private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_BYTES 4096u
+#define PAGE_MASK 0xfffull
+#define USER_END 0x7ffffffff000ull
+#define MAX_PAGES ((1ull << 31) - 1)
+
+static uint64_t slot_nr_pages(const struct soft_slot *slot)
+{
+	return slot->len_bytes / PAGE_BYTES;
+}
+
+static size_t dirty_bytes(const struct soft_slot *slot)
+{
+	return (slot_nr_pages(slot) + 63) / 64 * 8;
+}
+
+struct soft_slot *slot_find(struct soft_vm *vm, uint64_t gpa)
+{
+	size_t low = 0, high = vm->nr_slots;
+
+	while (low < high) {
+		struct soft_slot *slot = &vm->slots[(low + high) / 2];
+
+		if (gpa - slot->gpa < slot->len_bytes)
+			return slot;
+		if (gpa < slot->gpa)
+			high = (size_t)(slot - vm->slots);
+		else
+			low = (size_t)(slot - vm->slots) + 1;
+	}
+	return NULL;
+}
+
+static struct soft_slot *slot_of_id(struct soft_vm *vm, uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < vm->nr_slots; i++)
+		if (vm->slots[i].id == id)
+			return &vm->slots[i];
+	return NULL;
+}
+
+void slot_mark_dirty(struct soft_slot *slot, uint64_t gpa)
+{
+	uint64_t page = (gpa - slot->gpa) / PAGE_BYTES;
+
+	if (slot->dirty)
+		__atomic_fetch_or(&slot->dirty[page / 64], 1ull << page % 64, __ATOMIC_RELAXED);
+}
+
+/* The next page is another slot's perhaps, so a transfer is by pages. */
+static int guest_move(struct soft_vm *vm, uint64_t gpa, void *own, size_t len_bytes, bool is_write)
+{
+	while (len_bytes) {
+		size_t len = PAGE_BYTES - (gpa & PAGE_MASK);
+		struct soft_slot *slot = slot_find(vm, gpa);
+		uintptr_t hva;
+
+		if (len > len_bytes)
+			len = len_bytes;
+		if (!slot || (is_write && (slot->flags & KVM_MEM_READONLY)))
+			return -EFAULT;
+		hva = slot->hva + (gpa - slot->gpa);
+		if (is_write ? user_write(hva, own, len) : user_read(own, hva, len))
+			return -EFAULT;
+		if (is_write) {
+			slot_mark_dirty(slot, gpa);
+			machine_ram_written(vm->machine, slot->spa + (gpa - slot->gpa), len);
+		}
+		gpa += len;
+		own = (uint8_t *)own + len;
+		len_bytes -= len;
+	}
+	return 0;
+}
+
+int guest_read(struct soft_vm *vm, uint64_t gpa, void *to, size_t len_bytes)
+{
+	return guest_move(vm, gpa, to, len_bytes, false);
+}
+
+int guest_write(struct soft_vm *vm, uint64_t gpa, const void *from, size_t len_bytes)
+{
+	return guest_move(vm, gpa, (void *)(uintptr_t)from, len_bytes, true);
+}
+
+/* --- KVM_SET_USER_MEMORY_REGION --- */
+
+static int region_check(const struct kvm_userspace_memory_region *region)
+{
+	if (region->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
+		return -EINVAL;
+	if ((region->memory_size | region->guest_phys_addr | region->userspace_addr) & PAGE_MASK)
+		return -EINVAL;
+	if (region->userspace_addr > USER_END || region->memory_size > USER_END - region->userspace_addr)
+		return -EINVAL;
+	if (region->slot >= SOFT_MAX_SLOTS || region->memory_size / PAGE_BYTES > MAX_PAGES)
+		return -EINVAL;
+	return region->guest_phys_addr + region->memory_size < region->guest_phys_addr ? -EINVAL : 0;
+}
+
+static bool is_overlapping(struct soft_vm *vm, const struct kvm_userspace_memory_region *region)
+{
+	size_t i;
+
+	for (i = 0; i < vm->nr_slots; i++) {
+		const struct soft_slot *slot = &vm->slots[i];
+
+		if (slot->id != region->slot && region->guest_phys_addr < slot->gpa + slot->len_bytes &&
+		    slot->gpa < region->guest_phys_addr + region->memory_size)
+			return true;
+	}
+	return false;
+}
+
+static void slot_remove(struct soft_vm *vm, struct soft_slot *slot)
+{
+	machine_ram_remove(vm->machine, slot->spa);
+	free(slot->dirty);
+	vm->nr_slots--;
+	memmove(slot, slot + 1, (size_t)(vm->slots + vm->nr_slots - slot) * sizeof(*slot));
+	npt_zap(vm);
+}
+
+static int slot_log(struct soft_vm *vm, struct soft_slot *slot)
+{
+	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
+		free(slot->dirty);
+		slot->dirty = NULL;
+		return 0;
+	}
+	if (slot->dirty)
+		return 0;
+	slot->dirty = calloc(1, dirty_bytes(slot));
+	if (!slot->dirty)
+		return -ENOMEM;
+	if (vm->manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET)
+		memset(slot->dirty, 0xff, dirty_bytes(slot));
+	return 0;
+}
+
+static int slot_insert(struct soft_vm *vm, struct soft_slot slot)
+{
+	struct soft_slot *slots = realloc(vm->slots, (vm->nr_slots + 1) * sizeof(*slots));
+	size_t i;
+	int r;
+
+	if (!slots)
+		return -ENOMEM;
+	vm->slots = slots;
+	r = slot_log(vm, &slot);
+	if (!r)
+		r = machine_ram_add(vm->machine, slot.spa, slot.len_bytes, (void *)slot.hva,
+			slot.flags & KVM_MEM_READONLY);
+	if (r) {
+		free(slot.dirty);
+		return r;
+	}
+	for (i = vm->nr_slots; i && slots[i - 1].gpa > slot.gpa; i--)
+		slots[i] = slots[i - 1];
+	slots[i] = slot;
+	vm->nr_slots++;
+	return 0;
+}
+
+static int region_create(struct soft_vm *vm, const struct kvm_userspace_memory_region *region)
+{
+	struct soft_slot slot = {
+		.id = region->slot, .flags = region->flags, .gpa = region->guest_phys_addr,
+		.len_bytes = region->memory_size, .hva = region->userspace_addr, .spa = vm->next_spa,
+	};
+	int r;
+
+	if (is_overlapping(vm, region))
+		return -EEXIST;
+	r = slot_insert(vm, slot);
+	if (!r)
+		vm->next_spa += slot.len_bytes;
+	return r;
+}
+
+static int region_move(struct soft_vm *vm, struct soft_slot *slot, const struct kvm_userspace_memory_region *region)
+{
+	if (is_overlapping(vm, region))
+		return -EEXIST;
+	slot_remove(vm, slot);
+	return region_create(vm, region);
+}
+
+static int region_set(struct soft_vm *vm, const struct kvm_userspace_memory_region *region)
+{
+	struct soft_slot *slot = slot_of_id(vm, region->slot);
+
+	if (!region->memory_size) {
+		if (!slot)
+			return -EINVAL;
+		slot_remove(vm, slot);
+		return 0;
+	}
+	if (!slot)
+		return region_create(vm, region);
+	if (region->userspace_addr != slot->hva || region->memory_size != slot->len_bytes ||
+	    ((region->flags ^ slot->flags) & KVM_MEM_READONLY))
+		return -EINVAL;
+	if (region->guest_phys_addr != slot->gpa)
+		return region_move(vm, slot, region);
+	if (region->flags == slot->flags)
+		return 0;
+	slot->flags = region->flags;
+	npt_zap(vm);
+	return slot_log(vm, slot);
+}
+
+static long answer_region(struct call *call)
+{
+	int r = region_check(call->data);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&call->vm->lock);
+	r = region_set(call->vm, call->data);
+	pthread_mutex_unlock(&call->vm->lock);
+	return r;
+}
+
+/* --- logs --- */
+
+static int slot_of_log(struct soft_vm *vm, uint32_t id, struct soft_slot **ret_slot)
+{
+	struct soft_slot *slot = NULL;
+
+	if (id >= SOFT_MAX_SLOTS)
+		return -EINVAL;
+	slot = slot_of_id(vm, id);
+	if (!slot || !slot->dirty)
+		return -ENOENT;
+	*ret_slot = slot;
+	return 0;
+}
+
+static void slot_protect(struct soft_vm *vm, const struct soft_slot *slot, uint64_t first_page, uint64_t bits)
+{
+	for (; bits; bits &= bits - 1)
+		npt_write_protect(vm, slot->gpa + (first_page + (uint64_t)__builtin_ctzll(bits)) * PAGE_BYTES);
+}
+
+static int log_get(struct soft_vm *vm, const struct kvm_dirty_log *log)
+{
+	struct soft_slot *slot;
+	uint64_t i;
+	int r = slot_of_log(vm, log->slot, &slot);
+
+	if (r)
+		return r;
+	if (user_write((uintptr_t)log->dirty_bitmap, slot->dirty, dirty_bytes(slot)))
+		return -EFAULT;
+	if (vm->manual_dirty)
+		return 0;
+	for (i = 0; i < dirty_bytes(slot) / 8; i++) {
+		slot_protect(vm, slot, i * 64, slot->dirty[i]);
+		slot->dirty[i] = 0;
+	}
+	return 0;
+}
+
+static long answer_get_log(struct call *call)
+{
+	long r;
+
+	pthread_mutex_lock(&call->vm->lock);
+	r = log_get(call->vm, call->data);
+	pthread_mutex_unlock(&call->vm->lock);
+	return r;
+}
+
+static int log_clear(struct soft_vm *vm, const struct kvm_clear_dirty_log *log)
+{
+	struct soft_slot *slot;
+	uint64_t nr_pages = log->num_pages, i, bits;
+	int r;
+
+	if (!vm->manual_dirty)
+		return -ENXIO;
+	if (log->slot >= SOFT_MAX_SLOTS || log->first_page & 63)
+		return -EINVAL;
+	r = slot_of_log(vm, log->slot, &slot);
+	if (r)
+		return r;
+	if (log->first_page > slot_nr_pages(slot) || nr_pages > slot_nr_pages(slot) - log->first_page ||
+	    (nr_pages < slot_nr_pages(slot) - log->first_page && nr_pages & 63))
+		return -EINVAL;
+	for (i = 0; i < (nr_pages + 63) / 64; i++) {
+		if (user_read(&bits, (uintptr_t)log->dirty_bitmap + i * 8, 8))
+			return -EFAULT;
+		bits &= slot->dirty[log->first_page / 64 + i];
+		slot->dirty[log->first_page / 64 + i] &= ~bits;
+		slot_protect(vm, slot, log->first_page + i * 64, bits);
+	}
+	return 0;
+}
+
+static long answer_clear_log(struct call *call)
+{
+	long r;
+
+	pthread_mutex_lock(&call->vm->lock);
+	r = log_clear(call->vm, call->data);
+	pthread_mutex_unlock(&call->vm->lock);
+	return r;
+}
+
+void slots_free(struct soft_vm *vm)
+{
+	size_t i;
+
+	for (i = 0; i < vm->nr_slots; i++)
+		free(vm->slots[i].dirty);
+	free(vm->slots);
+}
+
+const struct answer slot_answers[] = {
+	{ KVM_SET_USER_MEMORY_REGION, answer_region, false },
+	{ KVM_GET_DIRTY_LOG, answer_get_log, false },
+	{ KVM_CLEAR_DIRTY_LOG, answer_clear_log, false },
+	{ 0, NULL, false },
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The self-contained hypervisor: what answers KVM's system calls in process, on the executable machine. README.md has
+ * the design.
+ *
+ * Source: KVM API; APM vol. 2, chapter 15.
+ *
+ * One object is one /dev/kvm. Nothing is shared between two of them; its calls may come from several threads, as the
+ * system calls may. Descriptors are real ones of the process (of /dev/null), so that numbers are unique and dup-like
+ * bookkeeping is the kernel's; what they stand for is known to the object that gave them out.
+ */
+#ifndef VMASSAY_SOFT_H
+#define VMASSAY_SOFT_H
+
+#include "backend/backend.h"
+
+struct soft;
+
+/* -ENOMEM; on failure *@ret_soft is untouched. */
+int soft_create(struct soft **ret_soft);
+/* Closes all descriptors that are left; NULL is fine. */
+void soft_destroy(struct soft *soft);
+
+/* Lives as long as @soft. */
+const struct backend *soft_backend(const struct soft *soft);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* /dev/kvm itself, and what KVM_CHECK_EXTENSION says: what is not in the table is not there. */
+#include "soft/private.h"
+
+#include <errno.h>
+
+static const struct {
+	uint32_t number;
+	long value;
+} caps[] = {
+	{ KVM_CAP_HLT, 1 },
+	{ KVM_CAP_USER_MEMORY, 1 },
+	{ KVM_CAP_SET_TSS_ADDR, 1 },
+	{ KVM_CAP_EXT_CPUID, 1 },
+	{ KVM_CAP_EXT_EMUL_CPUID, 1 },
+	{ KVM_CAP_NR_VCPUS, SOFT_MAX_VCPUS },
+	{ KVM_CAP_MAX_VCPUS, SOFT_MAX_VCPUS },
+	{ KVM_CAP_MAX_VCPU_ID, SOFT_MAX_VCPU_ID },
+	{ KVM_CAP_NR_MEMSLOTS, SOFT_MAX_SLOTS },
+	{ KVM_CAP_MMU_SHADOW_CACHE_CONTROL, 1 },
+	{ KVM_CAP_NOP_IO_DELAY, 1 },
+	{ KVM_CAP_MP_STATE, 1 },
+	{ KVM_CAP_SYNC_MMU, 1 },
+	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
+	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
+	{ KVM_CAP_USER_NMI, 1 },
+	{ KVM_CAP_SET_GUEST_DEBUG, 1 },
+	{ KVM_CAP_SET_BOOT_CPU_ID, 1 },
+	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1 },
+	{ KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE },
+	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
+	{ KVM_CAP_VCPU_EVENTS, 1 },
+	{ KVM_CAP_PCI_SEGMENT, 1 },
+	{ KVM_CAP_INTR_SHADOW, 1 },
+	{ KVM_CAP_DEBUGREGS, 1 },
+	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
+	{ KVM_CAP_ENABLE_CAP, 1 },
+	{ KVM_CAP_ENABLE_CAP_VM, 1 },
+	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
+	{ KVM_CAP_XSAVE, 1 },
+	{ KVM_CAP_XSAVE2, sizeof(struct kvm_xsave) },
+	{ KVM_CAP_XCRS, 1 },
+	{ KVM_CAP_GET_TSC_KHZ, 1 },
+	{ KVM_CAP_MCE, SOFT_MCE_BANKS },
+	{ KVM_CAP_READONLY_MEM, 1 },
+	{ KVM_CAP_DISABLE_QUIRKS, 1 },
+	{ KVM_CAP_IMMEDIATE_EXIT, 1 },
+	{ KVM_CAP_GET_MSR_FEATURES, 1 },
+	{ KVM_CAP_MSR_PLATFORM_INFO, 1 },
+	{ KVM_CAP_EXCEPTION_PAYLOAD, 1 },
+	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1 },
+	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET },
+	{ KVM_CAP_SREGS2, 1 },
+	{ KVM_CAP_LAST_CPU, 1 },
+	{ KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS },
+};
+
+static long cap_value(unsigned long number)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
+		if (caps[i].number == number)
+			return caps[i].value;
+	return 0;
+}
+
+static long answer_check_extension(struct call *call)
+{
+	return cap_value(call->argument);
+}
+
+static long answer_api_version(struct call *call)
+{
+	return call->argument ? -EINVAL : KVM_API_VERSION;
+}
+
+static long answer_run_bytes(struct call *call)
+{
+	return call->argument ? -EINVAL : SOFT_RUN_BYTES;
+}
+
+static long answer_create_vm(struct call *call)
+{
+	struct soft_vm *vm;
+	long r;
+
+	/* The argument is the VM's type, and x86 has one. */
+	if (call->argument)
+		return -EINVAL;
+	vm = vm_of_call(call);
+	if (!vm)
+		return -ENOMEM;
+	r = file_add(call->soft, SOFT_VM, vm, NULL);
+	if (r < 0)
+		soft_vm_destroy(vm);
+	return r;
+}
+
+static long answer_mce_cap(struct call *call)
+{
+	*(uint64_t *)call->data = SOFT_MCG_CAP;
+	return 0;
+}
+
+const struct answer system_answers[] = {
+	{ KVM_GET_API_VERSION, answer_api_version, true },
+	{ KVM_CREATE_VM, answer_create_vm, true },
+	{ KVM_CHECK_EXTENSION, answer_check_extension, true },
+	{ KVM_GET_VCPU_MMAP_SIZE, answer_run_bytes, true },
+	{ KVM_GET_SUPPORTED_CPUID, system_supported_cpuid, true },
+	{ KVM_GET_EMULATED_CPUID, system_emulated_cpuid, true },
+	{ KVM_GET_MSR_INDEX_LIST, system_msr_list, true },
+	{ KVM_GET_MSR_FEATURE_INDEX_LIST, system_msr_feature_list, true },
+	{ KVM_GET_MSRS, system_msrs, true },
+	{ KVM_X86_GET_MCE_CAP_SUPPORTED, answer_mce_cap, false },
+	{ 0, NULL, false },
+};
+
+long system_check_extension(struct call *call)
+{
+	return answer_check_extension(call);
+}

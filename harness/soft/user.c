@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* User space's memory, which may not be there: the kernel looks at it without harm. */
+#include "soft/private.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+typedef ssize_t (*transfer)(pid_t pid, const struct iovec *local, unsigned long nr_local, const struct iovec *remote,
+	unsigned long nr_remote, unsigned long flags);
+
+static int user_move(transfer move, const void *own, uintptr_t user, size_t len_bytes)
+{
+	struct iovec local = { (void *)(uintptr_t)own, len_bytes }, remote = { (void *)user, len_bytes };
+
+	if (!len_bytes)
+		return 0;
+	return move(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)len_bytes ? 0 : -EFAULT;
+}
+
+int user_read(void *to, uintptr_t from, size_t len_bytes)
+{
+	return user_move(process_vm_readv, to, from, len_bytes);
+}
+
+int user_write(uintptr_t to, const void *from, size_t len_bytes)
+{
+	return user_move(process_vm_writev, from, to, len_bytes);
+}
+
+/* Note, a write of what was read: another thread's write between the two may be lost, so only 0 bytes are risked. */
+bool user_has_page(uintptr_t address, bool is_write)
+{
+	uint8_t byte;
+
+	(void)is_write;
+	return !user_read(&byte, address, 1);
+}

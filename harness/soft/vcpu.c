@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* vCPUs: their life, KVM_RUN's door, and what they are set to beside the guest's state. */
+#include "soft/private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "machine/svm.h"
+#include "vm/x86/bits.h"
+
+#define APIC_BASE 0xfee00000ull
+#define APIC_BASE_BSP (1ull << 8)
+#define APIC_BASE_ENABLE (1ull << 11)
+
+/* As after RESET: APM vol. 2, table 14-1. */
+void vcpu_reset(struct soft_vcpu *vcpu)
+{
+	memset(vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->regs[REG_RDX] = 0x600;
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	vcpu->cr8 = 0;
+	vcpu->xcr0 = 1;
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	memset(&vcpu->fpu, 0, sizeof(vcpu->fpu));
+	vcpu->fpu.region[0] = 0x37f;		/* FCW; FTW is empty */
+	vcpu->fpu.region[6] = 0x1f80;		/* MXCSR */
+	vcpu->apic_base = APIC_BASE | APIC_BASE_ENABLE |
+		(vcpu->id == vcpu->vm->boot_cpu_id ? APIC_BASE_BSP : 0);
+	init_vmcb(vcpu);
+	msrs_reset(vcpu);
+}
+
+void soft_vcpu_destroy(struct soft_vcpu *vcpu)
+{
+	if (!vcpu)
+		return;
+	if (vcpu->run)
+		munmap(vcpu->run, SOFT_RUN_BYTES);
+	free(vcpu->cpuid);
+	free(vcpu->msrs);
+	pthread_mutex_destroy(&vcpu->lock);
+	free(vcpu);
+}
+
+static int vcpu_init(struct soft_vcpu *vcpu)
+{
+	struct soft_vm *vm = vcpu->vm;
+	void *run = mmap(NULL, SOFT_RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (run == MAP_FAILED)
+		return -ENOMEM;
+	vcpu->run = run;
+	vcpu->vmcb = pages_get(vm, 1, &vcpu->vmcb_spa);
+	if (!vcpu->vmcb || msrs_init(vcpu))
+		return -ENOMEM;
+	if (!vm->nr_vcpus)
+		vcpu->cpu = machine_cpu(vm->machine, 0);
+	else if (machine_cpu_add(vm->machine, &vcpu->cpu))
+		return -ENOMEM;
+	machine_enter_host(vcpu->cpu);
+	return 0;
+}
+
+int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcpu)
+{
+	struct soft_vcpu *vcpu = calloc(1, sizeof(*vcpu));
+	int r;
+
+	if (!vcpu)
+		return -ENOMEM;
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->index = vm->nr_vcpus;
+	vcpu->mcg_cap = SOFT_MCE_BANKS;
+	vcpu->tsc_khz = vm->tsc_khz;
+	pthread_mutex_init(&vcpu->lock, NULL);
+	r = vcpu_init(vcpu);
+	if (r) {
+		soft_vcpu_destroy(vcpu);
+		return r;
+	}
+	vcpu_reset(vcpu);
+	*ret_vcpu = vcpu;
+	return 0;
+}
+
+static long answer_run(struct call *call)
+{
+	return call->argument ? -EINVAL : vcpu_run(call->vcpu);
+}
+
+static long answer_signal_mask(struct call *call)
+{
+	struct kvm_signal_mask head;
+
+	call->vcpu->has_signal_mask = false;
+	if (!call->argument)
+		return 0;
+	if (user_read(&head, call->argument, sizeof(head)))
+		return -EFAULT;
+	if (head.len != sizeof(call->vcpu->signal_mask))
+		return -EINVAL;
+	if (user_read(&call->vcpu->signal_mask, call->argument + sizeof(head), head.len))
+		return -EFAULT;
+	call->vcpu->has_signal_mask = true;
+	return 0;
+}
+
+static long answer_get_tsc_khz(struct call *call)
+{
+	return call->vcpu->tsc_khz;
+}
+
+static long answer_set_tsc_khz(struct call *call)
+{
+	/* There is no scaling, so the guest's can only be the machine's; 0 asks for that. */
+	if (call->argument && call->argument != SOFT_TSC_KHZ)
+		return -EINVAL;
+	call->vcpu->tsc_khz = SOFT_TSC_KHZ;
+	return 0;
+}
+
+static long answer_setup_mce(struct call *call)
+{
+	uint64_t cap = *(uint64_t *)call->data, nr_banks = cap & 0xff;
+
+	if (!nr_banks || nr_banks > SOFT_MCE_BANKS || cap & ~(SOFT_MCG_CAP | 0xff00ff))
+		return -EINVAL;
+	call->vcpu->mcg_cap = cap;
+	return 0;
+}
+
+static long answer_enable_cap(struct call *call)
+{
+	(void)call;
+	return -EINVAL;
+}
+
+const struct answer vcpu_answers[] = {
+	{ KVM_RUN, answer_run, true },
+	{ KVM_SET_SIGNAL_MASK, answer_signal_mask, true },
+	{ KVM_GET_TSC_KHZ, answer_get_tsc_khz, true },
+	{ KVM_SET_TSC_KHZ, answer_set_tsc_khz, true },
+	{ KVM_X86_SETUP_MCE, answer_setup_mce, false },
+	{ KVM_ENABLE_CAP, answer_enable_cap, false },
+	{ 0, NULL, false },
+};

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/* VMs: their life, and the requests that are neither slots nor chips. */
+#include "soft/private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define FIRST_SLOT_SPA (1ull << 36)
+#define FIRST_CHUNK_SPA 0x1000000ull
+#define IOPM_PAGES 3
+#define MSRPM_PAGES 2
+#define PAGE_BYTES 4096u
+#define USEC_PER_SEC 1000000
+#define QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |	\
+	KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |					\
+	KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+
+uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int vm_pages_init(struct soft_vm *vm)
+{
+	void *iopm = pages_get(vm, IOPM_PAGES, &vm->iopm_spa), *msrpm = pages_get(vm, MSRPM_PAGES, &vm->msrpm_spa);
+
+	if (!iopm || !msrpm)
+		return -ENOMEM;
+	memset(iopm, 0xff, IOPM_PAGES * PAGE_BYTES);
+	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_BYTES);
+	return npt_init(vm);
+}
+
+struct soft_vm *vm_of_call(struct call *call)
+{
+	struct machine_config config = { .bus = { NULL, soft_bus_read, soft_bus_write } };
+	struct soft_vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return NULL;
+	*vm = (struct soft_vm) {
+		.soft = call->soft, .generation = soft_generation(call->soft), .nr_refs = 1,
+		.next_spa = FIRST_SLOT_SPA, .next_chunk_spa = FIRST_CHUNK_SPA, .max_vcpu_id = SOFT_MAX_VCPU_ID,
+		.tsc_khz = SOFT_TSC_KHZ, .guests_read_platform_info = true,
+	};
+	vm->clock_offset = -(int64_t)clock_ns();
+	pthread_mutex_init(&vm->lock, NULL);
+	config.bus.opaque = vm;
+	config.cpuid = soft_machine_cpuid(&config.nr_cpuid);
+	if (!machine_create(&config, &vm->machine) && !vm_pages_init(vm))
+		return vm;
+	soft_vm_destroy(vm);
+	return NULL;
+}
+
+void soft_vm_destroy(struct soft_vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		soft_vcpu_destroy(vm->vcpus[i]);
+	slots_free(vm);
+	machine_destroy(vm->machine);
+	pages_free(vm);
+	pthread_mutex_destroy(&vm->lock);
+	free(vm);
+}
+
+static struct soft_vcpu *vcpu_of_id(struct soft_vm *vm, uint32_t id)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (vm->vcpus[i]->id == id)
+			return vm->vcpus[i];
+	return NULL;
+}
+
+static int vcpu_add(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcpu)
+{
+	int r;
+
+	if (vm->nr_vcpus >= SOFT_MAX_VCPUS)
+		return -EINVAL;
+	if (vcpu_of_id(vm, id))
+		return -EEXIST;
+	r = soft_vcpu_create(vm, id, ret_vcpu);
+	if (!r)
+		vm->vcpus[vm->nr_vcpus++] = *ret_vcpu;
+	return r;
+}
+
+static long answer_create_vcpu(struct call *call)
+{
+	struct soft_vm *vm = call->vm;
+	struct soft_vcpu *vcpu;
+	long r;
+
+	if (call->argument >= vm->max_vcpu_id)
+		return -EINVAL;
+	pthread_mutex_lock(&vm->lock);
+	r = vcpu_add(vm, (uint32_t)call->argument, &vcpu);
+	pthread_mutex_unlock(&vm->lock);
+	if (r)
+		return r;
+	pthread_mutex_lock(&call->soft->lock);
+	vm->nr_refs++;
+	pthread_mutex_unlock(&call->soft->lock);
+	r = file_add(call->soft, SOFT_VCPU, vm, vcpu);
+	if (r >= 0)
+		return r;
+	pthread_mutex_lock(&call->soft->lock);
+	vm->nr_refs--;
+	pthread_mutex_unlock(&call->soft->lock);
+	return r;
+}
+
+static long answer_check_extension(struct call *call)
+{
+	return system_check_extension(call);
+}
+
+/* --- capabilities that a VM enables --- */
+
+static int cap_max_vcpu_id(struct soft_vm *vm, uint64_t value)
+{
+	if (vm->nr_vcpus || !value || value > SOFT_MAX_VCPU_ID)
+		return -EINVAL;
+	vm->max_vcpu_id = (uint32_t)value;
+	return 0;
+}
+
+static int cap_manual_dirty(struct soft_vm *vm, uint64_t value)
+{
+	uint64_t allowed = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+
+	if (value & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)
+		allowed |= KVM_DIRTY_LOG_INITIALLY_SET;
+	if (value & ~allowed)
+		return -EINVAL;
+	vm->manual_dirty = value;
+	return 0;
+}
+
+static int cap_set(struct soft_vm *vm, const struct kvm_enable_cap *cap)
+{
+	uint64_t value = cap->args[0];
+
+	switch (cap->cap) {
+	case KVM_CAP_DISABLE_QUIRKS:
+		vm->disabled_quirks = value;
+		return 0;
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		vm->guests_read_platform_info = value;
+		return 0;
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+		vm->has_payloads = value;
+		return 0;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		vm->has_triple_fault_event = value;
+		return 0;
+	case KVM_CAP_MAX_VCPU_ID:
+		return cap_max_vcpu_id(vm, value);
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return cap->args[1] || cap->args[2] || cap->args[3] ? -EINVAL : cap_manual_dirty(vm, value);
+	default:
+		return -EINVAL;
+	}
+}
+
+static long answer_enable_cap(struct call *call)
+{
+	const struct kvm_enable_cap *cap = call->data;
+	int r;
+
+	if (cap->flags)
+		return -EINVAL;
+	pthread_mutex_lock(&call->vm->lock);
+	r = cap_set(call->vm, cap);
+	pthread_mutex_unlock(&call->vm->lock);
+	return r;
+}
+
+const struct answer vm_answers[] = {
+	{ KVM_CREATE_VCPU, answer_create_vcpu, true },
+	{ KVM_CHECK_EXTENSION, answer_check_extension, true },
+	{ KVM_ENABLE_CAP, answer_enable_cap, false },
+	{ 0, NULL, false },
+};
+
+/* --- plain state --- */
+
+/* Three pages for a task that real mode on Intel needs, below 4 GiB. */
+static long answer_tss_addr(struct call *call)
+{
+	/* Only VMX uses it, but the range is checked for all. */
+	if (call->argument > 0u - 3 * PAGE_BYTES)
+		return -EINVAL;
+	call->vm->tss_addr = call->argument;
+	return 0;
+}
+
+static long answer_identity_addr(struct call *call)
+{
+	if (call->vm->nr_vcpus)
+		return -EINVAL;
+	call->vm->identity_addr = *(uint64_t *)call->data;
+	return 0;
+}
+
+static long answer_boot_cpu(struct call *call)
+{
+	if (call->vm->nr_vcpus)
+		return -EBUSY;
+	call->vm->boot_cpu_id = (uint32_t)call->argument;
+	return 0;
+}
+
+static long answer_set_mmu_pages(struct call *call)
+{
+	if ((uint32_t)call->argument < 64)
+		return -EINVAL;
+	call->vm->nr_mmu_pages = (uint32_t)call->argument;
+	return 0;
+}
+
+static long answer_get_mmu_pages(struct call *call)
+{
+	return (long)call->vm->nr_mmu_pages;
+}
+
+static uint64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static long answer_get_clock(struct call *call)
+{
+	struct kvm_clock_data *clock = call->data;
+	uint64_t now = clock_ns();
+
+	*clock = (struct kvm_clock_data) {
+		.clock = now + (uint64_t)call->vm->clock_offset,
+		.flags = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC,
+		.realtime = realtime_ns(),
+		.host_tsc = now,
+	};
+	return 0;
+}
+
+static long answer_set_clock(struct call *call)
+{
+	const struct kvm_clock_data *clock = call->data;
+	uint64_t value = clock->clock, now = realtime_ns();
+
+	if (clock->flags & ~(uint32_t)(KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC | KVM_CLOCK_TSC_STABLE))
+		return -EINVAL;
+	if ((clock->flags & KVM_CLOCK_REALTIME) && now > clock->realtime)
+		value += now - clock->realtime;
+	call->vm->clock_offset = (int64_t)(value - clock_ns());
+	return 0;
+}
+
+const struct answer vm_state_answers[] = {
+	{ KVM_SET_TSS_ADDR, answer_tss_addr, true },
+	{ KVM_SET_IDENTITY_MAP_ADDR, answer_identity_addr, false },
+	{ KVM_SET_BOOT_CPU_ID, answer_boot_cpu, true },
+	{ KVM_SET_NR_MMU_PAGES, answer_set_mmu_pages, true },
+	{ KVM_GET_NR_MMU_PAGES, answer_get_mmu_pages, true },
+	{ KVM_GET_CLOCK, answer_get_clock, false },
+	{ KVM_SET_CLOCK, answer_set_clock, false },
+	{ 0, NULL, false },
+};

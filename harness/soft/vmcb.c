@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* A vCPU's VMCB: APM vol. 2, 15.5 and appendix B. */
+#include "soft/private.h"
+
+#include <asm/svm.h>
+#include <string.h>
+
+#include "vm/x86/bits.h"
+
+/* Exits that the hypervisor wants in every guest. */
+static const uint16_t intercepts[] = {
+	SVM_EXIT_READ_CR0, SVM_EXIT_READ_CR4, SVM_EXIT_WRITE_CR0, SVM_EXIT_WRITE_CR4, SVM_EXIT_WRITE_CR8,
+	SVM_EXIT_READ_CR8, SVM_EXIT_WRITE_CR3,
+	SVM_EXIT_EXCP_BASE + VECTOR_UD, SVM_EXIT_EXCP_BASE + VECTOR_MC, SVM_EXIT_EXCP_BASE + VECTOR_AC,
+	SVM_EXIT_INTR, SVM_EXIT_NMI, SVM_EXIT_SMI, SVM_EXIT_CPUID, SVM_EXIT_RDPMC, SVM_EXIT_INVD, SVM_EXIT_INVLPGA,
+	SVM_EXIT_HLT, SVM_EXIT_IOIO, SVM_EXIT_MSR, SVM_EXIT_TASK_SWITCH, SVM_EXIT_SHUTDOWN, SVM_EXIT_VMRUN,
+	SVM_EXIT_VMMCALL, SVM_EXIT_VMLOAD, SVM_EXIT_VMSAVE, SVM_EXIT_STGI, SVM_EXIT_CLGI, SVM_EXIT_SKINIT,
+	SVM_EXIT_WBINVD, SVM_EXIT_MONITOR, SVM_EXIT_MWAIT, SVM_EXIT_XSETBV,
+};
+
+void vmcb_intercept(struct vmcb *vmcb, unsigned int exit_code, bool is_on)
+{
+	uint32_t *word = &vmcb->control.intercept[exit_code / 32], bit = 1u << exit_code % 32;
+
+	*word = is_on ? *word | bit : *word & ~bit;
+}
+
+static void init_segments(struct vmcb_save *save)
+{
+	const uint16_t data = SEG_P | SEG_S | SEG_TYPE_WRITABLE | SEG_TYPE_ACCESSED;
+
+	save->es = (struct vmcb_seg) { 0, data, 0xffff, 0 };
+	save->ss = save->ds = save->fs = save->gs = save->es;
+	save->cs = (struct vmcb_seg) { 0xf000, data | SEG_TYPE_CODE, 0xffff, 0xffff0000 };
+	save->gdtr.limit = save->idtr.limit = 0xffff;
+	save->ldtr = (struct vmcb_seg) { 0, SEG_P | 2, 0xffff, 0 };
+	save->tr = (struct vmcb_seg) { 0, SEG_P | 3, 0xffff, 0 };
+}
+
+void init_vmcb(struct soft_vcpu *vcpu)
+{
+	struct vmcb *vmcb = vcpu->vmcb;
+	size_t i;
+
+	memset(vmcb, 0, sizeof(*vmcb));
+	for (i = 0; i < sizeof(intercepts) / sizeof(intercepts[0]); i++)
+		vmcb_intercept(vmcb, intercepts[i], true);
+	vmcb->control.iopm_base_pa = vcpu->vm->iopm_spa;
+	vmcb->control.msrpm_base_pa = vcpu->vm->msrpm_spa;
+	vmcb->control.int_ctl = V_INTR_MASKING;
+	vmcb->control.nested_ctl = NP_ENABLE;
+	vmcb->control.nested_cr3 = vcpu->vm->npt_root_spa;
+	init_segments(&vmcb->save);
+	vmcb->save.efer = EFER_SVME;
+	vmcb->save.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
+	vmcb->save.dr6 = 0xffff0ff0;
+	vmcb->save.dr7 = 0x400;
+	vmcb->save.rflags = X86_EFLAGS_FIXED;
+	vmcb->save.rip = 0xfff0;
+	vmcb->save.g_pat = 0x0007040600070406;
+}
