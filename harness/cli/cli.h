@@ -83,6 +83,7 @@ struct args {
 	const char *mode;
 	const char *entry;
 	unsigned int max_exits;
+	struct soft *soft;		/* run's target, when it is soft-svm; owned */
 	int results_fd;			/* in a lab, or in one of several: JSON lines go here and nowhere else; -1 */
 };
 

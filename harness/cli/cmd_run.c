@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/gcov_files.h"
 #include "err.h"
+#include "soft/soft.h"
 
 bool host_has_kvm(void)
 {
@@ -21,23 +22,44 @@ bool host_has_kvm(void)
 	return has_flag && !access("/dev/kvm", R_OK | W_OK);
 }
 
+/* In process, on the executable machine: the target that every machine has. */
+static int soft_choose(struct args *args)
+{
+	struct soft *soft;
+	int r = soft_create(&soft);
+
+	if (r)
+		return usage_error("run: soft-svm: %s", strerror(-r));
+	args->soft = soft;
+	args->run.backend = soft_backend(soft);
+	args->run.kmsg = NULL;
+	args->selection.target = args->run.target;
+	return 0;
+}
+
 /*
  * The target when none is named. A /dev/kvm on a CPU without SVM and VMX is answered by something that this suite is
  * not meant for, and stressing it may disturb the machine: it must be asked for by name.
  */
 static int target_choose(struct args *args)
 {
-	if (!args->run.target) {
-		if (!host_has_kvm() && args->results_fd < 0)
-			return usage_error("run: no KVM on virtualisation hardware here; try 'vmassay lab svm' "
-					   "(or --target kvm to insist on /dev/kvm)");
-		args->run.target = "kvm";
+	bool is_inside = args->results_fd >= 0;
+
+	if (!args->run.target && !is_inside && !host_has_kvm()) {
+		fprintf(stderr, "vmassay: no KVM on virtualisation hardware here: running on soft-svm, the self-contained "
+			"hypervisor (--target kvm insists on /dev/kvm; labs: vmassay lab)\n");
+		args->run.target = "soft-svm";
 	}
-	if (strcmp(args->run.target, "kvm") && args->results_fd < 0)
-		return usage_error("run: unknown target '%s' (there is: kvm; labs: vmassay lab)", args->run.target);
+	if (!args->run.target)
+		args->run.target = "kvm";
+	if (!is_inside && !strcmp(args->run.target, "soft-svm"))
+		return soft_choose(args);
+	if (!is_inside && strcmp(args->run.target, "kvm"))
+		return usage_error("run: unknown target '%s' (there are: kvm, soft-svm; labs: vmassay lab)",
+				   args->run.target);
 	args->run.backend = backend_kvm();
 	args->run.kmsg = "/dev/kmsg";
-	args->run.owns_kernel = args->results_fd >= 0;
+	args->run.owns_kernel = is_inside;
 	args->selection.target = args->run.target;
 	return 0;
 }
@@ -95,7 +117,7 @@ int cmd_run(int argc, char **argv)
 	r = target_choose(&args);
 	if (r)
 		return r;
-	if (args.guest)
-		return guest_run(&args);
-	return run_tests(&args);
+	r = args.guest ? guest_run(&args) : run_tests(&args);
+	soft_destroy(args.soft);
+	return r;
 }
