@@ -150,6 +150,8 @@ static long answer_interrupt(struct call *call)
 
 	if (interrupt->irq > 255)
 		return -EINVAL;
+	if (vcpu_has_lapic(call->vcpu))
+		return -ENXIO;
 	call->vcpu->interrupt.is_injected = true;
 	call->vcpu->interrupt.is_soft = false;
 	call->vcpu->interrupt.vector = (uint8_t)interrupt->irq;

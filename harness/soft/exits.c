@@ -81,15 +81,40 @@ static int handle_npf(struct soft_vcpu *vcpu)
 
 /* --- I/O --- */
 
-static long complete_in(struct soft_vcpu *vcpu)
+static void in_finish(struct soft_vcpu *vcpu, uint64_t value, unsigned int size)
 {
-	uint64_t value = 0, *rax = &vcpu->regs[REG_RAX];
-	unsigned int size = vcpu->run->io.size;
+	uint64_t *rax = &vcpu->regs[REG_RAX];
 
-	memcpy(&value, (uint8_t *)vcpu->run + SOFT_PIO_OFFSET, size);
 	*rax = size == 4 ? value : (*rax & ~((1ull << 8 * size) - 1)) | value;
 	instruction_skip(vcpu);
+}
+
+static long complete_in(struct soft_vcpu *vcpu)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, (uint8_t *)vcpu->run + SOFT_PIO_OFFSET, vcpu->run->io.size);
+	in_finish(vcpu, value, vcpu->run->io.size);
 	return 1;
+}
+
+/* True when a device of the hypervisor's has the port. */
+static bool port_handle(struct soft_vcpu *vcpu, uint16_t port, unsigned int size, bool is_in)
+{
+	const struct io_bus *ports = &vcpu->vm->ports;
+	uint64_t value = vcpu->regs[REG_RAX];
+
+	if (!is_in) {
+		if (io_bus_write(ports, port, size, &value))
+			return false;
+		instruction_skip(vcpu);
+		return true;
+	}
+	value = 0;
+	if (io_bus_read(ports, port, size, &value))
+		return false;
+	in_finish(vcpu, value, size);
+	return true;
 }
 
 static long complete_out(struct soft_vcpu *vcpu)
@@ -107,6 +132,8 @@ static int handle_ioio(struct soft_vcpu *vcpu)
 	if (info & IOIO_STRING)
 		return vcpu_emulate(vcpu, 0);
 	vcpu->vmcb->control.next_rip = vcpu->vmcb->control.exit_info_2;
+	if (port_handle(vcpu, (uint16_t)(info >> 16), info >> 4 & 7, is_in))
+		return 1;
 	run->exit_reason = KVM_EXIT_IO;
 	run->io.direction = is_in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
 	run->io.size = info >> 4 & 7;
@@ -158,6 +185,10 @@ static int handle_msr(struct soft_vcpu *vcpu)
 static int handle_hlt(struct soft_vcpu *vcpu)
 {
 	instruction_skip(vcpu);
+	if (vcpu_has_lapic(vcpu)) {
+		vcpu->mp_state = KVM_MP_STATE_HALTED;
+		return 1;
+	}
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
 }
@@ -170,7 +201,11 @@ static int handle_skip(struct soft_vcpu *vcpu)
 
 static int handle_vmmcall(struct soft_vcpu *vcpu)
 {
-	vcpu->regs[REG_RAX] = 0 - (uint64_t)KVM_ENOSYS;
+	const struct vmcb_save *save = &vcpu->vmcb->save;
+	bool is_64bit = (save->efer & EFER_LMA) && (save->cs.attrib & SEG_L);
+	uint64_t result = 0 - (uint64_t)KVM_ENOSYS;
+
+	vcpu->regs[REG_RAX] = is_64bit ? result : (uint32_t)result;
 	instruction_skip(vcpu);
 	return 1;
 }
@@ -236,8 +271,11 @@ static int handle_debug(struct soft_vcpu *vcpu)
 
 	run->exit_reason = KVM_EXIT_DEBUG;
 	run->debug.arch.exception = (uint32_t)(vmcb->control.exit_code - SVM_EXIT_EXCP_BASE);
-	run->debug.arch.dr6 = vmcb->save.dr6;
-	run->debug.arch.dr7 = vmcb->save.dr7;
+	run->debug.arch.dr6 = run->debug.arch.dr7 = 0;
+	if (run->debug.arch.exception == VECTOR_DB) {
+		run->debug.arch.dr6 = vmcb->save.dr6;
+		run->debug.arch.dr7 = vmcb->save.dr7;
+	}
 	run->debug.arch.pc = vmcb->save.cs.base + vmcb->save.rip;
 	return 0;
 }

@@ -14,7 +14,7 @@
 
 /* What a request that no table has gets, as the kernel's own defaults do. */
 static const struct {
-	const struct answer *tables[6];
+	const struct answer *tables[8];	/* ends with NULL */
 	int unknown;
 } kinds[NR_SOFT_KINDS] = {
 	[SOFT_SYSTEM] = { { system_answers }, EINVAL },

@@ -11,6 +11,9 @@
 
 #include "machine/cpu.h"
 #include "machine/machine.h"
+#include "soft/io_bus.h"
+#include "soft/irqchip.h"
+#include "soft/lapic.h"
 #include "soft/soft.h"
 #include "vm/x86/vmcb.h"
 
@@ -150,6 +153,8 @@ struct soft_vm {
 	uint64_t tss_addr, identity_addr;
 	uint32_t msr_exits;		/* KVM_CAP_X86_USER_SPACE_MSR */
 	bool has_payloads, has_triple_fault_event, exits_on_failure, guests_read_platform_info;
+	struct irqchip chip;
+	struct io_bus ports, memory;	/* the hypervisor's own devices */
 	uint64_t manual_dirty;		/* KVM_DIRTY_LOG_MANUAL_* */
 	unsigned long nr_mmu_pages;
 };
@@ -199,6 +204,7 @@ struct soft_vcpu {
 
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t nr_cpuid;
+	struct lapic lapic;		/* vcpu_has_lapic() */
 	struct kvm_xsave fpu;
 	uint64_t *msrs;			/* values of the MSRs that are only kept, by row (msrs.c) */
 	uint64_t mcg_cap;
@@ -261,6 +267,20 @@ long system_emulated_cpuid(struct call *call);
 long system_msr_list(struct call *call);
 long system_msr_feature_list(struct call *call);
 long system_msrs(struct call *call);
+
+/* --- interrupt controllers (chips.c) --- */
+
+static inline bool vcpu_has_lapic(const struct soft_vcpu *vcpu)
+{
+	return vcpu->vm->chip.kind != IRQCHIP_NONE;
+}
+
+int vcpu_add_lapic(struct soft_vcpu *vcpu);
+void vcpu_remove_lapic(struct soft_vcpu *vcpu);
+void chips_destroy(struct soft_vm *vm);
+/* What the devices at @gpa answer: -EOPNOTSUPP: nobody's. */
+int vcpu_mmio_read(struct soft_vcpu *vcpu, uint64_t gpa, unsigned int len, void *data);
+int vcpu_mmio_write(struct soft_vcpu *vcpu, uint64_t gpa, unsigned int len, const void *data);
 
 /* --- the machine's bus (emulate.c) --- */
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 
 #include "machine/svm.h"
 #include "soft/signals.h"
@@ -141,6 +142,17 @@ static void nmi_take(struct soft_vcpu *vcpu)
 	vmcb_intercept(vcpu->vmcb, SVM_EXIT_IRET, true);
 }
 
+static void interrupt_take(struct soft_vcpu *vcpu)
+{
+	int vector = irqchip_take(&vcpu->vm->chip, &vcpu->lapic);
+
+	if (vector < 0)
+		return;
+	vcpu->interrupt.is_injected = true;
+	vcpu->interrupt.is_soft = false;
+	vcpu->interrupt.vector = (uint8_t)vector;
+}
+
 static void events_inject(struct soft_vcpu *vcpu)
 {
 	const struct soft_exception *exception = &vcpu->exception;
@@ -150,6 +162,8 @@ static void events_inject(struct soft_vcpu *vcpu)
 		exception_to_injected(vcpu);
 	if (!exception->is_pending && !needs_reinjection(vcpu) && vcpu->nmi.nr_pending && is_nmi_allowed(vcpu))
 		nmi_take(vcpu);
+	if (vcpu_has_lapic(vcpu) && is_ready_for_interrupt(vcpu) && irqchip_has_interrupt(&vcpu->vm->chip, &vcpu->lapic))
+		interrupt_take(vcpu);
 	if (exception->is_injected)
 		event_inject(vcpu, EVENT_EXCEPTION, exception->vector,
 			exception->has_error && (vcpu->vmcb->save.cr0 & X86_CR0_PE), exception->error);
@@ -226,7 +240,11 @@ static int guest_run(struct soft_vcpu *vcpu)
 {
 	enum machine_exit exit;
 
+	if (vcpu_has_lapic(vcpu))
+		irqchip_advance(&vcpu->vm->chip);
 	events_inject(vcpu);
+	if (vcpu_has_lapic(vcpu) && !is_ready_for_interrupt(vcpu) && irqchip_has_interrupt(&vcpu->vm->chip, &vcpu->lapic))
+		window_open(vcpu);
 	if (vcpu->run->request_interrupt_window && !is_ready_for_interrupt(vcpu))
 		window_open(vcpu);
 	debug_prepare(vcpu);
@@ -260,6 +278,27 @@ static void vm_yield(struct soft_vm *vm)
 	pthread_mutex_lock(&vm->lock);
 }
 
+#define WAIT_NS 100000
+
+/* A halted vCPU looks now and then, without the machine; what wakes it makes it runnable. */
+static void vcpu_wait(struct soft_vcpu *vcpu, struct soft_signals *signals)
+{
+	const struct timespec moment = { .tv_nsec = WAIT_NS };
+	struct soft_vm *vm = vcpu->vm;
+	bool can_take = is_interrupt_allowed(vcpu);
+
+	irqchip_advance(&vm->chip);
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED &&
+	    ((can_take && irqchip_has_interrupt(&vm->chip, &vcpu->lapic)) || vcpu->nmi.nr_pending)) {
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		return;
+	}
+	signals_hold(signals);
+	pthread_mutex_unlock(&vm->lock);
+	nanosleep(&moment, NULL);
+	pthread_mutex_lock(&vm->lock);
+}
+
 static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 {
 	struct kvm_run *run = vcpu->run;
@@ -276,6 +315,10 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 		}
 		if (must_leave(vcpu, signals))
 			return run_interrupted(vcpu);
+		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE) {
+			vcpu_wait(vcpu, signals);
+			continue;
+		}
 		r = guest_run(vcpu);
 		if (r <= 0)
 			return r;
@@ -298,6 +341,8 @@ static int run_check(struct soft_vcpu *vcpu)
 		return -EINVAL;
 	if (run->kvm_dirty_regs && vcpu_sync_from_run(vcpu))
 		return -EINVAL;
+	if (vcpu_has_lapic(vcpu))
+		return 0;
 	if (run->cr8 & ~0xfull)
 		return -EINVAL;
 	vcpu->cr8 = run->cr8;

@@ -18,7 +18,7 @@
 void vcpu_reset(struct soft_vcpu *vcpu)
 {
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
-	vcpu->regs[REG_RDX] = 0x600;
+	vcpu->regs[REG_RDX] = vcpu->nr_cpuid ? vcpu_cpuid_answer(vcpu, 1, 0).eax : 0x600;
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->cr8 = 0;
 	vcpu->xcr0 = 1;
@@ -36,6 +36,7 @@ void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 {
 	if (!vcpu)
 		return;
+	vcpu_remove_lapic(vcpu);
 	if (vcpu->run)
 		munmap(vcpu->run, SOFT_RUN_BYTES);
 	free(vcpu->cpuid);
@@ -60,7 +61,7 @@ static int vcpu_init(struct soft_vcpu *vcpu)
 	else if (machine_cpu_add(vm->machine, &vcpu->cpu))
 		return -ENOMEM;
 	machine_enter_host(vcpu->cpu);
-	return 0;
+	return vcpu_add_lapic(vcpu);
 }
 
 int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcpu)

@@ -379,7 +379,8 @@ static long answer_set_mp_state(struct call *call)
 	const struct kvm_mp_state *state = call->data;
 
 	/* The others are a local APIC's. */
-	if (state->mp_state != KVM_MP_STATE_RUNNABLE)
+	if (state->mp_state != KVM_MP_STATE_RUNNABLE &&
+	    (!vcpu_has_lapic(call->vcpu) || state->mp_state > KVM_MP_STATE_SIPI_RECEIVED))
 		return -EINVAL;
 	call->vcpu->mp_state = state->mp_state;
 	return 0;

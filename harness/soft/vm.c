@@ -64,6 +64,7 @@ void soft_vm_destroy(struct soft_vm *vm)
 
 	for (i = 0; i < vm->nr_vcpus; i++)
 		soft_vcpu_destroy(vm->vcpus[i]);
+	chips_destroy(vm);
 	slots_free(vm);
 	machine_destroy(vm->machine);
 	pages_free(vm);
