@@ -49,20 +49,21 @@ enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error)
 {
 	struct soft_vm *vm = vcpu->vm;
 	struct soft_slot *slot = slot_find(vm, gpa);
-	bool is_write = error & PFERR_W, is_readonly;
+	bool is_write = error & PFERR_W, is_writable;
 	uint64_t offset;
 
 	if (!slot)
 		return NPF_MMIO;
-	is_readonly = slot->flags & KVM_MEM_READONLY;
-	if (is_write && is_readonly)
+	if (is_write && (slot->flags & KVM_MEM_READONLY))
 		return NPF_MMIO;
-	offset = gpa - slot->gpa;
-	if (!user_has_page((slot->hva + offset) & ~PAGE_MASK, is_write))
+	offset = (gpa & ~PAGE_MASK) - slot->gpa;
+	is_writable = !(slot->flags & KVM_MEM_READONLY) && (!slot->dirty || is_write) &&
+		user_has_page(slot->hva + offset, true);
+	if (is_writable < is_write || (!is_writable && !user_has_page(slot->hva + offset, false)))
 		return NPF_BAD;
 	if (is_write)
 		slot_mark_dirty(slot, gpa);
-	if (npt_map(vm, gpa, slot->spa + offset, !is_readonly && (!slot->dirty || is_write)))
+	if (npt_map(vm, gpa, slot->spa + offset, is_writable))
 		return NPF_BAD;
 	return NPF_MAPPED;
 }

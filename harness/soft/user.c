@@ -3,8 +3,11 @@
 #include "soft/private.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#define PAGE_BYTES 4096u
 
 typedef ssize_t (*transfer)(pid_t pid, const struct iovec *local, unsigned long nr_local, const struct iovec *remote,
 	unsigned long nr_remote, unsigned long flags);
@@ -28,11 +31,8 @@ int user_write(uintptr_t to, const void *from, size_t len_bytes)
 	return user_move(process_vm_writev, from, to, len_bytes);
 }
 
-/* Note, a write of what was read: another thread's write between the two may be lost, so only 0 bytes are risked. */
+/* Makes the page present as an access would. */
 bool user_has_page(uintptr_t address, bool is_write)
 {
-	uint8_t byte;
-
-	(void)is_write;
-	return !user_read(&byte, address, 1);
+	return !madvise((void *)address, PAGE_BYTES, is_write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 }
