@@ -1,18 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The interrupt controllers' place in a VM: their requests, and what they ask of the hypervisor. */
-#include "soft/private.h"
+#include "soft/chips.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-/* --- what they ask --- */
+#include "soft/private.h"
 
-static uint64_t chips_now(void *opaque)
+#define RING_OFFSET 0x2000
+#define MAX_WAIT_NS 1000000
+#define MSR_X2APIC_FIRST 0x800
+#define MSR_X2APIC_LAST 0x8ff
+#define MSR_TSC_DEADLINE 0x6e0
+#define X2APIC_API_FLAGS (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+
+/* --- what the controllers ask --- */
+
+static uint64_t on_now(void *opaque)
 {
 	(void)opaque;
 	return clock_ns();
 }
 
+/* NULL: a vCPU that is gone. */
 static struct soft_vcpu *vcpu_of_lapic(struct soft_vm *vm, uint32_t id)
 {
 	unsigned int i;
@@ -23,232 +36,620 @@ static struct soft_vcpu *vcpu_of_lapic(struct soft_vm *vm, uint32_t id)
 	return NULL;
 }
 
-static struct lapic_clock chips_clock(void *opaque, uint32_t lapic_id)
+static struct lapic_clock on_clock(void *opaque, uint32_t id)
 {
-	const struct soft_vcpu *vcpu = vcpu_of_lapic(opaque, lapic_id);
-	uint64_t now = clock_ns();
+	struct soft_vcpu *vcpu = vcpu_of_lapic(opaque, id);
+	uint64_t now_ns = clock_ns();
 
-	return (struct lapic_clock) { now, now + (vcpu ? vcpu->tsc_offset : 0), SOFT_TSC_KHZ };
+	return (struct lapic_clock) {
+		.now_ns = now_ns, .tsc = now_ns + (vcpu ? vcpu->tsc_offset : 0), .tsc_khz = SOFT_TSC_KHZ,
+	};
 }
 
-/* vCPUs look for themselves between two slices. */
-static void chips_kick(void *opaque, uint32_t lapic_id)
+static void vcpu_wake(struct soft_vcpu *vcpu)
 {
-	(void)opaque;
-	(void)lapic_id;
+	if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
+		eventfd_write(vcpu->chips.wake_fd, 1);
 }
 
-static void chips_event(void *opaque, uint32_t lapic_id, enum apic_delivery kind, uint8_t vector)
+static void on_kick(void *opaque, uint32_t id)
 {
-	struct soft_vcpu *vcpu = vcpu_of_lapic(opaque, lapic_id);
+	struct soft_vm *vm = opaque;
+	unsigned int i;
 
-	(void)vector;
-	if (vcpu && kind == APIC_NMI && vcpu->nmi.nr_pending < 2)
-		vcpu->nmi.nr_pending++;
+	for (i = 0; i < vm->nr_vcpus; i++)
+		if (id == IRQCHIP_ALL_LAPICS || vm->vcpus[i]->id == id)
+			vcpu_wake(vm->vcpus[i]);
 }
 
-static struct irqchip_owner chips_owner(struct soft_vm *vm)
+static void on_event(void *opaque, uint32_t id, enum apic_delivery kind, uint8_t vector)
+{
+	struct soft_vcpu *vcpu = vcpu_of_lapic(opaque, id);
+
+	if (!vcpu)
+		return;
+	switch (kind) {
+	case APIC_NMI:
+		vcpu_nmi_queue(vcpu);
+		break;
+	case APIC_INIT:
+		vcpu->chips.has_init = true;
+		vcpu->chips.has_sipi = false;
+		break;
+	case APIC_SIPI:
+		vcpu->chips.has_sipi = true;
+		vcpu->chips.sipi_vector = vector;
+		break;
+	default:	/* SMI: there is no SMM here */
+		return;
+	}
+	vcpu_wake(vcpu);
+}
+
+static void on_acked(void *opaque, uint32_t gsi)
+{
+	struct soft_vm *vm = opaque;
+
+	irqfds_acked(&vm->chips.irqfds, &vm->chips.chip, gsi);
+}
+
+static void on_eoi_exit(void *opaque, uint32_t id, uint8_t vector)
+{
+	struct soft_vcpu *vcpu = vcpu_of_lapic(opaque, id);
+
+	if (vcpu)
+		vcpu->chips.eoi_exit = vector;
+}
+
+static void on_tpr_access(void *opaque, uint32_t id, bool is_write)
+{
+	struct soft_vcpu *vcpu = vcpu_of_lapic(opaque, id);
+
+	if (!vcpu || !vcpu->chips.reports_tpr)
+		return;
+	vcpu->chips.has_tpr_access = true;
+	vcpu->chips.is_tpr_write = is_write;
+}
+
+static struct irqchip_owner owner_of(struct soft_vm *vm)
 {
 	return (struct irqchip_owner) {
-		.opaque = vm, .now_ns = chips_now, .clock = chips_clock, .kick = chips_kick, .event = chips_event,
+		.opaque = vm, .now_ns = on_now, .clock = on_clock, .kick = on_kick, .event = on_event,
+		.acked = on_acked, .eoi_exit = on_eoi_exit, .tpr_access = on_tpr_access,
 	};
 }
 
 /* --- life --- */
 
-int vcpu_add_lapic(struct soft_vcpu *vcpu)
+void chips_init(struct soft_vm *vm)
 {
-	if (!vcpu_has_lapic(vcpu))
+	irqfds_init(&vm->chips.irqfds);
+}
+
+void chips_free(struct soft_vm *vm)
+{
+	struct soft_chips *chips = &vm->chips;
+
+	irqfds_clear(&chips->irqfds);
+	ioeventfds_clear(&chips->ioeventfds, &chips->ports, &chips->memory);
+	coalesced_clear(&chips->coalesced, &chips->ports, &chips->memory);
+	irqchip_destroy(&chips->chip);
+	io_bus_clear(&chips->ports);
+	io_bus_clear(&chips->memory);
+}
+
+static bool is_bsp(const struct soft_vcpu *vcpu)
+{
+	return vcpu->id == vcpu->vm->boot_cpu_id;
+}
+
+int chips_vcpu_init(struct soft_vcpu *vcpu)
+{
+	struct soft_chips *chips = &vcpu->vm->chips;
+	int r;
+
+	vcpu->chips = (struct soft_vcpu_chips) { .extint = -1, .eoi_exit = -1 };
+	vcpu->chips.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vcpu->chips.wake_fd < 0)
+		return -errno;
+	if (chips->chip.kind != IRQCHIP_NONE) {
+		r = irqchip_add_lapic(&chips->chip, &vcpu->chips.lapic, vcpu->id, is_bsp(vcpu));
+		if (r)
+			return r;
+		vcpu->chips.has_lapic = true;
+	}
+	if (!chips->coalesced.ring)
+		chips->coalesced.ring = (void *)((uint8_t *)vcpu->run + RING_OFFSET);
+	return 0;
+}
+
+void chips_vcpu_free(struct soft_vcpu *vcpu)
+{
+	if (vcpu->chips.has_lapic)
+		irqchip_remove_lapic(&vcpu->vm->chips.chip, &vcpu->chips.lapic);
+	if (vcpu->chips.wake_fd > 0)
+		close(vcpu->chips.wake_fd);
+}
+
+/* What may have changed since the last access. */
+static void lapic_update(struct soft_vcpu *vcpu)
+{
+	uint64_t disabled = vcpu->vm->disabled_quirks;
+
+	vcpu->chips.lapic.has_tsc_deadline = vcpu_has(vcpu, 1, 2, 24);
+	vcpu->chips.lapic.has_no_lint0_quirk = disabled & KVM_X86_QUIRK_LINT0_REENABLED;
+	vcpu->chips.lapic.has_no_mmio_hole = disabled & KVM_X86_QUIRK_LAPIC_MMIO_HOLE;
+}
+
+void chips_vcpu_reset(struct soft_vcpu *vcpu, bool is_init)
+{
+	if (!vcpu->chips.has_lapic)
+		return;
+	lapic_update(vcpu);
+	lapic_reset(&vcpu->chips.lapic, is_bsp(vcpu), is_init);
+	vcpu->apic_base = vcpu->chips.lapic.base;
+	vcpu->cr8 = lapic_cr8_get(&vcpu->chips.lapic);
+	if (!is_init && !is_bsp(vcpu))
+		vcpu->mp_state = KVM_MP_STATE_UNINITIALIZED;
+}
+
+/* --- accesses --- */
+
+bool chips_read(struct soft_vcpu *vcpu, bool is_port, uint64_t address, unsigned int size, uint64_t *ret_value)
+{
+	struct soft_chips *chips = &vcpu->vm->chips;
+
+	*ret_value = 0;
+	if (is_port)
+		return !io_bus_read(&chips->ports, address, size, ret_value);
+	if (vcpu->chips.has_lapic) {
+		lapic_update(vcpu);
+		if (!lapic_mmio_read(&vcpu->chips.lapic, address, size, ret_value))
+			return true;
+	}
+	return !io_bus_read(&chips->memory, address, size, ret_value);
+}
+
+bool chips_write(struct soft_vcpu *vcpu, bool is_port, uint64_t address, unsigned int size, uint64_t value)
+{
+	struct soft_chips *chips = &vcpu->vm->chips;
+
+	if (is_port)
+		return !io_bus_write(&chips->ports, address, size, &value);
+	if (vcpu->chips.has_lapic) {
+		lapic_update(vcpu);
+		if (!lapic_mmio_write(&vcpu->chips.lapic, address, size, &value)) {
+			vcpu->cr8 = lapic_cr8_get(&vcpu->chips.lapic);
+			return true;
+		}
+	}
+	return !io_bus_write(&chips->memory, address, size, &value);
+}
+
+int chips_apic_base_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
+{
+	struct lapic *lapic = &vcpu->chips.lapic;
+	int r;
+
+	lapic->has_x2apic = is_host || vcpu_has(vcpu, 1, 2, 21);
+	r = lapic_base_set(lapic, value, SOFT_GUEST_BITS, is_host);
+	vcpu->apic_base = lapic->base;
+	return r;
+}
+
+static bool is_x2apic_msr(uint32_t index)
+{
+	return index >= MSR_X2APIC_FIRST && index <= MSR_X2APIC_LAST;
+}
+
+int chips_msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value)
+{
+	if (index == MSR_TSC_DEADLINE && vcpu->chips.has_lapic) {
+		*ret_value = lapic_tsc_deadline_get(&vcpu->chips.lapic);
+		return 1;
+	}
+	if (!is_x2apic_msr(index))
 		return 0;
-	return irqchip_add_lapic(&vcpu->vm->chip, &vcpu->lapic, vcpu->id, vcpu->id == vcpu->vm->boot_cpu_id);
+	return vcpu->chips.has_lapic && !lapic_msr_read(&vcpu->chips.lapic, index, ret_value) ? 1 : -EINVAL;
 }
 
-void vcpu_remove_lapic(struct soft_vcpu *vcpu)
+int chips_msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value)
 {
-	if (vcpu_has_lapic(vcpu))
-		irqchip_remove_lapic(&vcpu->vm->chip, &vcpu->lapic);
+	if (index == MSR_TSC_DEADLINE && vcpu->chips.has_lapic) {
+		lapic_tsc_deadline_set(&vcpu->chips.lapic, value);
+		return 1;
+	}
+	if (!is_x2apic_msr(index))
+		return 0;
+	lapic_update(vcpu);
+	if (!vcpu->chips.has_lapic || lapic_msr_write(&vcpu->chips.lapic, index, value))
+		return -EINVAL;
+	vcpu->cr8 = lapic_cr8_get(&vcpu->chips.lapic);
+	return 1;
 }
 
-void chips_destroy(struct soft_vm *vm)
+/* --- the run loop's --- */
+
+void chips_poll(struct soft_vm *vm)
 {
-	irqchip_destroy(&vm->chip);
-	io_bus_clear(&vm->ports);
-	io_bus_clear(&vm->memory);
+	if (vm->chips.chip.kind == IRQCHIP_NONE)
+		return;
+	irqfds_poll(&vm->chips.irqfds, &vm->chips.chip);
+	irqchip_advance(&vm->chips.chip);
 }
 
-int vcpu_mmio_read(struct soft_vcpu *vcpu, uint64_t gpa, unsigned int len, void *data)
+bool chips_has_interrupt(const struct soft_vcpu *vcpu)
 {
-	int r = -EOPNOTSUPP;
-
-	if (vcpu_has_lapic(vcpu))
-		r = lapic_mmio_read(&vcpu->lapic, gpa, len, data);
-	return r ? io_bus_read(&vcpu->vm->memory, gpa, len, data) : r;
+	if (!vcpu->chips.has_lapic)
+		return false;
+	if (vcpu->chips.extint >= 0 && lapic_accepts_extint(&vcpu->chips.lapic))
+		return true;
+	return irqchip_has_interrupt(&vcpu->vm->chips.chip, &vcpu->chips.lapic);
 }
 
-int vcpu_mmio_write(struct soft_vcpu *vcpu, uint64_t gpa, unsigned int len, const void *data)
+int chips_take_interrupt(struct soft_vcpu *vcpu)
 {
-	int r = -EOPNOTSUPP;
+	int vector = vcpu->chips.extint;
 
-	if (vcpu_has_lapic(vcpu))
-		r = lapic_mmio_write(&vcpu->lapic, gpa, len, data);
-	return r ? io_bus_write(&vcpu->vm->memory, gpa, len, data) : r;
+	if (vector < 0 || !lapic_accepts_extint(&vcpu->chips.lapic))
+		return irqchip_take(&vcpu->vm->chips.chip, &vcpu->chips.lapic);
+	vcpu->chips.extint = -1;
+	return vector;
 }
 
-/* --- requests --- */
-
-static long answer_create_irqchip(struct call *call)
+bool chips_wants_cr8(const struct soft_vcpu *vcpu)
 {
-	struct irqchip_owner owner = chips_owner(call->vm);
+	int request = vcpu->chips.has_lapic ? lapic_highest_request(&vcpu->chips.lapic) : -1;
 
-	return irqchip_create(&call->vm->chip, &owner, &call->vm->ports, &call->vm->memory, call->vm->nr_vcpus);
+	return request >= 0 && lapic_cr8_get(&vcpu->chips.lapic) >= request >> 4;
 }
 
-static long answer_create_pit(struct call *call)
+/* The vCPU's own INIT and SIPI: SDM vol. 3A, 8.4; APM vol. 2, 16.5. */
+void chips_startup_accept(struct soft_vcpu *vcpu)
 {
-	return irqchip_create_pit(&call->vm->chip, &call->vm->ports, KVM_PIT_SPEAKER_DUMMY);
+	if (!vcpu->chips.has_lapic)
+		return;
+	if (vcpu->chips.has_init) {
+		vcpu->chips.has_init = false;
+		vcpu_init_received(vcpu);
+		vcpu->mp_state = is_bsp(vcpu) ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
+	}
+	if (vcpu->chips.has_sipi && vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED) {
+		vcpu_start(vcpu, vcpu->chips.sipi_vector);
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	}
+	vcpu->chips.has_sipi = false;
 }
 
-static long answer_create_pit2(struct call *call)
+bool chips_has_startup(const struct soft_vcpu *vcpu)
+{
+	return vcpu->chips.has_init || vcpu->chips.has_sipi;
+}
+
+/* What user space must hear before the guest goes on. */
+static bool exit_report(struct soft_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (vcpu->chips.eoi_exit >= 0) {
+		run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+		run->eoi.vector = (uint8_t)vcpu->chips.eoi_exit;
+		vcpu->chips.eoi_exit = -1;
+		return true;
+	}
+	if (!vcpu->chips.has_tpr_access)
+		return false;
+	run->exit_reason = KVM_EXIT_TPR_ACCESS;
+	run->tpr_access.rip = vcpu->vmcb->save.rip;
+	run->tpr_access.is_write = vcpu->chips.is_tpr_write;
+	vcpu->chips.has_tpr_access = false;
+	return true;
+}
+
+int chips_enter(struct soft_vcpu *vcpu)
+{
+	if (!vcpu->chips.has_lapic)
+		return 1;
+	chips_startup_accept(vcpu);
+	if (exit_report(vcpu))
+		return 0;
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && vcpu_has_wake_event(vcpu))
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	return vcpu->mp_state == KVM_MP_STATE_RUNNABLE ? 1 : -EAGAIN;
+}
+
+static uint64_t wait_ns(struct soft_vcpu *vcpu)
+{
+	uint64_t at = irqchip_deadline_ns(&vcpu->vm->chips.chip, &vcpu->chips.lapic), now = clock_ns();
+
+	if (at <= now)
+		return 0;
+	return at - now < MAX_WAIT_NS ? at - now : MAX_WAIT_NS;
+}
+
+void chips_wait(struct soft_vcpu *vcpu)
+{
+	struct soft_vm *vm = vcpu->vm;
+	struct pollfd fds[] = {
+		{ .fd = vcpu->chips.wake_fd, .events = POLLIN },
+		{ .fd = irqfds_wait_fd(&vm->chips.irqfds), .events = POLLIN },
+	};
+	struct timespec timeout = { .tv_nsec = (long)wait_ns(vcpu) };
+	eventfd_t count;
+
+	pthread_mutex_unlock(&vm->lock);
+	ppoll(fds, 2, &timeout, NULL);
+	pthread_mutex_lock(&vm->lock);
+	eventfd_read(vcpu->chips.wake_fd, &count);
+	chips_poll(vm);
+}
+
+/* --- requests of the VM --- */
+
+static void chips_lock(struct call *call)
+{
+	__atomic_add_fetch(&call->vm->nr_waiting, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&call->vm->lock);
+	__atomic_sub_fetch(&call->vm->nr_waiting, 1, __ATOMIC_RELAXED);
+	chips_poll(call->vm);
+}
+
+/* All requests below run with the VM's lock, and with time up to date. */
+static long locked(struct call *call, long (*give)(struct call *call))
+{
+	long r;
+
+	chips_lock(call);
+	r = give(call);
+	pthread_mutex_unlock(&call->vm->lock);
+	return r;
+}
+
+#define ANSWER(name_)									\
+	static long give_##name_(struct call *call);					\
+	static long answer_##name_(struct call *call)					\
+	{										\
+		return locked(call, give_##name_);					\
+	}										\
+	static long give_##name_(struct call *call)
+
+static struct irqchip *chip_of(struct call *call)
+{
+	return &call->vm->chips.chip;
+}
+
+ANSWER(create_irqchip)
+{
+	struct soft_chips *chips = &call->vm->chips;
+	struct irqchip_owner owner = owner_of(call->vm);
+
+	return irqchip_create(&chips->chip, &owner, &chips->ports, &chips->memory, call->vm->nr_vcpus);
+}
+
+ANSWER(get_irqchip)
+{
+	return irqchip_get(chip_of(call), call->data);
+}
+
+ANSWER(set_irqchip)
+{
+	/* The request's number says "read" only. */
+	struct kvm_irqchip state;
+
+	if (user_read(&state, call->argument, sizeof(state)))
+		return -EFAULT;
+	return irqchip_set(chip_of(call), &state);
+}
+
+ANSWER(create_pit)
+{
+	return irqchip_create_pit(chip_of(call), &call->vm->chips.ports, KVM_PIT_SPEAKER_DUMMY);
+}
+
+ANSWER(create_pit2)
 {
 	const struct kvm_pit_config *config = call->data;
 
-	return irqchip_create_pit(&call->vm->chip, &call->vm->ports, config->flags);
+	return irqchip_create_pit(chip_of(call), &call->vm->chips.ports, config->flags);
 }
 
-static long answer_get_irqchip(struct call *call)
+ANSWER(get_pit)
 {
-	return irqchip_get(&call->vm->chip, call->data);
+	return irqchip_get_pit(chip_of(call), call->data);
 }
 
-static long answer_set_irqchip(struct call *call)
+ANSWER(set_pit)
 {
-	return irqchip_set(&call->vm->chip, call->data);
-}
+	struct kvm_pit_state state;
 
-static long answer_get_pit(struct call *call)
-{
-	return irqchip_get_pit(&call->vm->chip, call->data);
-}
-
-static long answer_set_pit(struct call *call)
-{
-	return irqchip_set_pit(&call->vm->chip, call->data);
-}
-
-static long answer_get_pit2(struct call *call)
-{
-	return irqchip_get_pit2(&call->vm->chip, call->data);
-}
-
-static long answer_set_pit2(struct call *call)
-{
-	return irqchip_set_pit2(&call->vm->chip, call->data);
-}
-
-static long answer_reinject(struct call *call)
-{
-	return irqchip_reinject_control(&call->vm->chip, call->data);
-}
-
-static long answer_irq_line(struct call *call)
-{
-	return irqchip_line(&call->vm->chip, call->data, false);
-}
-
-static long answer_irq_line_status(struct call *call)
-{
-	return irqchip_line(&call->vm->chip, call->data, true);
-}
-
-static long answer_msi(struct call *call)
-{
-	return irqchip_signal_msi(&call->vm->chip, call->data);
-}
-
-static long answer_routing(struct call *call)
-{
-	struct kvm_irq_routing head;
-	struct kvm_irq_routing_entry *entries;
-	long r = -EFAULT;
-
-	if (user_read(&head, call->argument, sizeof(head)))
+	if (user_read(&state, call->argument, sizeof(state)))
 		return -EFAULT;
-	if (head.nr > 4096 || head.flags)
-		return -EINVAL;
-	entries = calloc(head.nr + 1, sizeof(*entries));
+	return irqchip_set_pit(chip_of(call), &state);
+}
+
+ANSWER(get_pit2)
+{
+	return irqchip_get_pit2(chip_of(call), call->data);
+}
+
+ANSWER(set_pit2)
+{
+	return irqchip_set_pit2(chip_of(call), call->data);
+}
+
+ANSWER(reinject_control)
+{
+	struct kvm_reinject_control control;
+
+	if (user_read(&control, call->argument, sizeof(control)))
+		return -EFAULT;
+	return irqchip_reinject_control(chip_of(call), &control);
+}
+
+ANSWER(irq_line)
+{
+	return irqchip_line(chip_of(call), call->data, false);
+}
+
+ANSWER(irq_line_status)
+{
+	return irqchip_line(chip_of(call), call->data, true);
+}
+
+ANSWER(signal_msi)
+{
+	return irqchip_signal_msi(chip_of(call), call->data);
+}
+
+ANSWER(irqfd)
+{
+	return irqfds_set(&call->vm->chips.irqfds, chip_of(call), call->data);
+}
+
+ANSWER(ioeventfd)
+{
+	struct soft_chips *chips = &call->vm->chips;
+
+	return ioeventfds_set(&chips->ioeventfds, &chips->ports, &chips->memory, call->data);
+}
+
+ANSWER(register_coalesced)
+{
+	struct soft_chips *chips = &call->vm->chips;
+
+	return coalesced_register(&chips->coalesced, &chips->ports, &chips->memory, call->data);
+}
+
+ANSWER(unregister_coalesced)
+{
+	struct soft_chips *chips = &call->vm->chips;
+
+	return coalesced_unregister(&chips->coalesced, &chips->ports, &chips->memory, call->data);
+}
+
+static long routing_set(struct call *call, const struct kvm_irq_routing *head)
+{
+	struct kvm_irq_routing_entry *entries;
+	size_t len = head->nr * sizeof(*entries);
+	long r;
+
+	entries = malloc(len ? len : 1);
 	if (!entries)
 		return -ENOMEM;
-	if (!user_read(entries, call->argument + sizeof(head), head.nr * sizeof(*entries)))
-		r = irqchip_set_routing(&call->vm->chip, head.nr, head.flags, entries);
+	r = user_read(entries, call->argument + sizeof(*head), len);
+	if (!r)
+		r = irqchip_set_routing(chip_of(call), head->nr, head->flags, entries);
 	free(entries);
 	return r;
 }
 
-/* The controllers belong to the VM's lock. */
-#define LOCKED(name)								\
-	static long locked_##name(struct call *call)				\
-	{									\
-		long r;								\
-										\
-		pthread_mutex_lock(&call->vm->lock);				\
-		r = answer_##name(call);					\
-		pthread_mutex_unlock(&call->vm->lock);				\
-		return r;							\
-	}
+ANSWER(set_gsi_routing)
+{
+	struct kvm_irq_routing head;
 
-LOCKED(create_irqchip)
-LOCKED(create_pit)
-LOCKED(create_pit2)
-LOCKED(get_irqchip)
-LOCKED(set_irqchip)
-LOCKED(get_pit)
-LOCKED(set_pit)
-LOCKED(get_pit2)
-LOCKED(set_pit2)
-LOCKED(reinject)
-LOCKED(irq_line)
-LOCKED(irq_line_status)
-LOCKED(msi)
-LOCKED(routing)
+	if (user_read(&head, call->argument, sizeof(head)))
+		return -EFAULT;
+	if (chip_of(call)->kind == IRQCHIP_NONE || head.nr > IRQCHIP_MAX_ROUTES || head.flags)
+		return -EINVAL;
+	return routing_set(call, &head);
+}
 
 const struct answer chip_answers[] = {
-	{ KVM_CREATE_IRQCHIP, locked_create_irqchip, true },
-	{ KVM_CREATE_PIT, locked_create_pit, true },
-	{ KVM_CREATE_PIT2, locked_create_pit2, false },
-	{ KVM_GET_IRQCHIP, locked_get_irqchip, false },
-	{ KVM_SET_IRQCHIP, locked_set_irqchip, false },
-	{ KVM_GET_PIT, locked_get_pit, false },
-	{ KVM_SET_PIT, locked_set_pit, false },
-	{ KVM_GET_PIT2, locked_get_pit2, false },
-	{ KVM_SET_PIT2, locked_set_pit2, false },
-	{ KVM_REINJECT_CONTROL, locked_reinject, false },
-	{ KVM_IRQ_LINE, locked_irq_line, false },
-	{ KVM_IRQ_LINE_STATUS, locked_irq_line_status, false },
-	{ KVM_SIGNAL_MSI, locked_msi, false },
-	{ KVM_SET_GSI_ROUTING, locked_routing, true },
+	{ KVM_CREATE_IRQCHIP, answer_create_irqchip, true },
+	{ KVM_GET_IRQCHIP, answer_get_irqchip, false },
+	{ KVM_SET_IRQCHIP, answer_set_irqchip, true },
+	{ KVM_CREATE_PIT, answer_create_pit, true },
+	{ KVM_CREATE_PIT2, answer_create_pit2, false },
+	{ KVM_GET_PIT, answer_get_pit, false },
+	{ KVM_SET_PIT, answer_set_pit, true },
+	{ KVM_GET_PIT2, answer_get_pit2, false },
+	{ KVM_SET_PIT2, answer_set_pit2, false },
+	{ KVM_REINJECT_CONTROL, answer_reinject_control, true },
+	{ KVM_IRQ_LINE, answer_irq_line, false },
+	{ KVM_IRQ_LINE_STATUS, answer_irq_line_status, false },
+	{ KVM_SIGNAL_MSI, answer_signal_msi, false },
+	{ KVM_SET_GSI_ROUTING, answer_set_gsi_routing, true },
+	{ KVM_IRQFD, answer_irqfd, false },
+	{ KVM_IOEVENTFD, answer_ioeventfd, false },
+	{ KVM_REGISTER_COALESCED_MMIO, answer_register_coalesced, false },
+	{ KVM_UNREGISTER_COALESCED_MMIO, answer_unregister_coalesced, false },
 	{ 0, NULL, false },
 };
 
-static long answer_get_lapic(struct call *call)
+int chips_enable_cap(struct soft_vm *vm, const struct kvm_enable_cap *cap)
 {
-	if (!vcpu_has_lapic(call->vcpu))
+	struct irqchip_owner owner = owner_of(vm);
+	uint64_t value = cap->args[0];
+
+	switch (cap->cap) {
+	case KVM_CAP_SPLIT_IRQCHIP:
+		return irqchip_create_split(&vm->chips.chip, &owner, value, vm->nr_vcpus);
+	case KVM_CAP_X2APIC_API:
+		if (value & ~(uint64_t)X2APIC_API_FLAGS)
+			return -EINVAL;
+		irqchip_x2apic_api(&vm->chips.chip, value & KVM_X2APIC_API_USE_32BIT_IDS,
+			value & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+		return 0;
+	default:
 		return -EINVAL;
-	lapic_state_get(&call->vcpu->lapic, call->data);
+	}
+}
+
+/* --- requests of a vCPU --- */
+
+bool chips_accept_user_interrupt(const struct soft_vcpu *vcpu)
+{
+	if (!vcpu->chips.has_lapic)
+		return true;
+	return vcpu->chips.extint < 0 && lapic_accepts_extint(&vcpu->chips.lapic);
+}
+
+int chips_interrupt(struct soft_vcpu *vcpu, uint32_t vector)
+{
+	if (vcpu->vm->chips.chip.kind == IRQCHIP_NONE)
+		return 1;
+	if (vcpu->vm->chips.chip.kind == IRQCHIP_KERNEL)
+		return -ENXIO;
+	if (vcpu->chips.extint >= 0)
+		return -EEXIST;
+	vcpu->chips.extint = (int)vector;
+	vcpu_wake(vcpu);
 	return 0;
 }
 
-static long answer_set_lapic(struct call *call)
+ANSWER(get_lapic)
 {
-	if (!vcpu_has_lapic(call->vcpu))
+	if (!call->vcpu->chips.has_lapic)
 		return -EINVAL;
-	return lapic_state_set(&call->vcpu->lapic, call->data);
+	lapic_state_get(&call->vcpu->chips.lapic, call->data);
+	return 0;
 }
 
-LOCKED(get_lapic)
-LOCKED(set_lapic)
+ANSWER(set_lapic)
+{
+	struct soft_vcpu *vcpu = call->vcpu;
+	int r;
+
+	if (!vcpu->chips.has_lapic)
+		return -EINVAL;
+	r = lapic_state_set(&vcpu->chips.lapic, call->data);
+	vcpu->cr8 = lapic_cr8_get(&vcpu->chips.lapic);
+	return r;
+}
+
+ANSWER(tpr_reporting)
+{
+	struct kvm_tpr_access_ctl *control = call->data;
+
+	if (control->flags)
+		return -EINVAL;
+	call->vcpu->chips.reports_tpr = control->enabled;
+	return 0;
+}
 
 const struct answer chip_vcpu_answers[] = {
-	{ KVM_GET_LAPIC, locked_get_lapic, false },
-	{ KVM_SET_LAPIC, locked_set_lapic, false },
+	{ KVM_GET_LAPIC, answer_get_lapic, false },
+	{ KVM_SET_LAPIC, answer_set_lapic, false },
+	{ KVM_TPR_ACCESS_REPORTING, answer_tpr_reporting, false },
 	{ 0, NULL, false },
 };

@@ -165,7 +165,8 @@ int efer_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
 
 int apic_base_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
 {
-	(void)is_host;
+	if (vcpu->chips.has_lapic)
+		return chips_apic_base_set(vcpu, value, is_host);
 	if (value & 0x2ff || !vcpu_is_legal_gpa(vcpu, value) || (value & APIC_BASE_X2APIC))
 		return -EINVAL;
 	vcpu->apic_base = value;

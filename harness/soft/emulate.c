@@ -46,28 +46,12 @@ static uint64_t window_address(const struct attempt *attempt, enum machine_space
 	return attempt->pages[(address - WINDOW_SPA) / PAGE_BYTES % NR_WINDOW_PAGES] | (address & PAGE_MASK);
 }
 
-static int device_read(struct attempt *attempt, enum machine_space space, uint64_t address, unsigned int size,
-	uint64_t *ret_value)
-{
-	if (space == MACHINE_SPACE_IO)
-		return io_bus_read(&attempt->vcpu->vm->ports, address, size, ret_value);
-	return vcpu_mmio_read(attempt->vcpu, window_address(attempt, space, address), size, ret_value);
-}
-
-static int device_write(struct attempt *attempt, enum machine_space space, uint64_t address, unsigned int size,
-	uint64_t value)
-{
-	if (space == MACHINE_SPACE_IO)
-		return io_bus_write(&attempt->vcpu->vm->ports, address, size, &value);
-	return vcpu_mmio_write(attempt->vcpu, window_address(attempt, space, address), size, &value);
-}
-
 uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address, unsigned int size)
 {
 	struct soft_vm *vm = opaque;
 	struct attempt *attempt = vm->attempt;
 	struct soft_vcpu *vcpu;
-	uint64_t value = 0;
+	uint64_t value;
 
 	if (!attempt)
 		return ~0ull;
@@ -75,8 +59,13 @@ uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address,
 	machine_stop(vcpu->cpu);
 	if (attempt->nr_used < attempt->nr_known)
 		return vcpu->accesses[attempt->nr_used++].value;
-	if (!attempt->is_void && !device_read(attempt, space, address, size, &value))
+	/* What a device of the VM's answered is known in the next attempt. */
+	if (!attempt->is_void && chips_read(vcpu, space == MACHINE_SPACE_IO,
+					    window_address(attempt, space, address), size, &value)) {
+		access_add(vcpu, (struct soft_access) { .value = value });
+		attempt->nr_known = attempt->nr_used = vcpu->nr_accesses;
 		return value;
+	}
 	if (!attempt->is_void)
 		access_add(vcpu, (struct soft_access) {
 			.is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size,
@@ -94,7 +83,7 @@ void soft_bus_write(void *opaque, enum machine_space space, uint64_t address, un
 	if (!attempt)
 		return;
 	machine_stop(attempt->vcpu->cpu);
-	if (!attempt->is_void && device_write(attempt, space, address, size, value))
+	if (!attempt->is_void)
 		access_add(attempt->vcpu, (struct soft_access) {
 			.is_write = true, .is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size,
 			.address = window_address(attempt, space, address), .value = value,
@@ -235,7 +224,8 @@ static long writes_give(struct soft_vcpu *vcpu)
 	while (vcpu->nr_given < vcpu->nr_accesses) {
 		const struct soft_access *access = &vcpu->accesses[vcpu->nr_given++];
 
-		if (!access->is_write)
+		if (!access->is_write ||
+		    chips_write(vcpu, access->is_port, access->address, access->size, access->value))
 			continue;
 		access_ask(vcpu, access);
 		vcpu->complete = writes_give;

@@ -148,24 +148,30 @@ static long answer_interrupt(struct call *call)
 {
 	const struct kvm_interrupt *interrupt = call->data;
 
+	int r;
+
 	if (interrupt->irq > 255)
 		return -EINVAL;
-	if (vcpu_has_lapic(call->vcpu))
-		return -ENXIO;
+	r = chips_interrupt(call->vcpu, interrupt->irq);
+	if (r <= 0)
+		return r;
 	call->vcpu->interrupt.is_injected = true;
 	call->vcpu->interrupt.is_soft = false;
 	call->vcpu->interrupt.vector = (uint8_t)interrupt->irq;
 	return 0;
 }
 
-/* One waits behind the one that is served. */
-static long answer_nmi(struct call *call)
+void vcpu_nmi_queue(struct soft_vcpu *vcpu)
 {
-	struct soft_vcpu *vcpu = call->vcpu;
 	unsigned int max = vcpu->nmi.is_masked || vcpu->nmi.is_injected ? 1 : MAX_PENDING_NMIS;
 
 	if (vcpu->nmi.nr_pending < max)
 		vcpu->nmi.nr_pending++;
+}
+
+static long answer_nmi(struct call *call)
+{
+	vcpu_nmi_queue(call->vcpu);
 	return 0;
 }
 

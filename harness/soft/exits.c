@@ -99,22 +99,18 @@ static long complete_in(struct soft_vcpu *vcpu)
 	return 1;
 }
 
-/* True when a device of the hypervisor's has the port. */
-static bool port_handle(struct soft_vcpu *vcpu, uint16_t port, unsigned int size, bool is_in)
+/* A port of a device of the VM's; true: done. */
+static bool port_access(struct soft_vcpu *vcpu, uint16_t port, unsigned int size, bool is_in)
 {
-	const struct io_bus *ports = &vcpu->vm->ports;
-	uint64_t value = vcpu->regs[REG_RAX];
+	uint64_t value, *rax = &vcpu->regs[REG_RAX], mask = (1ull << 8 * size) - 1;
 
-	if (!is_in) {
-		if (io_bus_write(ports, port, size, &value))
-			return false;
-		instruction_skip(vcpu);
-		return true;
-	}
-	value = 0;
-	if (io_bus_read(ports, port, size, &value))
+	if (!is_in && !chips_write(vcpu, true, port, size, *rax & mask))
 		return false;
-	in_finish(vcpu, value, size);
+	if (is_in && !chips_read(vcpu, true, port, size, &value))
+		return false;
+	if (is_in)
+		*rax = size == 4 ? (uint32_t)value : (*rax & ~mask) | (value & mask);
+	instruction_skip(vcpu);
 	return true;
 }
 
@@ -133,7 +129,7 @@ static int handle_ioio(struct soft_vcpu *vcpu)
 	if (info & IOIO_STRING)
 		return vcpu_emulate(vcpu, 0);
 	vcpu->vmcb->control.next_rip = vcpu->vmcb->control.exit_info_2;
-	if (port_handle(vcpu, (uint16_t)(info >> 16), info >> 4 & 7, is_in))
+	if (port_access(vcpu, (uint16_t)(info >> 16), info >> 4 & 7, is_in))
 		return 1;
 	run->exit_reason = KVM_EXIT_IO;
 	run->io.direction = is_in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
@@ -186,7 +182,7 @@ static int handle_msr(struct soft_vcpu *vcpu)
 static int handle_hlt(struct soft_vcpu *vcpu)
 {
 	instruction_skip(vcpu);
-	if (vcpu_has_lapic(vcpu)) {
+	if (vcpu->chips.has_lapic) {
 		vcpu->mp_state = KVM_MP_STATE_HALTED;
 		return 1;
 	}
@@ -228,9 +224,9 @@ static int handle_cr8_write(struct soft_vcpu *vcpu)
 
 	if (value & ~0xfull)
 		return inject_gp(vcpu);
-	vcpu->cr8 = value;
+	vcpu_cr8_set(vcpu, (uint8_t)value);
 	instruction_skip(vcpu);
-	if (before <= value)
+	if (vcpu->chips.has_lapic || before <= value)
 		return 1;
 	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
 	return 0;

@@ -174,7 +174,10 @@ int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is
 {
 	const struct msr_row *row = row_find(index);
 	uint64_t *other = bank_of(vcpu, index);
+	int r = chips_msr_get(vcpu, index, ret_value);
 
+	if (r)
+		return r < 0 ? r : 0;
 	if (!other)
 		other = mtrr_of(vcpu, index);
 	if (other) {
@@ -237,7 +240,10 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 {
 	const struct msr_row *row = row_find(index);
 	uint64_t *bank = bank_of(vcpu, index), *mtrr = mtrr_of(vcpu, index);
+	int r = chips_msr_set(vcpu, index, value);
 
+	if (r)
+		return r < 0 ? r : 0;
 	if (bank)
 		return bank_set(bank, index, value, is_host);
 	if (mtrr) {

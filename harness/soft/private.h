@@ -11,9 +11,7 @@
 
 #include "machine/cpu.h"
 #include "machine/machine.h"
-#include "soft/io_bus.h"
-#include "soft/irqchip.h"
-#include "soft/lapic.h"
+#include "soft/chips.h"
 #include "soft/soft.h"
 #include "vm/x86/vmcb.h"
 
@@ -153,10 +151,9 @@ struct soft_vm {
 	uint64_t tss_addr, identity_addr;
 	uint32_t msr_exits;		/* KVM_CAP_X86_USER_SPACE_MSR */
 	bool has_payloads, has_triple_fault_event, exits_on_failure, guests_read_platform_info;
-	struct irqchip chip;
-	struct io_bus ports, memory;	/* the hypervisor's own devices */
 	uint64_t manual_dirty;		/* KVM_DIRTY_LOG_MANUAL_* */
 	unsigned long nr_mmu_pages;
+	struct soft_chips chips;
 };
 
 struct soft_vm *vm_of_call(struct call *call);
@@ -204,13 +201,13 @@ struct soft_vcpu {
 
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t nr_cpuid;
-	struct lapic lapic;		/* vcpu_has_lapic() */
 	struct kvm_xsave fpu;
 	uint64_t *msrs;			/* values of the MSRs that are only kept, by row (msrs.c) */
 	uint64_t mcg_cap;
 	uint64_t tsc_offset;
 	uint32_t tsc_khz;
 	struct kvm_guest_debug debug;
+	struct soft_vcpu_chips chips;
 	bool has_signal_mask;
 	uint64_t signal_mask;		/* blocked while KVM_RUN runs; bit n - 1 is signal n */
 
@@ -224,6 +221,15 @@ struct soft_vcpu {
 int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcpu);
 void soft_vcpu_destroy(struct soft_vcpu *vcpu);
 void vcpu_reset(struct soft_vcpu *vcpu);
+/* INIT, and the SIPI that ends the wait behind it. */
+void vcpu_init_received(struct soft_vcpu *vcpu);
+void vcpu_start(struct soft_vcpu *vcpu, uint8_t sipi_vector);
+/* Also the local APIC's TPR. */
+void vcpu_cr8_set(struct soft_vcpu *vcpu, uint8_t value);
+/* Whether a halted vCPU goes on. */
+bool vcpu_has_wake_event(const struct soft_vcpu *vcpu);
+/* One waits behind the one that is served. */
+void vcpu_nmi_queue(struct soft_vcpu *vcpu);
 
 /* --- the VMCB (vmcb.c) --- */
 
@@ -267,20 +273,6 @@ long system_emulated_cpuid(struct call *call);
 long system_msr_list(struct call *call);
 long system_msr_feature_list(struct call *call);
 long system_msrs(struct call *call);
-
-/* --- interrupt controllers (chips.c) --- */
-
-static inline bool vcpu_has_lapic(const struct soft_vcpu *vcpu)
-{
-	return vcpu->vm->chip.kind != IRQCHIP_NONE;
-}
-
-int vcpu_add_lapic(struct soft_vcpu *vcpu);
-void vcpu_remove_lapic(struct soft_vcpu *vcpu);
-void chips_destroy(struct soft_vm *vm);
-/* What the devices at @gpa answer: -EOPNOTSUPP: nobody's. */
-int vcpu_mmio_read(struct soft_vcpu *vcpu, uint64_t gpa, unsigned int len, void *data);
-int vcpu_mmio_write(struct soft_vcpu *vcpu, uint64_t gpa, unsigned int len, const void *data);
 
 /* --- the machine's bus (emulate.c) --- */
 

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-#include <time.h>
 
 #include "machine/svm.h"
 #include "soft/signals.h"
@@ -66,7 +65,7 @@ static void guest_to_host(struct soft_vcpu *vcpu)
 		vcpu->dr[i] = cpu->dr[i];
 	vcpu->regs[REG_RAX] = vcpu->vmcb->save.rax;
 	vcpu->regs[REG_RSP] = vcpu->vmcb->save.rsp;
-	vcpu->cr8 = vcpu->vmcb->control.int_ctl & 0xf;
+	vcpu_cr8_set(vcpu, vcpu->vmcb->control.int_ctl & 0xf);
 }
 
 enum machine_exit vcpu_enter(struct soft_vcpu *vcpu, uint64_t budget)
@@ -114,6 +113,22 @@ static bool is_ready_for_interrupt(const struct soft_vcpu *vcpu)
 	return is_interrupt_allowed(vcpu) && !needs_reinjection(vcpu) && !vcpu->exception.is_pending;
 }
 
+/* With KVM's 8259As user space has no interrupts to inject. */
+static bool has_pic(const struct soft_vcpu *vcpu)
+{
+	return vcpu->vm->chips.chip.kind == IRQCHIP_KERNEL;
+}
+
+static bool wants_window(const struct soft_vcpu *vcpu)
+{
+	return vcpu->run->request_interrupt_window && !has_pic(vcpu);
+}
+
+static bool is_ready_for_user_interrupt(const struct soft_vcpu *vcpu)
+{
+	return is_ready_for_interrupt(vcpu) && chips_accept_user_interrupt(vcpu);
+}
+
 /* Faults push RF as set, APM vol. 2, 8.2; #DB and traps do not. */
 static bool is_fault(uint8_t vector)
 {
@@ -144,13 +159,26 @@ static void nmi_take(struct soft_vcpu *vcpu)
 
 static void interrupt_take(struct soft_vcpu *vcpu)
 {
-	int vector = irqchip_take(&vcpu->vm->chip, &vcpu->lapic);
+	int vector = chips_take_interrupt(vcpu);
 
 	if (vector < 0)
 		return;
 	vcpu->interrupt.is_injected = true;
 	vcpu->interrupt.is_soft = false;
 	vcpu->interrupt.vector = (uint8_t)vector;
+}
+
+bool vcpu_has_wake_event(const struct soft_vcpu *vcpu)
+{
+	return vcpu->exception.is_pending || (vcpu->nmi.nr_pending && is_nmi_allowed(vcpu)) ||
+		(chips_has_interrupt(vcpu) && is_interrupt_allowed(vcpu));
+}
+
+/* A virtual interrupt that only exits tells when the guest would take one: V_IRQ and its intercept. */
+static void window_open(struct soft_vcpu *vcpu)
+{
+	vcpu->vmcb->control.int_ctl |= V_IRQ | V_PRIORITY(0xf) | V_IGN_TPR;
+	vmcb_intercept(vcpu->vmcb, SVM_EXIT_VINTR, true);
 }
 
 static void events_inject(struct soft_vcpu *vcpu)
@@ -162,8 +190,12 @@ static void events_inject(struct soft_vcpu *vcpu)
 		exception_to_injected(vcpu);
 	if (!exception->is_pending && !needs_reinjection(vcpu) && vcpu->nmi.nr_pending && is_nmi_allowed(vcpu))
 		nmi_take(vcpu);
-	if (vcpu_has_lapic(vcpu) && is_ready_for_interrupt(vcpu) && irqchip_has_interrupt(&vcpu->vm->chip, &vcpu->lapic))
-		interrupt_take(vcpu);
+	if (!exception->is_pending && chips_has_interrupt(vcpu)) {
+		if (is_ready_for_interrupt(vcpu))
+			interrupt_take(vcpu);
+		if (chips_has_interrupt(vcpu))
+			window_open(vcpu);
+	}
 	if (exception->is_injected)
 		event_inject(vcpu, EVENT_EXCEPTION, exception->vector,
 			exception->has_error && (vcpu->vmcb->save.cr0 & X86_CR0_PE), exception->error);
@@ -206,13 +238,6 @@ static void events_complete(struct soft_vcpu *vcpu)
 	}
 }
 
-/* A virtual interrupt that only exits tells when the guest would take one: V_IRQ and its intercept. */
-static void window_open(struct soft_vcpu *vcpu)
-{
-	vcpu->vmcb->control.int_ctl |= V_IRQ | V_PRIORITY(0xf) | V_IGN_TPR;
-	vmcb_intercept(vcpu->vmcb, SVM_EXIT_VINTR, true);
-}
-
 static void debug_prepare(struct soft_vcpu *vcpu)
 {
 	uint32_t control = vcpu->debug.control;
@@ -240,12 +265,9 @@ static int guest_run(struct soft_vcpu *vcpu)
 {
 	enum machine_exit exit;
 
-	if (vcpu_has_lapic(vcpu))
-		irqchip_advance(&vcpu->vm->chip);
 	events_inject(vcpu);
-	if (vcpu_has_lapic(vcpu) && !is_ready_for_interrupt(vcpu) && irqchip_has_interrupt(&vcpu->vm->chip, &vcpu->lapic))
-		window_open(vcpu);
-	if (vcpu->run->request_interrupt_window && !is_ready_for_interrupt(vcpu))
+	vmcb_intercept(vcpu->vmcb, SVM_EXIT_WRITE_CR8, !vcpu->chips.has_lapic || chips_wants_cr8(vcpu));
+	if (wants_window(vcpu) && !is_ready_for_interrupt(vcpu))
 		window_open(vcpu);
 	debug_prepare(vcpu);
 	exit = vcpu_enter(vcpu, SLICE_INSTRUCTIONS);
@@ -278,27 +300,6 @@ static void vm_yield(struct soft_vm *vm)
 	pthread_mutex_lock(&vm->lock);
 }
 
-#define WAIT_NS 100000
-
-/* A halted vCPU looks now and then, without the machine; what wakes it makes it runnable. */
-static void vcpu_wait(struct soft_vcpu *vcpu, struct soft_signals *signals)
-{
-	const struct timespec moment = { .tv_nsec = WAIT_NS };
-	struct soft_vm *vm = vcpu->vm;
-	bool can_take = is_interrupt_allowed(vcpu);
-
-	irqchip_advance(&vm->chip);
-	if (vcpu->mp_state == KVM_MP_STATE_HALTED &&
-	    ((can_take && irqchip_has_interrupt(&vm->chip, &vcpu->lapic)) || vcpu->nmi.nr_pending)) {
-		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
-		return;
-	}
-	signals_hold(signals);
-	pthread_mutex_unlock(&vm->lock);
-	nanosleep(&moment, NULL);
-	pthread_mutex_lock(&vm->lock);
-}
-
 static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 {
 	struct kvm_run *run = vcpu->run;
@@ -315,14 +316,19 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 		}
 		if (must_leave(vcpu, signals))
 			return run_interrupted(vcpu);
-		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE) {
-			vcpu_wait(vcpu, signals);
+		chips_poll(vcpu->vm);
+		r = chips_enter(vcpu);
+		if (r == -EAGAIN) {
+			signals_hold(signals);
+			chips_wait(vcpu);
 			continue;
 		}
+		if (!r)
+			return 0;
 		r = guest_run(vcpu);
 		if (r <= 0)
 			return r;
-		if (run->request_interrupt_window && is_ready_for_interrupt(vcpu)) {
+		if (wants_window(vcpu) && is_ready_for_user_interrupt(vcpu)) {
 			run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 			return 0;
 		}
@@ -330,6 +336,19 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 			signals_hold(signals);
 		vm_yield(vcpu->vm);
 	}
+}
+
+/* As in KVM: it asks to be called again when the vCPU was started. */
+static long run_unstarted(struct soft_vcpu *vcpu, struct soft_signals *signals)
+{
+	signals_hold(signals);
+	while (!chips_has_startup(vcpu)) {
+		if (must_leave(vcpu, signals))
+			return run_interrupted(vcpu);
+		chips_wait(vcpu);
+	}
+	chips_startup_accept(vcpu);
+	return -EAGAIN;
 }
 
 static int run_check(struct soft_vcpu *vcpu)
@@ -341,7 +360,7 @@ static int run_check(struct soft_vcpu *vcpu)
 		return -EINVAL;
 	if (run->kvm_dirty_regs && vcpu_sync_from_run(vcpu))
 		return -EINVAL;
-	if (vcpu_has_lapic(vcpu))
+	if (vcpu->chips.has_lapic)
 		return 0;
 	if (run->cr8 & ~0xfull)
 		return -EINVAL;
@@ -356,6 +375,8 @@ static long run_locked(struct soft_vcpu *vcpu, struct soft_signals *signals)
 
 	if (r)
 		return r;
+	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED)
+		return run_unstarted(vcpu, signals);
 	vcpu->has_run = true;
 	machine_ram_may_have_changed(vcpu->vm->machine);
 	if (complete) {
@@ -378,7 +399,7 @@ static void run_save(struct soft_vcpu *vcpu)
 	run->if_flag = !!(vcpu->vmcb->save.rflags & X86_EFLAGS_IF);
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->apic_base;
-	run->ready_for_interrupt_injection = is_ready_for_interrupt(vcpu);
+	run->ready_for_interrupt_injection = has_pic(vcpu) || is_ready_for_user_interrupt(vcpu);
 }
 
 long vcpu_run(struct soft_vcpu *vcpu)

@@ -18,7 +18,7 @@
 void vcpu_reset(struct soft_vcpu *vcpu)
 {
 	memset(vcpu->regs, 0, sizeof(vcpu->regs));
-	vcpu->regs[REG_RDX] = vcpu->nr_cpuid ? vcpu_cpuid_answer(vcpu, 1, 0).eax : 0x600;
+	vcpu->regs[REG_RDX] = 0x600;
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->cr8 = 0;
 	vcpu->xcr0 = 1;
@@ -30,15 +30,41 @@ void vcpu_reset(struct soft_vcpu *vcpu)
 		(vcpu->id == vcpu->vm->boot_cpu_id ? APIC_BASE_BSP : 0);
 	init_vmcb(vcpu);
 	msrs_reset(vcpu);
+	chips_vcpu_reset(vcpu, false);
+}
+
+/* APM vol. 2, 14.1.3: INIT leaves the MSRs, the FPU and the local APIC's base. */
+void vcpu_init_received(struct soft_vcpu *vcpu)
+{
+	memset(vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->regs[REG_RDX] = 0x600;
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	vcpu->exception = (struct soft_exception) { 0 };
+	init_vmcb(vcpu);
+	chips_vcpu_reset(vcpu, true);
+}
+
+void vcpu_start(struct soft_vcpu *vcpu, uint8_t sipi_vector)
+{
+	vcpu->vmcb->save.cs.selector = (uint16_t)(sipi_vector << 8);
+	vcpu->vmcb->save.cs.base = (uint64_t)sipi_vector << 12;
+	vcpu->vmcb->save.rip = 0;
+}
+
+void vcpu_cr8_set(struct soft_vcpu *vcpu, uint8_t value)
+{
+	vcpu->cr8 = value;
+	if (vcpu->chips.has_lapic && lapic_cr8_get(&vcpu->chips.lapic) != value)
+		lapic_cr8_set(&vcpu->chips.lapic, value);
 }
 
 void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 {
 	if (!vcpu)
 		return;
-	vcpu_remove_lapic(vcpu);
 	if (vcpu->run)
 		munmap(vcpu->run, SOFT_RUN_BYTES);
+	chips_vcpu_free(vcpu);
 	free(vcpu->cpuid);
 	free(vcpu->msrs);
 	pthread_mutex_destroy(&vcpu->lock);
@@ -61,7 +87,7 @@ static int vcpu_init(struct soft_vcpu *vcpu)
 	else if (machine_cpu_add(vm->machine, &vcpu->cpu))
 		return -ENOMEM;
 	machine_enter_host(vcpu->cpu);
-	return vcpu_add_lapic(vcpu);
+	return chips_vcpu_init(vcpu);
 }
 
 int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcpu)

@@ -149,7 +149,7 @@ static int sregs_set(struct soft_vcpu *vcpu, const struct kvm_sregs *sregs)
 	save->cr3 = sregs->cr3;
 	save->cr4 = sregs->cr4;
 	if (!(sregs->cr8 & ~0xfull))
-		vcpu->cr8 = sregs->cr8;
+		vcpu_cr8_set(vcpu, (uint8_t)sregs->cr8);
 	save->efer = sregs->efer | EFER_SVME;
 	vcpu->asid_generation = 0;
 	return 0;
@@ -370,6 +370,9 @@ static long answer_set_debugregs(struct call *call)
 
 static long answer_get_mp_state(struct call *call)
 {
+	pthread_mutex_lock(&call->vm->lock);
+	chips_startup_accept(call->vcpu);
+	pthread_mutex_unlock(&call->vm->lock);
 	*(struct kvm_mp_state *)call->data = (struct kvm_mp_state) { call->vcpu->mp_state };
 	return 0;
 }
@@ -379,9 +382,15 @@ static long answer_set_mp_state(struct call *call)
 	const struct kvm_mp_state *state = call->data;
 
 	/* The others are a local APIC's. */
-	if (state->mp_state != KVM_MP_STATE_RUNNABLE &&
-	    (!vcpu_has_lapic(call->vcpu) || state->mp_state > KVM_MP_STATE_SIPI_RECEIVED))
+	if (state->mp_state != KVM_MP_STATE_RUNNABLE && !call->vcpu->chips.has_lapic)
 		return -EINVAL;
+	if (state->mp_state > KVM_MP_STATE_SIPI_RECEIVED)
+		return -EINVAL;
+	if (state->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
+		call->vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		call->vcpu->chips.has_sipi = true;
+		return 0;
+	}
 	call->vcpu->mp_state = state->mp_state;
 	return 0;
 }

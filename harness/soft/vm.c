@@ -50,6 +50,7 @@ struct soft_vm *vm_of_call(struct call *call)
 	};
 	vm->clock_offset = -(int64_t)clock_ns();
 	pthread_mutex_init(&vm->lock, NULL);
+	chips_init(vm);
 	config.bus.opaque = vm;
 	config.cpuid = soft_machine_cpuid(&config.nr_cpuid);
 	if (!machine_create(&config, &vm->machine) && !vm_pages_init(vm))
@@ -64,7 +65,7 @@ void soft_vm_destroy(struct soft_vm *vm)
 
 	for (i = 0; i < vm->nr_vcpus; i++)
 		soft_vcpu_destroy(vm->vcpus[i]);
-	chips_destroy(vm);
+	chips_free(vm);
 	slots_free(vm);
 	machine_destroy(vm->machine);
 	pages_free(vm);
@@ -170,7 +171,7 @@ static int cap_set(struct soft_vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return cap->args[1] || cap->args[2] || cap->args[3] ? -EINVAL : cap_manual_dirty(vm, value);
 	default:
-		return -EINVAL;
+		return chips_enable_cap(vm, cap);
 	}
 }
 
