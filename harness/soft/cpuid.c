@@ -13,25 +13,10 @@
 #define KVM_SIGNATURE 0x40000000u
 #define KVM_FEATURES 0x40000001u
 
-/* The machine under the hypervisor: the machine's own face, wider physical addresses, and SVM. */
-static const struct machine_cpuid machine_table[] = {
-	{ 0x00000000, ANY_SUBLEAF, 0x00000007, 0x68747541, 0x444d4163, 0x69746e65 },
-	{ 0x00000001, ANY_SUBLEAF, 0x00800f12, 0x00010800, BIT(13) | BIT(17) | BIT(20) | BIT(22) | BIT(23),
-	  BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | BIT(16) |
-	  BIT(17) | BIT(19) },
-	{ 0x00000007, 0, 0, BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(10) | BIT(19) | BIT(20),
-	  BIT(2) | BIT(3) | BIT(16), 0 },
-	{ 0x80000000, ANY_SUBLEAF, 0x8000000a, 0x68747541, 0x444d4163, 0x69746e65 },
-	{ 0x80000001, ANY_SUBLEAF, 0x00800f12, 0, BIT(0) | BIT(2) | BIT(5),
-	  BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29) },
-	{ 0x80000008, ANY_SUBLEAF, 0x00003934, 0, 0, 0 },
-	{ 0x8000000a, ANY_SUBLEAF, 1, 0x8000, 0, BIT(0) | BIT(3) | BIT(6) | BIT(7) },
-};
-
 const struct machine_cpuid *soft_machine_cpuid(size_t *ret_nr)
 {
-	*ret_nr = sizeof(machine_table) / sizeof(machine_table[0]);
-	return machine_table;
+	*ret_nr = machine_nr_cpuid_default;
+	return machine_cpuid_default;
 }
 
 /* --- what guests may have of it --- */
