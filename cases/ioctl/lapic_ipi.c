@@ -20,6 +20,8 @@
 #define START_CLUSTER ON(3, CLUSTER, 0x24), ON(2, CLUSTER, 0x21), ON(1, CLUSTER, 0x12), ON(0, CLUSTER, 0x11)
 #define X2(vcpu_) VCPU(vcpu_), WRMSR(MSR_IA32_APICBASE, APIC_BASE_X2APIC), WRMSR(X2APIC(APIC_SVR), SVR_ENABLE | 0xff)
 #define START_X2APIC X2(3), X2(2), X2(1), X2(0)
+/* Flat, flat, cluster, x2APIC: no two bits of a destination mean the same to any two. */
+#define START_MIXED X2(3), ON(2, CLUSTER, 0x61), ON(1, FLAT, 2), ON(0, FLAT, 1)
 #define X2_IPI(destination_, low_) WRMSR(X2APIC(APIC_ICR), (uint64_t)(destination_) << 32 | (low_))
 #define TAKEN(v0_, v1_, v2_, v3_)							\
 	VCPU(0), TAKE(v0_), VCPU(1), TAKE(v1_), VCPU(2), TAKE(v2_), VCPU(3), TAKE(v3_)
@@ -111,6 +113,9 @@ static const struct row rows[] = {
 		START_FLAT, IPI(0x0c, ICR_LOGICAL | ICR_NMI), TAKEN(0, 0, NMI_VECTOR, NMI_VECTOR), END } },
 	{ .label = "lowest", .ops = OPS { START_FLAT, IPI(0x04, ICR_LOGICAL | ICR_LOWEST | 0x51),
 		TAKEN(0, 0, 0x51, 0), END } },
+	{ .label = "lowest_nobody", .ops = OPS {
+		START_FLAT, IPI(0x10, ICR_LOGICAL | ICR_LOWEST | 0x51), IPI(0x60, ICR_LOGICAL | ICR_LOWEST | 0x52),
+		IPI(0, ICR_LOGICAL | ICR_LOWEST | 0x53), TAKEN(0, 0, 0, 0), END } },
 	{ .label = "init", .ops = OPS {
 		START_FLAT, IPI(2, ICR_INIT | ICR_LEVEL | ICR_ASSERT), HOST_DO(expect_2_waits), END } },
 	{ .label = "init_deassert", .ops = OPS {
@@ -136,7 +141,8 @@ static const struct row rows[] = {
 	{ .label = "x2_logical_cluster", .ops = OPS {
 		/* All four are in cluster 0. */
 		START_X2APIC, X2_IPI(0x0001000a, ICR_LOGICAL | 0x51), X2_IPI(0x0000fff0, ICR_LOGICAL | 0x52),
-		TAKEN(0, 0, 0, 0),
+		/* Clusters that no APIC ID can be in. */
+		X2_IPI(0x00100001, ICR_LOGICAL | 0x53), X2_IPI(0xfffe000f, ICR_LOGICAL | 0x54), TAKEN(0, 0, 0, 0),
 		END } },
 	{ .label = "x2_logical_all", .ops = OPS {
 		START_X2APIC, X2_IPI(0xffffffff, ICR_LOGICAL | 0x51), TAKEN(0x51, 0x51, 0x51, 0x51), END } },
@@ -154,6 +160,21 @@ static const struct row rows[] = {
 		START_FLAT, X2(2), VCPU(0), IPI(2, 0x51), TAKEN(0, 0, 0x51, 0), VCPU(0),
 		WRITE32(APIC_ICR, ICR_OTHERS | 0x61),
 		TAKEN(0, 0x61, 0x61, 0x61), VCPU(2), X2_IPI(3, 0x71), TAKEN(0, 0, 0, 0x71), END } },
+	{ .label = "mixed_logical", .ops = OPS {
+		/* Each APIC compares the destination with its own LDR in its own model (11.6.2.2). */
+		START_MIXED, IPI(0x02, ICR_LOGICAL | 0x21), TAKEN(0, 0x21, 0, 0), VCPU(0),
+		IPI(0x61, ICR_LOGICAL | 0x31), TAKEN(0x31, 0, 0x31, 0), VCPU(0),
+		IPI(0x62, ICR_LOGICAL | 0x41), TAKEN(0, 0x41, 0, 0), VCPU(0),
+		IPI(0x71, ICR_LOGICAL | 0x51), TAKEN(0x51, 0, 0, 0), VCPU(0),
+		IPI(0xff, ICR_LOGICAL | 0x61), TAKEN(0x61, 0x61, 0x61, 0x61), VCPU(0),
+		IPI(0x04, ICR_LOGICAL | 0x71), TAKEN(0, 0, 0, 0), VCPU(0),
+		IPI(0x02, ICR_LOGICAL | ICR_LOWEST | 0x81), TAKEN(0, 0x81, 0, 0), VCPU(0),
+		IPI(0x61, ICR_LOGICAL | ICR_NMI), TAKEN(NMI_VECTOR, 0, NMI_VECTOR, 0), END } },
+	{ .label = "mixed_logical_x2", .ops = OPS {
+		/* From the x2APIC: by its own cluster and bit, and nobody by another cluster's. */
+		START_MIXED, VCPU(3), X2_IPI(0x08, ICR_LOGICAL | 0x21), TAKEN(0, 0, 0, 0x21), VCPU(3),
+		X2_IPI(0x04, ICR_LOGICAL | 0x31), X2_IPI(0x00010008, ICR_LOGICAL | 0x41), TAKEN(0, 0, 0, 0),
+		END } },
 };
 
 CASE(lapic_ipi, .says = "an IPI reaches its destinations and nobody else", .modes = LONG64, .irqchip = true,
