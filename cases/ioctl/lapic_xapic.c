@@ -170,6 +170,17 @@ static const struct row rows[] = {
 			     .mmio = { .phys_addr = APIC_LDR, .len = 4, .is_write = 1, .data = 0x44000000 }),
 		READ32(0xfed000d0, 0x33000000), WRMSR(MSR_IA32_APICBASE, LAPIC | APIC_BASE_EN | APIC_BASE_BSP),
 		READ32(APIC_LDR, 0x33000000), END } },
+	{ .label = "base_rewritten", .ops = OPS {
+		/* The same value, or the BSP flag alone: nothing of the APIC changes. */
+		LAPIC_ON, WRITE32(APIC_ID, 0x07000000), WRITE32(APIC_TPR, 0x20),
+		WRMSR(MSR_IA32_APICBASE, LAPIC | APIC_BASE_EN | APIC_BASE_BSP), READ32(APIC_ID, 0x07000000),
+		WRMSR(MSR_IA32_APICBASE, LAPIC | APIC_BASE_EN), READ32(APIC_ID, 0x07000000), READ32(APIC_TPR, 0x20),
+		IPI(7, 0x51), TAKE(0x51), IPI(0, 0x52), TAKE(0), END } },
+	{ .label = "lint0_masked", .ops = OPS {
+		/* The 8259A's interrupt comes by LINT0 as ExtINT or not at all, also when another is taken. */
+		LAPIC_ON, PIC_INIT, WRITE32(APIC_LVT_LINT0, LVT_MASKED | LVT_EXTINT), LINE(5, 1), TAKE(0),
+		SELF_IPI(0x51), TAKE(0x51), LAPIC_EOI, OUT8(MASTER, READ_IRR), IN8(MASTER, 0x20),
+		WRITE32(APIC_LVT_LINT0, LVT_EXTINT), SELF_IPI(0x51), TAKE(0x2551), END } },
 	{ .label = "base_reserved", .ops = OPS {
 		WRMSR_GP(MSR_IA32_APICBASE, LAPIC | APIC_BASE_EN | 0x001),
 		WRMSR_GP(MSR_IA32_APICBASE, LAPIC | APIC_BASE_EN | 0x080),
