@@ -121,6 +121,34 @@ static void timer_rest_too_long(struct test *t)
 	expect_result(t, 0, vcpu_ioctl_try(t->vcpu, KVM_SET_LAPIC, &lapic));
 }
 
+/* A periodic timer at its last tick ends at once, and goes on from its initial count. */
+static void timer_last_tick(struct test *t)
+{
+	struct kvm_lapic_state lapic;
+
+	vcpu_ioctl(t->vcpu, KVM_GET_LAPIC, &lapic);
+	word_set(&lapic, 0x380, 2000000);
+	word_set(&lapic, 0x390, 1);
+	expect_result(t, 0, vcpu_ioctl_try(t->vcpu, KVM_SET_LAPIC, &lapic));
+	vcpu_ioctl(t->vcpu, KVM_GET_LAPIC, &lapic);
+	expect_true(t, word(&lapic, 0x390) <= 2000000);
+	expect_eq(t, 2000000, word(&lapic, 0x380));
+}
+
+/* Globally disabled: the registers go in and out all the same. */
+static void disabled(struct test *t)
+{
+	struct kvm_lapic_state lapic;
+
+	lapic_round(t, &lapic);
+	word_set(&lapic, 0x80, 0x40);
+	word_set(&lapic, 0xd0, 0x5a000000);
+	expect_result(t, 0, vcpu_ioctl_try(t->vcpu, KVM_SET_LAPIC, &lapic));
+	vcpu_ioctl(t->vcpu, KVM_GET_LAPIC, &lapic);
+	expect_eq(t, 0x40, word(&lapic, 0x80));
+	expect_eq(t, 0x5a000000, word(&lapic, 0xd0));
+}
+
 /* vCPU 1 goes on as vCPU 0 was. */
 static void hand_over(struct test *t)
 {
@@ -164,6 +192,13 @@ static const struct row rows[] = {
 		/* More than the initial count: that one is taken. */
 		LAPIC_ON, WRITE32(APIC_TDCR, 0xb), WRITE32(APIC_LVT_TIMER, 0x51), HOST_DO(timer_rest_too_long),
 		HALT(0x51), END } },
+	{ .label = "timer_last_tick", .ops = OPS {
+		LAPIC_ON, WRITE32(APIC_TDCR, 0xb), WRITE32(APIC_LVT_TIMER, LVT_PERIODIC | 0x51),
+		HOST_DO(timer_last_tick), HALT(0x51), LAPIC_EOI, HALT(0x51), LAPIC_EOI, HALT(0x51),
+		READ32(APIC_TMICT, 2000000), END } },
+	{ .label = "disabled", .ops = OPS {
+		LAPIC_ON, WRMSR(MSR_IA32_APICBASE, LAPIC | APIC_BASE_BSP), HOST_DO(disabled),
+		WRMSR(MSR_IA32_APICBASE, LAPIC | APIC_BASE_EN | APIC_BASE_BSP), READ32(APIC_ID, 0), END } },
 	{ .label = "hand_over", .ops = OPS {
 		VCPU(0), LAPIC_ON, WRITE32(APIC_TPR, 0x30), SELF_IPI(0x51), TAKE(0x51), SELF_IPI(0x41),
 		SELF_IPI(0x61), HOST_DO(hand_over),
