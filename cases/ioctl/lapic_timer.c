@@ -21,7 +21,8 @@
 #define TSC_KHZ 1		/* GUEST_ARG() */
 #define FAR_TICKS 0xffffffffu	/* more than four seconds */
 #define NEAR_TICKS 20000
-#define PERIOD_TICKS 1000000	/* above KVM's lower bound, min_timer_period_us */
+#define MIN_PERIOD_TICKS 200000	/* KVM's lower bound, min_timer_period_us */
+#define PERIOD_TICKS 1000000	/* above it */
 
 struct row {
 	ROW_FIELDS;
@@ -31,6 +32,11 @@ struct row {
 };
 
 static const struct row rows[];
+
+static uint64_t ticks_of(uint64_t tsc)
+{
+	return tsc * 1000000 / GUEST_ARG(TSC_KHZ);
+}
 
 /* Long after the timer's period, nothing has come, and the count is at its end. */
 static void guest_quiet(void)
@@ -74,6 +80,26 @@ static void guest_periods(void)
 	}
 }
 
+/*
+ * A shorter period than KVM allows (min_timer_period_us) is lengthened to that: it interrupts again and again, and never
+ * sooner than the shortest allowed ones would.
+ */
+static void guest_short_period(void)
+{
+	uint64_t start = rdtsc();
+	unsigned int i;
+
+	write32(APIC_TMICT, 1000);
+	for (i = 0; i < 10; i++) {
+		halt_once();
+		CHECK_EQ(0x51, script_take());
+		write32(APIC_EOI, 0);
+	}
+	CHECK(ticks_of(rdtsc() - start) >= 10 * MIN_PERIOD_TICKS * 9 / 10);
+	CHECK_EQ(1000, read32(APIC_TMICT));
+	write32(APIC_LVT_TIMER, LVT_MASKED | LVT_PERIODIC | 0x51);
+}
+
 /* The entry is read when the count ends, here after the vector was changed; again while the machine was too slow. */
 static void guest_vector_late(void)
 {
@@ -89,11 +115,6 @@ static void guest_vector_late(void)
 	}
 	halt_once();
 	CHECK_EQ(0xe1, script_take());
-}
-
-static uint64_t ticks_of(uint64_t tsc)
-{
-	return tsc * 1000000 / GUEST_ARG(TSC_KHZ);
 }
 
 /*
@@ -183,6 +204,27 @@ static void guest_deadline_not_early(void)
 	CHECK_EQ(0x51, script_take());
 }
 
+/*
+ * From one that is over to one that is ahead, in small steps, so that it is reached before, in and after KVM's own code:
+ * one interrupt each, not early, and disarmed.
+ */
+static void guest_deadline_sweep(void)
+{
+	uint64_t deadline, taken;
+	unsigned int i;
+
+	for (i = 0; i < 200; i++) {
+		deadline = rdtsc() + GUEST_ARG(TSC_KHZ) * i / 2000;
+		wrmsr(MSR_TSC_DEADLINE, deadline);
+		halt_once();
+		taken = rdtsc();
+		CHECK(taken + GUEST_ARG(TSC_KHZ) / 100 >= deadline);
+		CHECK_EQ(0x51, script_take());
+		CHECK_EQ(0, rdmsr(MSR_TSC_DEADLINE));
+		write32(APIC_EOI, 0);
+	}
+}
+
 static void guest_deadline_past(void)
 {
 	wrmsr(MSR_TSC_DEADLINE, 1);
@@ -239,6 +281,8 @@ static const struct row rows[] = {
 		START, WRITE32(APIC_LVT_TIMER, LVT_PERIODIC | 0x51), WRITE32(APIC_TMICT, PERIOD_TICKS), HALT(0x51),
 		/* At most one more was pending. */
 		WRITE32(APIC_TMICT, 0), LAPIC_EOI, GUEST_DO(guest_drain), GUEST_DO(guest_quiet), END } },
+	{ .label = "periodic_short", .needs = "param:kvm.min_timer_period_us=200", .ops = OPS {
+		START, WRITE32(APIC_LVT_TIMER, LVT_PERIODIC | 0x51), GUEST_DO(guest_short_period), END } },
 	{ .label = "masked", .ops = OPS {
 		START, WRITE32(APIC_LVT_TIMER, LVT_MASKED | 0x51), WRITE32(APIC_TMICT, NEAR_TICKS),
 		GUEST_DO(guest_wait_end),
@@ -279,6 +323,8 @@ static const struct row rows[] = {
 		GUEST_DO(guest_deadline_near), GUEST_DO(guest_quiet), END } },
 	{ .label = "deadline_not_early", DEADLINE_ROW, .ops = OPS { DEADLINE, GUEST_DO(guest_deadline_not_early),
 		END } },
+	{ .label = "deadline_sweep", DEADLINE_ROW, .ops = OPS { DEADLINE, GUEST_DO(guest_deadline_sweep),
+		GUEST_DO(guest_quiet), END } },
 	{ .label = "deadline_past", DEADLINE_ROW, .ops = OPS { DEADLINE, GUEST_DO(guest_deadline_past), END } },
 	{ .label = "deadline_far", DEADLINE_ROW, .ops = OPS { DEADLINE, GUEST_DO(guest_deadline_far), END } },
 	{ .label = "deadline_no_counts", DEADLINE_ROW, .ops = OPS {
