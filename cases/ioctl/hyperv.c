@@ -47,6 +47,7 @@
 
 #define OS_ID 0x8100000000000123	/* an open-source system's */
 #define SINT_MASKED 0x10000
+#define SINT_AUTO_EOI 0x20000
 #define STIMER_ENABLE 1ull
 #define STIMER_PERIODIC 2ull
 #define STIMER_AUTO 8ull
@@ -326,6 +327,14 @@ static const struct row rows[] = {
 		BOTH_LAPICS_ON, HOST_DO(host_route), STATUS(24, 1, -1), VCPU(1), WRMSR(HV_SINT(2), 0x51),
 		WRMSR(HV_SINT(3), 0x61), LINE(24, 1), LINE(24, 0), TAKE(0x51), LAPIC_EOI, TAKE(0), VCPU(0), TAKE(0), VCPU(1),
 		WRMSR(HV_SINT(2), SINT_MASKED | 0x51), LINE(24, 1), LINE(24, 0), TAKE(0), END } },
+	{ .label = "sint_auto_eoi", .synic = KVM_CAP_HYPERV_SYNIC2, .ops = OPS {
+		/* In service no longer than its delivery takes: another of its priority comes without an end of it. */
+		BOTH_LAPICS_ON, HOST_DO(host_route), VCPU(1), WRMSR(HV_SINT(2), SINT_AUTO_EOI | 0x51),
+		RDMSR(HV_SINT(2), SINT_AUTO_EOI | 0x51), LINE(24, 1), LINE(24, 0), TAKE(0x51),
+		READ32(APIC_ISR(0x51), 0), READ32(APIC_PPR, 0), SELF_IPI(0x52), LINE(24, 1), LINE(24, 0),
+		TAKE(0x52), READ32(APIC_IRR(0x51), VECTOR_BIT(0x51)), LAPIC_EOI, TAKE(0x51), READ32(APIC_PPR, 0),
+		/* Not automatic any more. */
+		WRMSR(HV_SINT(2), 0x51), LINE(24, 1), LINE(24, 0), TAKE(0x51), READ32(APIC_PPR, 0x50), END } },
 	{ .label = "stimer", .synic = KVM_CAP_HYPERV_SYNIC2, .ops = OPS {
 		LAPIC_ON, RDMSR(HV_STIMER_CONFIG(0), 0), RDMSR(HV_STIMER_COUNT(3), 0),
 		/* Periodic, each 10 ms; off by its configuration. */
