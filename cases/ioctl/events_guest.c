@@ -8,12 +8,16 @@
  */
 #include "case.h"
 
+#define SOFT_VECTOR 0x61
+
 struct row {
 	ROW_FIELDS;
 	uint8_t vector;
 	bool has_error_code;
 	uint32_t error_code;
 	bool is_interrupt, is_pending;
+	bool is_soft;		/* of the INT n that RIP is at: the frame returns behind it */
+	bool is_at_mmio;	/* put in at an exit for MMIO, not for OUT */
 	uint64_t payload;
 };
 
@@ -34,6 +38,11 @@ static const struct row rows[] = {
 	  .payload = 0x12345678 },
 	{ .label = "interrupt_32", .vector = 32, .is_interrupt = true },
 	{ .label = "interrupt_200", .vector = 200, .is_interrupt = true },
+	/* On Intel KVM knows the instruction's length only from the exit that it broke off in: no state of user space's. */
+	{ .label = "interrupt_soft", .vector = SOFT_VECTOR, .is_interrupt = true, .is_soft = true, .is_at_mmio = true,
+	  .needs = "vendor:amd" },
+	{ .label = "interrupt_soft_at_out", .vector = SOFT_VECTOR, .is_interrupt = true, .is_soft = true,
+	  .needs = "vendor:amd", .known = { .finding = "2401-soft-interrupt-at-io-exit" } },
 };
 
 CASE(events_guest, .says = "an event put in is delivered with its frame", .modes = PROT32 | LONG64,
@@ -50,10 +59,32 @@ static void __attribute__((unused)) on_event(struct guest_regs *regs)
 	taken_cr2 = read_cr2();
 }
 
+/* Taken once: not at the INT n, which would be done then, too. */
+static void soft_interrupt(bool is_at_mmio)
+{
+	ulong_t behind;
+
+	guest_handle(SOFT_VECTOR, on_event);
+	if (is_at_mmio)
+		__asm__ volatile("mov $1f, %0\n\tmovb %%al, (%2)\n\tint %3\n1:\tnop"
+				 : "=&r"(behind) : "a"(7), "r"((ulong_t)MMIO_GPA), "i"(SOFT_VECTOR) : "memory");
+	else
+		__asm__ volatile("mov $1f, %0\n\toutb %%al, $0x80\n\tint %2\n1:\tnop"
+				 : "=&r"(behind) : "a"(7), "i"(SOFT_VECTOR) : "memory");
+	CHECK_EQ(1, nr_taken);
+	CHECK_EQ(SOFT_VECTOR, taken.vector);
+	CHECK_EQ(behind, taken.rip);
+}
+
 GUEST(events_guest)
 {
 	const struct row *row = GUEST_ROW(rows);
 	ulong_t here;
+
+	if (row->is_soft) {
+		soft_interrupt(row->is_at_mmio);
+		return;
+	}
 
 	write_cr2(0x777000);
 	guest_handle(row->vector, on_event);
@@ -81,6 +112,7 @@ static void events_put(struct test *t, const struct row *row)
 	if (row->is_interrupt) {
 		events.interrupt.injected = 1;
 		events.interrupt.nr = row->vector;
+		events.interrupt.soft = row->is_soft;
 	} else {
 		events.exception.injected = !row->is_pending;
 		events.exception.pending = row->is_pending;
@@ -97,7 +129,10 @@ HOST(events_guest)
 {
 	struct kvm_vcpu_events events;
 
-	require_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 7);
+	if (ROW(t, rows)->is_at_mmio)
+		require_mmio_write(t, .phys_addr = MMIO_GPA, .len = 1, .data = 7);
+	else
+		require_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 7);
 	events_put(t, ROW(t, rows));
 	expect_done(t);
 	vcpu_ioctl(t->vcpu, KVM_GET_VCPU_EVENTS, &events);
