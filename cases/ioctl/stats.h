@@ -8,6 +8,7 @@
 #include "case.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,6 +57,22 @@ static inline uint64_t stat_get(struct test *t, int owner, const char *name)
 
 	require_result(t, 8, pread(place.fd, &value, 8, place.at));
 	close(place.fd);
+	return value;
+}
+
+/* A file of debugfs: its text, a newline at its end, as a number. */
+static inline uint64_t __attribute__((unused)) file_value(struct test *t, const char *path)
+{
+	char text[64] = "", *end;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t value;
+
+	test_say(t, "%s", path);
+	require_true(t, fd >= 0);
+	require_true(t, read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	value = strtoull(text, &end, 10);
+	require_true(t, end > text && !strcmp(end, "\n"));
 	return value;
 }
 

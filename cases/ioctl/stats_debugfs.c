@@ -25,22 +25,6 @@ static void path_make(const struct test *t, char *path, size_t len_bytes, const 
 	snprintf(path, len_bytes, KVM_FOLDER "/%d-%d/%s", getpid(), t->vm->fd, name);
 }
 
-/* The file's text, a newline at its end, as a number. */
-static uint64_t file_value(struct test *t, const char *path)
-{
-	char text[64] = "", *end;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t value;
-
-	test_say(t, "%s", path);
-	require_true(t, fd >= 0);
-	require_true(t, read(fd, text, sizeof(text) - 1) > 0);
-	close(fd);
-	value = strtoull(text, &end, 10);
-	require_true(t, end > text && !strcmp(end, "\n"));
-	return value;
-}
-
 static uint64_t vm_value(struct test *t, const char *name)
 {
 	char path[256];
