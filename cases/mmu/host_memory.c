@@ -327,8 +327,15 @@ static void doer_begin(struct test *t, struct doer *doer)
 	require_result(t, 0, pthread_create(&doer->thread, NULL, doer_run, doer));
 }
 
+/* Nothing comes; but Bochs' CPU keeps the host's own interrupts back as long as a guest has them off (findings/0505). */
+static void let_host_in(void)
+{
+	sti();
+}
+
 static void wait_for(uint32_t value)
 {
+	let_host_in();
 	CHECK_EQ(0x1001, read32(MMIO + PAGE));
 	while (read32(MMIO + PAGE) == 0x1001)
 		;
@@ -383,6 +390,7 @@ static void guest_counts(void)
 {
 	uint32_t i;
 
+	let_host_in();
 	for (i = 1; !read32(MMIO + 2 * PAGE + 4); i++)
 		write32(MMIO + PAGE + 4, i);
 	CHECK_EQ(i - 1, read32(MMIO + PAGE + 4));
