@@ -10,7 +10,7 @@ enum { EAX, EBX, ECX, EDX };
 
 /* Where CPUID says it, APM vol. 3, appendix D. */
 static const struct {
-	uint32_t feature;
+	uint64_t feature;
 	uint32_t leaf;
 	uint8_t reg;
 	uint8_t bit;
@@ -78,9 +78,9 @@ struct machine_cpuid cpuid_lookup(const struct machine_cpuid *table, size_t nr, 
 	return (struct machine_cpuid) { leaf, subleaf, 0, 0, 0, 0 };
 }
 
-uint32_t cpuid_features(const struct machine_cpuid *table, size_t nr)
+uint64_t cpuid_features(const struct machine_cpuid *table, size_t nr)
 {
-	uint32_t ret = 0;
+	uint64_t ret = 0;
 	size_t i;
 
 	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++) {

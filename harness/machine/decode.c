@@ -16,7 +16,7 @@ static const struct exec_table *const tables[] = {
 	&exec_control, &exec_syscall, &exec_svm,
 };
 
-void exec_index_init(struct exec_index *index, uint32_t features)
+void exec_index_init(struct exec_index *index, uint64_t features)
 {
 	size_t i, j;
 
@@ -35,7 +35,7 @@ static void op_unimplemented(struct cpu *cpu, const struct op *op)
 }
 
 /* Without their features, LZCNT and TZCNT are BSR and BSF with a prefix that means nothing (APM vol. 3). */
-static void decoder_init(ZydisDecoder *decoder, enum code_mode mode, uint32_t features)
+static void decoder_init(ZydisDecoder *decoder, enum code_mode mode, uint64_t features)
 {
 	static const struct {
 		ZydisMachineMode mode;

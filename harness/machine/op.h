@@ -91,7 +91,7 @@ enum exec_special {
 struct exec_row {
 	uint16_t mnemonic;	/* ZydisMnemonic or enum exec_special */
 	uint8_t flags;
-	uint32_t features;	/* FEATURE_*: #UD unless CPUID has all */
+	uint64_t features;	/* FEATURE_*: #UD unless CPUID has all */
 	exec_fn *exec[4];	/* for 1, 2, 4 and 8 bytes; NULL where there is none */
 };
 
@@ -111,10 +111,10 @@ extern const struct exec_table exec_alu, exec_shift, exec_muldiv, exec_bit, exec
 struct exec_index {
 	const struct exec_row *rows[NR_EXEC_ROWS];
 	uint8_t intercepts[NR_EXEC_ROWS];	/* rows of svm_intercept.c; 0 where there is none */
-	uint32_t features;
+	uint64_t features;
 };
 
-void exec_index_init(struct exec_index *index, uint32_t features);
+void exec_index_init(struct exec_index *index, uint64_t features);
 
 enum decode_result {
 	DECODE_OK,

@@ -20,7 +20,7 @@ struct machine {
 	struct machine_bus bus;
 	struct machine_cpuid *cpuid;
 	size_t nr_cpuid;
-	uint32_t features;
+	uint64_t features;
 	uint32_t svm_features;		/* Fn8000_000A_EDX */
 	struct svm_rule_cpu svm_rule_cpu;
 	unsigned int physical_bits;
@@ -33,7 +33,7 @@ struct machine {
 	uint64_t epoch;			/* blocks of an older one have not been compared with memory since */
 };
 
-static inline bool cpu_has(const struct cpu *cpu, uint32_t feature)
+static inline bool cpu_has(const struct cpu *cpu, uint64_t feature)
 {
 	return cpu->machine->features & feature;
 }
