@@ -89,7 +89,7 @@ void control_write_cr3(struct cpu *cpu, uint64_t value)
 static uint64_t cr4_defined(const struct cpu *cpu)
 {
 	static const struct {
-		uint32_t feature;
+		uint64_t feature;
 		uint64_t bit;
 	} optional[] = {
 		{ FEATURE_UMIP, X86_CR4_UMIP }, { FEATURE_LA57, X86_CR4_LA57 }, { FEATURE_FSGSBASE, X86_CR4_FSGSBASE },
