@@ -198,6 +198,8 @@ static uint64_t efer_defined(const struct cpu *cpu)
 		defined |= EFER_NX;
 	if (cpu_has(cpu, FEATURE_SVM))
 		defined |= EFER_SVME;
+	if (cpu_has(cpu, FEATURE_FFXSR))
+		defined |= EFER_FFXSR;
 	return defined;
 }
 

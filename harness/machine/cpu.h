@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "machine/fpu.h"
 #include "vm/x86/vmcb.h"
 
 struct block;
@@ -162,6 +163,7 @@ struct cpu {
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t tsc;			/* at the last instruction; one tick for each */
 	uint32_t pkru;
+	struct fpu fpu;			/* x87, MMX and SSE */
 	uint8_t cpl;
 	bool has_shadow;		/* an interrupt shadow: STI, MOV SS or POP SS was the last instruction */
 

@@ -39,6 +39,15 @@
 #define FEATURE_RDRAND (1ull << 29)
 #define FEATURE_MONITOR (1ull << 30)
 #define FEATURE_NEVER (1ull << 31)	/* other vendors', and what is not known here */
+#define FEATURE_FPU (1ull << 32)
+#define FEATURE_MMX (1ull << 33)
+#define FEATURE_FXSR (1ull << 34)
+#define FEATURE_SSE (1ull << 35)
+#define FEATURE_SSE2 (1ull << 36)
+#define FEATURE_SSE3 (1ull << 37)
+#define FEATURE_FFXSR (1ull << 38)
+#define FEATURE_XSAVEOPT (1ull << 39)
+#define FEATURE_MISALIGN (1ull << 40)	/* MXCSR.MM */
 
 /* Fn8000_000A_EDX, APM vol. 3, E.4.9 */
 #define SVM_FEATURE_NP (1u << 0)

@@ -13,7 +13,7 @@ _Static_assert(EXEC_FIRST_SPECIAL > (int)ZYDIS_MNEMONIC_MAX_VALUE, "special rows
 static const struct exec_table *const tables[] = {
 	&exec_alu, &exec_shift, &exec_muldiv, &exec_bit, &exec_bmi, &exec_move, &exec_stack, &exec_branch,
 	&exec_string, &exec_decimal, &exec_flags, &exec_io, &exec_system, &exec_far, &exec_interrupt, &exec_segment,
-	&exec_control, &exec_syscall, &exec_svm,
+	&exec_control, &exec_syscall, &exec_svm, &exec_simd, &exec_packed, &exec_float, &exec_x87, &exec_fpu,
 };
 
 void exec_index_init(struct exec_index *index, uint64_t features)
@@ -119,6 +119,18 @@ static void op_set_memory(struct op *op, const ZydisDecodedInstruction *insn, co
 	op->seg = segment_number(operand->mem.segment);
 }
 
+static uint8_t register_kind(ZydisRegister reg)
+{
+	switch (ZydisRegisterGetClass(reg)) {
+	case ZYDIS_REGCLASS_XMM:
+		return OPERAND_XMM;
+	case ZYDIS_REGCLASS_MMX:
+		return OPERAND_MMX;
+	default:
+		return OPERAND_REG;
+	}
+}
+
 static void op_set_operand(struct op *op, unsigned int i, const ZydisDecodedInstruction *insn,
 	const ZydisDecodedOperand *operand)
 {
@@ -127,7 +139,7 @@ static void op_set_operand(struct op *op, unsigned int i, const ZydisDecodedInst
 	to->size = (uint8_t)(operand->size / 8);
 	switch (operand->type) {
 	case ZYDIS_OPERAND_TYPE_REGISTER:
-		to->kind = OPERAND_REG;
+		to->kind = register_kind(operand->reg.value);
 		to->reg = is_general_register(operand->reg.value) ? register_offset(operand->reg.value) :
 			(uint8_t)ZydisRegisterGetId(operand->reg.value);
 		break;
@@ -245,8 +257,12 @@ static bool is_branch16(const ZydisDecodedInstruction *insn, enum code_mode mode
 
 static void op_bind(const struct exec_index *index, struct op *op, const struct exec_row *row, bool *ret_ends_block)
 {
-	exec_fn *exec = row && op->size && op->size <= 8 ? row->exec[__builtin_ctz(op->size)] : NULL;
+	exec_fn *exec = NULL;
 
+	if (row && (row->flags & ROW_ANY))
+		exec = row->exec[0];
+	else if (row && op->size && op->size <= 8)
+		exec = row->exec[__builtin_ctz(op->size)];
 	op->exec = exec ? exec : op_unimplemented;
 	op->intercept = row ? index->intercepts[row->mnemonic] : 0;
 	if (op->intercept) {
@@ -284,6 +300,7 @@ enum decode_result op_decode(const struct exec_index *index, enum code_mode mode
 	op.mnemonic = (uint16_t)insn.mnemonic;
 	op.length = insn.length;
 	op.opcode = insn.opcode;
+	op.modrm = (uint8_t)(insn.raw.modrm.mod << 6 | insn.raw.modrm.reg << 3 | insn.raw.modrm.rm);
 	op_set_prefixes(&op, &insn);
 	op_set_hidden(&op, &insn, operands);
 	op.nr_operands = insn.operand_count_visible < 3 ? insn.operand_count_visible : 3;
@@ -292,6 +309,8 @@ enum decode_result op_decode(const struct exec_index *index, enum code_mode mode
 	op.size = op.nr_operands && !(row && (row->flags & ROW_WIDTH)) ? op.operands[0].size : insn.operand_width / 8;
 	if (is_branch16(&insn, mode))
 		op.size = 2;
+	op.is_16bit = (mode != CODE_PROT32 && mode != CODE_LONG64) !=
+		((insn.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !insn.raw.rex.W);
 	op_bind(index, &op, row, ret_ends_block);
 	*ret_op = op;
 	return DECODE_OK;

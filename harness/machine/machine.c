@@ -162,6 +162,7 @@ void cpu_reset(struct cpu *cpu)
 	cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
 	cpu->tsc = 0;
 	cpu->pkru = 0;
+	fpu_reset(&cpu->fpu);
 	cpu->cpl = 0;
 	cpu->has_shadow = cpu->is_halted = cpu->must_stop = cpu->is_monitoring = false;
 	cpu->asid = 0;

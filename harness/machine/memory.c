@@ -177,6 +177,116 @@ uint64_t memory_read_to_write_slow(struct cpu *cpu, unsigned int seg, uint64_t o
 	return place_read(cpu->machine, &place);
 }
 
+/* What an operand of 10 bytes is aligned to is its significand; state images are 16 bytes' multiples. */
+static unsigned int natural_alignment(unsigned int len_bytes)
+{
+	return len_bytes >= 16 ? 16 : len_bytes >= 8 ? 8 : len_bytes;
+}
+
+static void check_aligned(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int alignment)
+{
+	uint64_t base = cpu->is_long64 && seg < SEG_FS ? 0 : cpu->segs[seg].base;
+
+	if ((base + offset) & (alignment - 1))
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+}
+
+/* x87's environment and images of the state are longer than any register, or not as long as any. */
+static bool is_state(unsigned int len_bytes)
+{
+	return len_bytes > 10 && len_bytes != 16;
+}
+
+/*
+ * What AMD's CPUs look at first: of x87's state the first number, then the last byte; of an aligned image the last
+ * byte. Each is an access of its own, whose address may wrap around.
+ */
+static uint64_t state_linear(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int len_bytes,
+	unsigned int alignment, enum access access)
+{
+	unsigned int first_bytes = cpu->op->is_16bit ? 2 : 4;
+	uint64_t last = (offset + len_bytes - 1) & cpu->op->address_mask, linear = 0, last_linear;
+
+	if (alignment == 1) {
+		linear = segment_linear(cpu, seg, offset, first_bytes, access);
+		place_of(cpu, linear, first_bytes, access, false);
+	}
+	last_linear = segment_linear(cpu, seg, last, 1, access);
+	check_aligned(cpu, seg, offset, alignment);
+	page_translate(cpu, last_linear, access, false);
+	if (alignment == 1)
+		return linear;
+	linear = segment_linear(cpu, seg, offset, alignment, access);
+	page_translate(cpu, linear, access, false);
+	return linear;
+}
+
+/* AMD's CPUs check alignment before all else: also where the address is not canonical, or not in the segment. */
+static uint64_t bytes_linear(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int len_bytes,
+	unsigned int alignment, enum access access)
+{
+	uint64_t linear;
+
+	if (is_state(len_bytes)) {
+		linear = state_linear(cpu, seg, offset, len_bytes, alignment, access);
+	} else {
+		check_aligned(cpu, seg, offset, alignment);
+		linear = segment_linear(cpu, seg, offset, len_bytes, access);
+	}
+	if (is_alignment_checked(cpu) && (linear & (natural_alignment(len_bytes) - 1))) {
+		place_of(cpu, linear, len_bytes, access, false);
+		cpu_raise_error(cpu, VECTOR_AC, 0);
+	}
+	return linear;
+}
+
+/* Bytes of the piece of an access that begins at @at: 8, or the largest power of two that is left. */
+static unsigned int piece_len(unsigned int at, unsigned int len_bytes)
+{
+	unsigned int rest = len_bytes - at;
+
+	return rest >= 8 ? 8 : 1u << (31 - __builtin_clz(rest));
+}
+
+void memory_read_bytes(struct cpu *cpu, unsigned int seg, uint64_t offset, void *to, unsigned int len_bytes,
+	unsigned int alignment)
+{
+	uint64_t linear = bytes_linear(cpu, seg, offset, len_bytes, alignment, ACCESS_READ);
+	unsigned int at, len;
+
+	for (at = 0; at < len_bytes; at += len) {
+		uint64_t piece = (linear + at) & cpu->linear_mask;
+
+		len = piece_len(at, len_bytes);
+		host_write((uint8_t *)to + at, len, linear_read(cpu, piece, len, false));
+		debug_access(cpu, piece, len, ACCESS_READ);
+	}
+}
+
+void memory_check_write_bytes(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int len_bytes,
+	unsigned int alignment)
+{
+	uint64_t linear = bytes_linear(cpu, seg, offset, len_bytes, alignment, ACCESS_WRITE);
+
+	linear_check_write(cpu, linear, len_bytes, false);
+}
+
+void memory_write_bytes(struct cpu *cpu, unsigned int seg, uint64_t offset, const void *from, unsigned int len_bytes,
+	unsigned int alignment)
+{
+	uint64_t linear = bytes_linear(cpu, seg, offset, len_bytes, alignment, ACCESS_WRITE);
+	unsigned int at, len;
+
+	linear_check_write(cpu, linear, len_bytes, false);
+	for (at = 0; at < len_bytes; at += len) {
+		uint64_t piece = (linear + at) & cpu->linear_mask;
+
+		len = piece_len(at, len_bytes);
+		linear_write(cpu, piece, len, host_read((const uint8_t *)from + at, len), false);
+		debug_access(cpu, piece, len, ACCESS_WRITE);
+	}
+}
+
 /*
  * Note, a window that is not whole leaves the last 15 bytes to the slow way, so that one comparison does for all
  * sizes.

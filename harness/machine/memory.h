@@ -43,6 +43,19 @@ uint64_t memory_read_slow(struct cpu *cpu, unsigned int seg, uint64_t offset, un
 void memory_write_slow(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int size, uint64_t value);
 uint64_t memory_read_to_write_slow(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int size);
 
+/*
+ * Any number of bytes up to a page, with the checks of one access; #GP(0) unless the linear address is a multiple of
+ * @alignment. A write writes all or nothing.
+ */
+void memory_read_bytes(struct cpu *cpu, unsigned int seg, uint64_t offset, void *to, unsigned int len_bytes,
+	unsigned int alignment);
+void memory_write_bytes(struct cpu *cpu, unsigned int seg, uint64_t offset, const void *from, unsigned int len_bytes,
+	unsigned int alignment);
+
+/* Raises what such a write would. */
+void memory_check_write_bytes(struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int len_bytes,
+	unsigned int alignment);
+
 /* NULL: the slow way. */
 static inline uint8_t *memory_fast(const struct cpu *cpu, unsigned int seg, uint64_t offset, unsigned int size,
 	enum access access)

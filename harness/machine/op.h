@@ -16,11 +16,11 @@
 
 #include "machine/cpu.h"
 
-enum operand_kind { OPERAND_NONE, OPERAND_REG, OPERAND_MEM, OPERAND_IMM };
+enum operand_kind { OPERAND_NONE, OPERAND_REG, OPERAND_MEM, OPERAND_IMM, OPERAND_XMM, OPERAND_MMX };
 
 struct operand {
 	uint8_t kind;
-	uint8_t reg;		/* OPERAND_REG: offset into cpu->regs; or the number of a segment, CR or DR */
+	uint8_t reg;		/* OPERAND_REG: offset into cpu->regs; or the number of a segment, CR, DR, XMM or MMX */
 	uint8_t size;		/* bytes */
 };
 
@@ -47,6 +47,8 @@ struct op {
 	uint16_t selector;	/* of a far pointer; the second immediate of ENTER */
 	uint16_t mnemonic;	/* ZydisMnemonic */
 	uint8_t intercept;	/* row of svm_intercept.c */
+	bool is_16bit;		/* the operand-size attribute, where Zydis does not say it: x87's environment */
+	uint8_t modrm;		/* 0 where there is none */
 	uint8_t opcode;		/* its last byte; where a condition is coded, the low four bits are it */
 };
 
@@ -67,6 +69,7 @@ enum exec_row_flags {
 	ROW_ENDS_BLOCK = 1,	/* may branch or change what later instructions mean */
 	ROW_WIDTH = 2,		/* the handler goes by the operand-size attribute, not by the first operand's size */
 	ROW_CPL0 = 4,		/* #GP(0) when CPL is not 0 */
+	ROW_ANY = 8,		/* one handler, the first, whatever the sizes of its operands */
 };
 
 /* Numbers of their own for what shares a mnemonic with something else. */
@@ -102,7 +105,7 @@ struct exec_table {
 
 extern const struct exec_table exec_alu, exec_shift, exec_muldiv, exec_bit, exec_bmi, exec_move, exec_stack,
 	exec_branch, exec_string, exec_decimal, exec_flags, exec_io, exec_system, exec_far, exec_interrupt,
-	exec_segment, exec_control, exec_syscall, exec_svm;
+	exec_segment, exec_control, exec_syscall, exec_svm, exec_simd, exec_packed, exec_float, exec_x87, exec_fpu;
 
 /*
  * All rows by mnemonic, NULL where there is none, and the features of the CPU they are for. The machine's for its
