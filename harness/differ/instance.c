@@ -10,6 +10,9 @@
 
 #include "vm/x86/bits.h"
 
+#define MXCSR_PE 0x20u
+#define MXCSR_OM_UM 0xc00u
+
 struct rng {
 	uint64_t state;
 };
@@ -283,10 +286,127 @@ static uint64_t aim_operands(struct instance *instance, struct rng *rng, const Z
 	uint64_t target = rng_target(rng);
 	unsigned int i;
 
+	if ((instance->form->flags & FORM_SIMD) && rng_percent(rng, 60))
+		target &= ~15ull;
+
 	for (i = 0; i < insn->operand_count_visible; i++)
 		if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
 			aim(instance, insn, &operands[i].mem, target);
 	return target;
+}
+
+static uint64_t rng_double(struct rng *rng)
+{
+	static const uint64_t exponents[] = { 0, 0, 1, 0x3fe, 0x3ff, 0x400, 0x41e, 0x43e, 0x7fe, 0x7ff, 0x380, 0x47f,
+		0x369 };
+	static const uint64_t fractions[] = { 0, 0, 1, 0xfffffffffffff, 0x8000000000000, 0x8000000000001,
+		0x10000000 };
+	uint64_t exponent = exponents[rng_below(rng, sizeof(exponents) / sizeof(exponents[0]))];
+	uint64_t fraction = fractions[rng_below(rng, sizeof(fractions) / sizeof(fractions[0]))];
+
+	if (rng_percent(rng, 30))
+		exponent = (exponent + rng_below(rng, 60) - 30) & 0x7ff;
+	if (rng_percent(rng, 30))
+		fraction = rng_next(rng) >> 12;
+	return rng_below(rng, 2) << 63 | exponent << 52 | fraction;
+}
+
+static uint32_t rng_single(struct rng *rng)
+{
+	static const uint32_t exponents[] = { 0, 0, 1, 0x7e, 0x7f, 0x80, 0x9e, 0xbe, 0xfe, 0xff };
+	static const uint32_t fractions[] = { 0, 0, 1, 0x7fffff, 0x400000, 0x400001, 0x200000 };
+	uint32_t exponent = exponents[rng_below(rng, sizeof(exponents) / sizeof(exponents[0]))];
+	uint32_t fraction = fractions[rng_below(rng, sizeof(fractions) / sizeof(fractions[0]))];
+
+	if (rng_percent(rng, 30))
+		exponent = (exponent + (uint32_t)rng_below(rng, 60) - 30) & 0xff;
+	if (rng_percent(rng, 30))
+		fraction = (uint32_t)rng_next(rng) >> 9;
+	return (uint32_t)rng_below(rng, 2) << 31 | exponent << 23 | fraction;
+}
+
+/* Sign and exponent of an extended number. */
+static uint16_t rng_exponent(struct rng *rng)
+{
+	static const uint16_t exponents[] = { 0, 0, 1, 0x3ffe, 0x3fff, 0x4000, 0x401e, 0x403e, 0x7ffe, 0x7fff, 0x3f80,
+		0x407f, 0x3c00, 0x43ff };
+	uint64_t exponent = exponents[rng_below(rng, sizeof(exponents) / sizeof(exponents[0]))];
+
+	if (rng_percent(rng, 30))
+		exponent ^= rng_below(rng, 64);
+	return (uint16_t)(exponent ^ rng_below(rng, 2) << 15);
+}
+
+/* The significand's upper bit is mostly 1. */
+static uint64_t rng_significand(struct rng *rng)
+{
+	static const uint64_t significands[] = { 1ull << 63, 1ull << 63, 3ull << 62, ~0ull, 1ull << 63 | 1, 0,
+		3ull << 62 | 1 };
+
+	return rng_percent(rng, 70) ? significands[rng_below(rng, sizeof(significands) / sizeof(significands[0]))] :
+		rng_next(rng) | (rng_percent(rng, 80) ? 1ull << 63 : 0);
+}
+
+static uint64_t rng_number(struct rng *rng)
+{
+	switch (rng_below(rng, 4)) {
+	case 0:
+		return rng_double(rng);
+	case 1:
+	case 2:
+		return rng_single(rng) | (uint64_t)rng_single(rng) << 32;
+	default:
+		return rng_value(rng);
+	}
+}
+
+static uint32_t rng_mxcsr(struct rng *rng)
+{
+	uint32_t value = MXCSR_MASKS | (uint32_t)(rng_next(rng) & 0xe07f);
+
+	if (rng_percent(rng, 15))
+		value |= MXCSR_MM;
+	if (rng_percent(rng, 30))
+		value ^= (uint32_t)rng_next(rng) & MXCSR_MASKS;
+	if (rng_percent(rng, 50))
+		value &= ~(MXCSR_DAZ | MXCSR_FTZ);
+	/* What PE would become with an unmasked overflow or underflow, the machine does not know. */
+	if ((value & MXCSR_OM_UM) != MXCSR_OM_UM)
+		value |= MXCSR_PE;
+	return value;
+}
+
+/* What is flagged and not masked is pending: not often, because little else happens then. */
+static void make_x87(struct fpu *fpu, struct rng *rng)
+{
+	fpu->fcw = (uint16_t)(0x7f | (rng_next(rng) & 0x1f00));
+	fpu->fsw = (uint16_t)(rng_next(rng) & 0x7f7f);
+	fpu->ftw = rng_percent(rng, 60) ? 0xff : (uint8_t)rng_next(rng);
+	if (rng_percent(rng, 30))
+		fpu->fcw &= (uint16_t)(~FSW_EXCEPTIONS | rng_next(rng));
+	if (!rng_percent(rng, 10))
+		fpu->fsw &= (uint16_t)(~FSW_EXCEPTIONS | fpu->fcw);
+	if (fpu->fsw & ~fpu->fcw & FSW_EXCEPTIONS)
+		fpu->fsw |= FSW_ES | FSW_B;
+}
+
+static void make_fpu(struct fpu *fpu, struct rng *rng)
+{
+	unsigned int i;
+
+	make_x87(fpu, rng);
+	fpu->mxcsr = rng_mxcsr(rng);
+	for (i = 0; i < 8; i++) {
+		uint64_t significand = rng_significand(rng);
+		uint16_t exponent = rng_exponent(rng);
+
+		memcpy(fpu->st[i], &significand, sizeof(significand));
+		memcpy(fpu->st[i] + 8, &exponent, sizeof(exponent));
+	}
+	for (i = 0; i < 16; i++) {
+		fpu->xmm[i][0] = rng_number(rng);
+		fpu->xmm[i][1] = rng_number(rng);
+	}
 }
 
 static void make_registers(struct instance *instance, struct rng *rng)
@@ -369,10 +489,36 @@ static void make_operand_data(struct instance *instance, struct rng *rng, uint64
 	}
 }
 
+/* An operand of up to 16 bytes, MXCSR, or the beginning of FXSAVE's image. */
+static void make_numbers(struct instance *instance, struct rng *rng, const ZydisDecodedInstruction *insn,
+	uint64_t target)
+{
+	struct fpu fpu = { 0 };
+
+	instance->patch_address = target;
+	if (insn->mnemonic == ZYDIS_MNEMONIC_LDMXCSR) {
+		put_patch(instance, rng_percent(rng, 80) ? rng_mxcsr(rng) : rng_next(rng), 4);
+	} else if (instance->form->flags & FORM_IMAGE) {
+		make_x87(&fpu, rng);
+		fpu.mxcsr = rng_percent(rng, 80) ? rng_mxcsr(rng) : (uint32_t)rng_next(rng);
+		memcpy(instance->patch, &fpu, 32);
+		instance->patch_len = 32;
+	} else if (rng_percent(rng, 30)) {
+		put_patch(instance, rng_significand(rng), 8);
+		put_patch(instance, rng_exponent(rng), 8);
+	} else {
+		put_patch(instance, rng_number(rng), 8);
+		put_patch(instance, rng_number(rng), 8);
+	}
+}
+
 static void make_special(struct instance *instance, struct rng *rng, const ZydisDecodedInstruction *insn,
 	const ZydisDecodedOperand *operands, uint64_t target)
 {
 	unsigned int size = insn->operand_width / 8, i;
+
+	if (instance->form->flags & FORM_SIMD)
+		make_numbers(instance, rng, insn, target);
 
 	if (instance->form->flags & (FORM_FAR | FORM_SELECTOR | FORM_BOUND))
 		make_operand_data(instance, rng, target, insn->mnemonic == ZYDIS_MNEMONIC_BOUND || size < 8 ? size : 4);
@@ -428,10 +574,16 @@ static bool try_make(struct instance *instance, struct rng *rng)
 	return !(instance->form->flags & FORM_BRANCH) || !is_wild_branch(instance, &insn, operands);
 }
 
+/* Of all tables' forms. */
+static const struct form *form_at(size_t i)
+{
+	return i < nr_forms ? &forms[i] : &simd_forms[i - nr_forms];
+}
+
 static const struct form *choose_form(struct rng *rng, const char *only, bool is_64)
 {
 	for (;;) {
-		const struct form *form = &forms[rng_below(rng, nr_forms)];
+		const struct form *form = form_at(rng_below(rng, nr_forms + nr_simd_forms));
 
 		if ((!only || !strcmp(only, form->name)) && !(form->flags & (is_64 ? FORM_NOT64 : FORM_ONLY64)))
 			return form;
@@ -462,6 +614,10 @@ void instance_make(struct instance *instance, uint64_t seed, uint64_t index, con
 		X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF));
 	if (rng_percent(&rng, 30))
 		instance->rflags |= X86_EFLAGS_DF;
+	make_fpu(&instance->fpu, &rng);
+	/* Of some operands across two pages, AMD's CPUs want the lower half only. */
+	if (instance->patch_address % PAGE_BYTES_ > PAGE_BYTES_ - 16)
+		instance->fpu.mxcsr &= ~MXCSR_MM;
 	instance->data_seed = rng_next(&rng);
 	for (i = 0; !instance->is_64 && i < 16; i++)
 		instance->regs[i] = (uint32_t)instance->regs[i];

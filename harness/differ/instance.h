@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "machine/fpu.h"
+
 /* Addresses that both sides have. Around each there is nothing. */
 #define CODE_ADDRESS 0x10000000ull	/* one page of INT3, the instance in its middle */
 #define DATA_ADDRESS 0x10010000ull	/* two pages, writable */
@@ -63,10 +65,14 @@ enum {
 	FORM_RETURN = 1 << 26,		/* the stack has RIP and CS */
 	FORM_POP_SEGMENT = 1 << 27,
 	FORM_BOUND = 1 << 28,
+	FORM_SIMD = 1 << 29,		/* numbers of all kinds in memory, mostly aligned */
+	FORM_IMAGE = 1 << 30,		/* of FXSAVE */
 };
 
 extern const struct form forms[];
 extern const size_t nr_forms;
+extern const struct form simd_forms[];
+extern const size_t nr_simd_forms;
 
 struct instance {
 	const struct form *form;
@@ -75,6 +81,7 @@ struct instance {
 	unsigned int len;
 	uint64_t regs[16];
 	uint64_t rflags;
+	struct fpu fpu;
 	uint64_t data_seed;
 	/* Written into the data where it is not just noise: a frame or far pointer. */
 	uint64_t patch_address;

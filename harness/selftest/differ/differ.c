@@ -66,6 +66,18 @@ static bool is_number_different(const char *what, uint64_t native, uint64_t mach
 	return true;
 }
 
+/* A register of more than 8 bytes. */
+static bool is_bytes_different(const char *name, const uint8_t *native, const uint8_t *machine, unsigned int len_bytes,
+	bool prints)
+{
+	uint64_t halves[2][2] = { 0 };
+
+	memcpy(halves[0], native, len_bytes);
+	memcpy(halves[1], machine, len_bytes);
+	return is_number_different(name, halves[0][1], halves[1][1], prints) |
+	       is_number_different(name, halves[0][0], halves[1][0], prints);
+}
+
 /* The return to user space makes all null selectors zero. */
 static uint16_t selector_seen(uint16_t selector)
 {
@@ -83,6 +95,28 @@ static bool is_data_different(const struct outcome *native, const struct outcome
 			printf("#   [0x%llx] native 0x%02x machine 0x%02x\n", DATA_ADDRESS + i, native->data[i],
 				machine->data[i]);
 	return true;
+}
+
+/* Not the pointers: the host's kernel has its own by then. */
+static bool is_fpu_different(const struct fpu *native, const struct fpu *machine, bool prints)
+{
+	bool ret = is_number_different("FCW", native->fcw, machine->fcw, prints);
+	unsigned int i;
+	char name[8];
+
+	ret |= is_number_different("FSW", native->fsw, machine->fsw, prints);
+	ret |= is_number_different("FTW", native->ftw, machine->ftw, prints);
+	ret |= is_number_different("MXCSR", native->mxcsr, machine->mxcsr, prints);
+	for (i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "ST%u", i);
+		ret |= is_bytes_different(name, native->st[i], machine->st[i], 10, prints);
+	}
+	for (i = 0; i < 16; i++) {
+		snprintf(name, sizeof(name), "XMM%u", i);
+		ret |= is_bytes_different(name, (const uint8_t *)native->xmm[i], (const uint8_t *)machine->xmm[i], 16,
+			prints);
+	}
+	return ret;
 }
 
 static bool is_different(const struct instance *instance, const struct outcome *native, const struct outcome *machine,
@@ -103,6 +137,7 @@ static bool is_different(const struct instance *instance, const struct outcome *
 			selector_seen(machine->segs[i]), prints);
 	ret |= is_number_different("RIP", native->rip & mask, machine->rip & mask, prints);
 	ret |= is_number_different("RFLAGS", native->rflags & flags, machine->rflags & flags, prints);
+	ret |= is_fpu_different(&native->fpu, &machine->fpu, prints);
 	ret |= is_number_different("vector", native->vector, machine->vector, prints);
 	ret |= is_number_different("error", native->error, machine->error, prints);
 	ret |= is_number_different("CR2", native->cr2 & mask, machine->cr2 & mask, prints);
@@ -248,6 +283,9 @@ static bool has_form(const char *name)
 
 	for (i = 0; i < nr_forms; i++)
 		if (!strcmp(forms[i].name, name))
+			return true;
+	for (i = 0; i < nr_simd_forms; i++)
+		if (!strcmp(simd_forms[i].name, name))
 			return true;
 	return false;
 }

@@ -19,6 +19,7 @@ struct outcome {
 	uint32_t vector;
 	uint32_t error;
 	uint64_t cr2;		/* of a page fault, else 0 */
+	struct fpu fpu;
 	uint8_t data[DATA_BYTES];
 };
 

@@ -78,7 +78,7 @@ static void model_set_mode(struct cpu *cpu)
 {
 	cpu->cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_PG;
 	cpu->cr3 = PML4_GPA;
-	cpu->cr4 = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_SMEP | X86_CR4_SMAP;
+	cpu->cr4 = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_SMEP | X86_CR4_SMAP;
 	cpu->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
 	cpu->cpl = 3;
 	cpu->gdtr = (struct table_register) { SYSTEM_LINEAR + GDT_GPA, NR_SELECTORS * 8 - 1 };
@@ -168,6 +168,7 @@ const char *model_run(struct model *model, const struct instance *instance, stru
 	memcpy(cpu->regs, instance->regs, sizeof(instance->regs));
 	cpu->rip = INSN_ADDRESS;
 	cpu->rflags = instance->rflags;
+	cpu->fpu = instance->fpu;
 	cpu_state_changed(cpu);
 	why = machine_run(cpu, MAX_STEPS);
 	model_put_code(model, NULL, instance->len);
@@ -176,6 +177,7 @@ const char *model_run(struct model *model, const struct instance *instance, stru
 		outcome->segs[i] = cpu->segs[i].selector;
 	outcome->rip = cpu->rip;
 	outcome->rflags = cpu->rflags;
+	outcome->fpu = cpu->fpu;
 	outcome->vector = cpu->fault.vector;
 	outcome->error = cpu->fault.error;
 	outcome->cr2 = cpu->fault.vector == VECTOR_PF ? cpu->fault.address : 0;

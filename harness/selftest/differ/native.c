@@ -30,6 +30,7 @@ static const int context_regs[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RS
 static struct {
 	uint64_t regs[16];
 	uint64_t rip, cs, rflags, rsp, ss;
+	struct fpu fpu;
 } entry;
 
 static sigjmp_buf back;
@@ -37,6 +38,8 @@ static struct outcome *result;
 
 static void on_signal(int number, siginfo_t *info, void *opaque)
 {
+	/* In the format of FXSAVE */
+	const void *fpregs = ((ucontext_t *)opaque)->uc_mcontext.fpregs;
 	const greg_t *gregs = ((ucontext_t *)opaque)->uc_mcontext.gregs;
 	unsigned int i;
 
@@ -58,6 +61,7 @@ static void on_signal(int number, siginfo_t *info, void *opaque)
 	if (result->vector == 14 && (uint64_t)gregs[REG_CR2] >= FIRST_KERNEL_ADDRESS)
 		result->error &= ~1u;
 	result->cr2 = result->vector == 14 ? (uint64_t)gregs[REG_CR2] : 0;
+	memcpy(&result->fpu, fpregs, sizeof(result->fpu));
 	siglongjmp(back, 1);
 }
 
@@ -65,6 +69,7 @@ __attribute__((naked, noreturn)) static void enter(void)
 {
 	__asm__ volatile(
 		"lea %[entry], %%rsp\n"
+		"fxrstor64 %[fpu]\n"
 		"mov 0x00(%%rsp), %%rax\n"
 		"mov 0x08(%%rsp), %%rcx\n"
 		"mov 0x10(%%rsp), %%rdx\n"
@@ -82,7 +87,7 @@ __attribute__((naked, noreturn)) static void enter(void)
 		"mov 0x78(%%rsp), %%r15\n"
 		"add $0x80, %%rsp\n"
 		"iretq\n"
-		: : [entry] "m" (entry));
+		: : [entry] "m" (entry), [fpu] "m" (entry.fpu));
 }
 
 static void *map_at(uint64_t address, size_t len, int protection)
@@ -134,6 +139,7 @@ void native_run(const struct instance *instance, struct outcome *outcome)
 	instance_fill_data(instance, (uint8_t *)DATA_ADDRESS);
 	memcpy(code, instance->code, instance->len);
 	memcpy(entry.regs, instance->regs, sizeof(entry.regs));
+	entry.fpu = instance->fpu;
 	entry.rip = INSN_ADDRESS;
 	entry.cs = instance->is_64 ? USER64_CS : USER32_CS;
 	entry.rflags = instance->rflags;
