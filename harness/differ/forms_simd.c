@@ -7,6 +7,8 @@
 #define IB FORM_IB
 #define ONE 0
 #define TWO 1
+#define M38 2
+#define M3A 3
 
 #define PREFIXED(name, flags, opcode, last)				\
 	{ name, flags, TWO, opcode, last, 0, 0 },			\
@@ -45,6 +47,12 @@ const struct form simd_forms[] = {
 	PREFIXED("PAND", MODRM, 0xe0, 0xef),
 	PREFIXED("PSUBB", MODRM, 0xf0, 0xf6),
 	PREFIXED("PADDB", MODRM, 0xf8, 0xfe),
+	{ "PSHUFB", MODRM, M38, 0x00, 0x0b, 0, 0 },
+	{ "PSHUFB", MODRM | FORM_66, M38, 0x00, 0x0b, 0, 0 },
+	{ "PABSB", MODRM, M38, 0x1c, 0x1e, 0, 0 },
+	{ "PABSB", MODRM | FORM_66, M38, 0x1c, 0x1e, 0, 0 },
+	{ "PALIGNR", MODRM | IB, M3A, 0x0f, 0, 0, 0 },
+	{ "PALIGNR", MODRM | IB | FORM_66, M3A, 0x0f, 0, 0, 0 },
 	{ "FXSAVE", EXT | FORM_MEMORY | FORM_IMAGE, TWO, 0xae, 0, 0, 0 },
 	{ "FXRSTOR", EXT | FORM_MEMORY | FORM_IMAGE, TWO, 0xae, 0, 1, 0 },
 	{ "LDMXCSR", EXT | FORM_MEMORY | FORM_IMAGE, TWO, 0xae, 0, 2, 0 },

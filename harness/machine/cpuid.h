@@ -47,6 +47,7 @@
 #define FEATURE_SSE3 (1ull << 37)
 #define FEATURE_FFXSR (1ull << 38)
 #define FEATURE_XSAVEOPT (1ull << 39)
+#define FEATURE_SSSE3 (1ull << 41)
 #define FEATURE_MISALIGN (1ull << 40)	/* MXCSR.MM */
 
 /* Fn8000_000A_EDX, APM vol. 3, E.4.9 */

@@ -39,8 +39,8 @@ ALWAYS_INLINE uint64_t mmx_source(struct cpu *cpu, const struct op *op)
 		SSE_BODY(name, feature)									\
 	}
 
-/* With registers of MMX, too, by the feature that brought them. */
-#define PACKED(name, mmx_feature)									\
+/* With registers of MMX, too, by the features that brought either. */
+#define PACKED(name, mmx_feature, sse_feature)								\
 	static void mmx_##name(struct cpu *cpu, const struct op *op)					\
 	{												\
 		uint64_t a, b;										\
@@ -58,7 +58,7 @@ ALWAYS_INLINE uint64_t mmx_source(struct cpu *cpu, const struct op *op)
 			mmx_##name(cpu, op);								\
 			return;										\
 		}											\
-		SSE_BODY(name, FEATURE_SSE2)								\
+		SSE_BODY(name, sse_feature)								\
 	}
 
 #define EACH_MMX(DO)											\
@@ -83,6 +83,12 @@ ALWAYS_INLINE uint64_t mmx_source(struct cpu *cpu, const struct op *op)
 /* and with SSE2 */
 #define EACH_MMX_SSE2(DO) DO(paddq, PADDQ) DO(psubq, PSUBQ) DO(pmuludq, PMULUDQ)
 
+#define EACH_SSSE3(DO)											\
+	DO(pabsb, PABSB) DO(pabsw, PABSW) DO(pabsd, PABSD) DO(phaddw, PHADDW) DO(phaddd, PHADDD)		\
+	DO(phaddsw, PHADDSW) DO(phsubw, PHSUBW) DO(phsubd, PHSUBD) DO(phsubsw, PHSUBSW)			\
+	DO(pmaddubsw, PMADDUBSW) DO(pmulhrsw, PMULHRSW) DO(pshufb, PSHUFB)				\
+	DO(psignb, PSIGNB) DO(psignw, PSIGNW) DO(psignd, PSIGND)
+
 #define EACH_SSE(DO)											\
 	DO(andps, ANDPS) DO(andnps, ANDNPS) DO(orps, ORPS) DO(xorps, XORPS)				\
 	DO(unpcklps, UNPCKLPS) DO(unpckhps, UNPCKHPS)
@@ -91,15 +97,17 @@ ALWAYS_INLINE uint64_t mmx_source(struct cpu *cpu, const struct op *op)
 	DO(andpd, ANDPD) DO(andnpd, ANDNPD) DO(orpd, ORPD) DO(xorpd, XORPD)				\
 	DO(unpcklpd, UNPCKLPD) DO(unpckhpd, UNPCKHPD) DO(punpcklqdq, PUNPCKLQDQ) DO(punpckhqdq, PUNPCKHQDQ)
 
-#define DEFINE_MMX(name, mnemonic) PACKED(name, FEATURE_MMX)
-#define DEFINE_MMX_SSE(name, mnemonic) PACKED(name, FEATURE_SSE)
-#define DEFINE_MMX_SSE2(name, mnemonic) PACKED(name, FEATURE_SSE2)
+#define DEFINE_MMX(name, mnemonic) PACKED(name, FEATURE_MMX, FEATURE_SSE2)
+#define DEFINE_MMX_SSE(name, mnemonic) PACKED(name, FEATURE_SSE, FEATURE_SSE2)
+#define DEFINE_MMX_SSE2(name, mnemonic) PACKED(name, FEATURE_SSE2, FEATURE_SSE2)
+#define DEFINE_SSSE3(name, mnemonic) PACKED(name, FEATURE_SSSE3, FEATURE_SSSE3)
 #define DEFINE_SSE(name, mnemonic) SSE(name, FEATURE_SSE)
 #define DEFINE_SSE2(name, mnemonic) SSE(name, FEATURE_SSE2)
 
 EACH_MMX(DEFINE_MMX)
 EACH_MMX_SSE(DEFINE_MMX_SSE)
 EACH_MMX_SSE2(DEFINE_MMX_SSE2)
+EACH_SSSE3(DEFINE_SSSE3)
 EACH_SSE(DEFINE_SSE)
 EACH_SSE2(DEFINE_SSE2)
 
@@ -217,6 +225,39 @@ static void psrldq(struct cpu *cpu, const struct op *op)
 	xmm_put(cpu, op->operands[0].reg, to.all);
 }
 
+/* @len bytes from byte @first of the source and, above it, the destination; zeros behind both. */
+static void align_right(uint8_t *to, const uint8_t *source, unsigned int first, unsigned int len)
+{
+	uint8_t joined[32];
+	unsigned int i;
+
+	memcpy(joined, source, len);
+	memcpy(joined + len, to, len);
+	for (i = 0; i < len; i++)
+		to[i] = first + i < 2 * len ? joined[first + i] : 0;
+}
+
+static void palignr(struct cpu *cpu, const struct op *op)
+{
+	unsigned int number = op->operands[0].reg;
+
+	if (op->operands[0].kind == OPERAND_MMX) {
+		uint64_t from, to;
+
+		fpu_check_mmx(cpu, FEATURE_SSSE3);
+		from = scalar_read(cpu, op, 1, 8);
+		to = fpu_mmx_read(&cpu->fpu, number);
+		align_right((uint8_t *)&to, (const uint8_t *)&from, op->imm & 0xff, 8);
+		fpu_mmx_write(&cpu->fpu, number, to);
+	} else {
+		__m128i from;
+
+		check_sse(cpu, FEATURE_SSSE3);
+		from = xmm_read(cpu, op, 1, is_aligned_operand(cpu));
+		align_right((uint8_t *)cpu->fpu.xmm[number], (const uint8_t *)&from, op->imm & 0xff, 16);
+	}
+}
+
 static void pmovmskb(struct cpu *cpu, const struct op *op)
 {
 	const struct operand *from = &op->operands[1];
@@ -275,7 +316,8 @@ static void pinsrw(struct cpu *cpu, const struct op *op)
 }
 
 /* Bytes at DS:rDI, where the mask's byte has its upper bit; nothing else is touched. */
-static void store_masked(struct cpu *cpu, const struct op *op, const uint8_t *bytes, const uint8_t *mask, unsigned int len)
+static void store_masked(struct cpu *cpu, const struct op *op, const uint8_t *bytes, const uint8_t *mask,
+	unsigned int len)
 {
 	uint64_t offset = cpu->regs[REG_RDI] & op->address_mask;
 	unsigned int i;
@@ -316,9 +358,11 @@ static void emms(struct cpu *cpu, const struct op *op)
 #define ROW(exec, mnemonic) { ZYDIS_MNEMONIC_##mnemonic, ROW_ANY, 0, { exec } },
 
 static const struct exec_row rows[] = {
-	EACH_MMX(ROW) EACH_MMX_SSE(ROW) EACH_MMX_SSE2(ROW) EACH_SSE(ROW) EACH_SSE2(ROW)
+	EACH_MMX(ROW) EACH_MMX_SSE(ROW) EACH_MMX_SSE2(ROW) EACH_SSSE3(ROW) EACH_SSE(ROW)
+	EACH_SSE2(ROW)
 	ROW(pshufd, PSHUFD) ROW(pshuflw, PSHUFLW) ROW(pshufhw, PSHUFHW) ROW(pshufw, PSHUFW)
 	ROW(shufps, SHUFPS) ROW(shufpd, SHUFPD) ROW(pslldq, PSLLDQ) ROW(psrldq, PSRLDQ)
+	ROW(palignr, PALIGNR)
 	ROW(pmovmskb, PMOVMSKB) ROW(pextrw, PEXTRW) ROW(pinsrw, PINSRW) ROW(emms, EMMS)
 	ROW(maskmovdqu, MASKMOVDQU) ROW(maskmovq, MASKMOVQ)
 };
