@@ -48,7 +48,7 @@ static const struct option_row rows[] = {
 	{ "suite", OPT_SUITE, 's', "AREA", ANY, "only tests of this area (ioctl, mmu, ...)" },
 	{ "nightly", OPT_NIGHTLY, 0, NULL, ANY, "and the tests that are too many for every day" },
 	{ "shard", OPT_SHARD, 0, "K/N", ANY, "the K-th of N parts of the selection, stable by test name" },
-	{ "target", OPT_TARGET, 0, "NAME", ANY & ~ARGS_LAB, "what answers the system calls: kvm, soft-svm" },
+	{ "target", OPT_TARGET, 0, "NAME", ANY & ~ARGS_LAB, "what answers the system calls: kvm, soft-svm, bare" },
 	{ "jobs", 'j', 'j', "N", RUNS | ARGS_BISECT, "tests at once (default 1)" },
 	{ "timeout", OPT_TIMEOUT, 't', "SECONDS", RUNS | ARGS_BISECT,
 	  "for one test (default 10; in a lab 20 or, under Bochs, 60)" },

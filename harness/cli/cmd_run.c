@@ -23,13 +23,13 @@ bool host_has_kvm(void)
 }
 
 /* In process, on the executable machine: the target that every machine has. */
-static int soft_choose(struct args *args)
+static int soft_choose(struct args *args, bool is_bare)
 {
 	struct soft *soft;
-	int r = soft_create(&soft);
+	int r = is_bare ? soft_create_bare(&soft) : soft_create(&soft);
 
 	if (r)
-		return usage_error("run: soft-svm: %s", strerror(-r));
+		return usage_error("run: %s: %s", args->run.target, strerror(-r));
 	args->soft = soft;
 	args->run.backend = soft_backend(soft);
 	args->run.kmsg = NULL;
@@ -53,9 +53,11 @@ static int target_choose(struct args *args)
 	if (!args->run.target)
 		args->run.target = "kvm";
 	if (!is_inside && !strcmp(args->run.target, "soft-svm"))
-		return soft_choose(args);
+		return soft_choose(args, false);
+	if (!is_inside && !strcmp(args->run.target, "bare"))
+		return soft_choose(args, true);
 	if (!is_inside && strcmp(args->run.target, "kvm"))
-		return usage_error("run: unknown target '%s' (there are: kvm, soft-svm; labs: vmassay lab)",
+		return usage_error("run: unknown target '%s' (there are: kvm, soft-svm, bare; labs: vmassay lab)",
 				   args->run.target);
 	args->run.backend = backend_kvm();
 	args->run.kmsg = "/dev/kmsg";

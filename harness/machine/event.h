@@ -15,7 +15,7 @@
 #include "machine/cpu.h"
 
 /* Values of the jump out of a handler. */
-enum escape { ESCAPE_NONE, ESCAPE_FAULT, ESCAPE_UNIMPLEMENTED, ESCAPE_VMEXIT };
+enum escape { ESCAPE_NONE, ESCAPE_FAULT, ESCAPE_UNIMPLEMENTED, ESCAPE_VMEXIT, ESCAPE_PUT_BACK };
 
 _Noreturn void cpu_escape(struct cpu *cpu, enum escape escape);
 

@@ -97,5 +97,10 @@ enum machine_exit machine_run(struct cpu *cpu, uint64_t budget);
 
 /* From a bus function: machine_run() returns behind the instruction that is being executed. */
 void machine_stop(struct cpu *cpu);
+/*
+ * From a bus function that cannot answer yet, and does not return: the instruction has not begun, as after a fault, and
+ * machine_run() returns with MACHINE_EXIT_STOPPED. What the instruction wrote to memory before stays written.
+ */
+_Noreturn void machine_put_back(struct cpu *cpu);
 
 #endif

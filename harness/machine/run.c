@@ -51,6 +51,11 @@ void machine_stop(struct cpu *cpu)
 	cpu->must_stop = true;
 }
 
+_Noreturn void machine_put_back(struct cpu *cpu)
+{
+	cpu_escape(cpu, ESCAPE_PUT_BACK);
+}
+
 static void count_instructions(struct cpu *cpu, uint64_t nr)
 {
 	cpu->nr_instructions += nr;
@@ -325,6 +330,10 @@ enum machine_exit machine_run(struct cpu *cpu, uint64_t budget)
 		cpu_restore(cpu);
 		count_fault(cpu);
 		return MACHINE_EXIT_UNIMPLEMENTED;
+	case ESCAPE_PUT_BACK:
+		cpu_restore(cpu);
+		count_completed(cpu);
+		return MACHINE_EXIT_STOPPED;
 	default:
 		break;
 	}

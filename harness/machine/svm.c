@@ -2,6 +2,8 @@
 /* SVM as functions on a CPU, for a hypervisor that is the host's code. */
 #include "machine/svm.h"
 
+#include <asm/svm.h>
+
 #include "machine/svm_guest.h"
 #include "machine/tlb.h"
 #include "vm/x86/bits.h"
@@ -106,6 +108,11 @@ void machine_invlpga(struct cpu *cpu, uint64_t linear, uint32_t asid)
 	tlb_flush_page_asid(cpu, asid, linear);
 }
 
+void machine_flush_tlb(struct cpu *cpu)
+{
+	tlb_flush_all(cpu);
+}
+
 static void pin_set(struct cpu *cpu, uint32_t pin)
 {
 	__atomic_or_fetch(&cpu->svm.pins, pin, __ATOMIC_SEQ_CST);
@@ -142,4 +149,27 @@ void machine_set_init(struct cpu *cpu)
 bool machine_take_nmi(struct cpu *cpu)
 {
 	return pin_take(cpu, SVM_PIN_NMI);
+}
+
+void machine_state_load(struct cpu *cpu, const struct vmcb *vmcb)
+{
+	svm_state_load(cpu, &vmcb->save);
+	svm_vmload(cpu, vmcb);
+	cpu_state_changed(cpu);
+}
+
+void machine_state_save(const struct cpu *cpu, struct vmcb *vmcb)
+{
+	svm_state_save(cpu, &vmcb->save);
+	svm_vmsave(cpu, vmcb);
+}
+
+bool machine_accepts_interrupt(const struct cpu *cpu)
+{
+	return cpu->svm.has_gif && !cpu->svm.is_injecting && svm_is_interrupt_open(cpu);
+}
+
+bool machine_intercepts_interrupt(const struct cpu *cpu)
+{
+	return svm_intercepts(cpu, SVM_EXIT_INTR);
 }

@@ -52,6 +52,19 @@ bool machine_vmsave(struct cpu *cpu, uint64_t vmcb_pa);
 void machine_stgi(struct cpu *cpu);
 void machine_clgi(struct cpu *cpu);
 void machine_invlpga(struct cpu *cpu, uint64_t linear, uint32_t asid);
+/* Not an instruction: all translations of all ASIDs. */
+void machine_flush_tlb(struct cpu *cpu);
+
+/*
+ * The CPU's present state, host's or guest's, by a VMCB's state save area: what VMRUN and VMLOAD load, except PAT. For an
+ * owner that has no guest but drives the CPU itself; loading does not enter or leave one.
+ */
+void machine_state_load(struct cpu *cpu, const struct vmcb *vmcb);
+void machine_state_save(const struct cpu *cpu, struct vmcb *vmcb);
+/* A physical interrupt would be seen now: GIF, and RFLAGS.IF, the host's under V_INTR_MASKING. */
+bool machine_accepts_interrupt(const struct cpu *cpu);
+/* An active guest's interrupts are its hypervisor's. */
+bool machine_intercepts_interrupt(const struct cpu *cpu);
 
 /*
  * The CPU's pins. From any thread and from signal handlers, while the CPU runs or not. An intercepted INTR, NMI, SMI or

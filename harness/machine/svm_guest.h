@@ -23,6 +23,9 @@ struct vmcb *svm_vmcb(struct cpu *cpu, uint64_t pa);
 bool svm_enter(struct cpu *cpu, uint64_t vmcb_pa, struct vmcb *vmcb, uint64_t next_rip);
 /* The #VMEXIT that svm_exit() prepared. */
 void svm_leave(struct cpu *cpu);
+/* What VMRUN loads and #VMEXIT saves of a state save area; the owner of the CPU calls cpu_state_changed(). */
+void svm_state_load(struct cpu *cpu, const struct vmcb_save *save);
+void svm_state_save(const struct cpu *cpu, struct vmcb_save *save);
 void svm_vmload(struct cpu *cpu, const struct vmcb *vmcb);
 void svm_vmsave(const struct cpu *cpu, struct vmcb *vmcb);
 /* Of the guest when one is active. */

@@ -100,7 +100,7 @@ static uint8_t guest_cpl(const struct vmcb_save *save)
 	return save->rflags & X86_EFLAGS_VM ? 3 : save->cpl & 3;
 }
 
-static void guest_load(struct cpu *cpu, const struct vmcb_save *save)
+void svm_state_load(struct cpu *cpu, const struct vmcb_save *save)
 {
 	bool is_long = (save->efer & EFER_LME) && (save->cr0 & X86_CR0_PG);
 
@@ -202,7 +202,7 @@ bool svm_enter(struct cpu *cpu, uint64_t vmcb_pa, struct vmcb *vmcb, uint64_t ne
 	memcpy(&svm->control, &vmcb->control, CONTROL_BYTES);
 	svm->is_guest = true;
 	svm->has_gif = true;
-	guest_load(cpu, &vmcb->save);
+	svm_state_load(cpu, &vmcb->save);
 	control_load(cpu);
 	branches_load(cpu);
 	control_flush_tlb(cpu);
@@ -213,7 +213,7 @@ bool svm_enter(struct cpu *cpu, uint64_t vmcb_pa, struct vmcb *vmcb, uint64_t ne
 
 /* --- #VMEXIT --- */
 
-static void guest_save(const struct cpu *cpu, struct vmcb_save *save)
+void svm_state_save(const struct cpu *cpu, struct vmcb_save *save)
 {
 	save->es = seg_of(&cpu->segs[SEG_ES]);
 	save->cs = seg_of(&cpu->segs[SEG_CS]);
@@ -301,7 +301,7 @@ void svm_leave(struct cpu *cpu)
 {
 	struct svm_state *svm = &cpu->svm;
 
-	guest_save(cpu, &svm->vmcb->save);
+	svm_state_save(cpu, &svm->vmcb->save);
 	control_save(cpu, &svm->vmcb->control);
 	branches_save(cpu, &svm->vmcb->save);
 	machine_ram_written(cpu->machine, svm->vmcb_pa, PAGE_BYTES);

@@ -155,7 +155,7 @@ int efer_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
 			 ((value & (EFER_LME | EFER_LMA)) && !vcpu_has(vcpu, 0x80000001, 3, 29)) ||
 			 ((save->cr0 & X86_CR0_PG) && ((value ^ save->efer) & EFER_LME))))
 		return -EINVAL;
-	save->efer = (value & ~EFER_LMA) | (save->efer & EFER_LMA) | EFER_SVME;
+	save->efer = (value & ~EFER_LMA) | (save->efer & EFER_LMA) | vcpu->hidden_efer;
 	vcpu->asid_generation = 0;
 	return 0;
 }

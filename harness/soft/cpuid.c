@@ -21,13 +21,16 @@ const struct machine_cpuid *soft_machine_cpuid(size_t *ret_nr)
 
 /* --- what guests may have of it --- */
 
-static void entry_of_leaf(const struct machine_cpuid *leaf, struct kvm_cpuid_entry2 *entry)
+/* A guest that has the machine itself has all of it. */
+static void entry_of_leaf(const struct machine_cpuid *leaf, struct kvm_cpuid_entry2 *entry, bool is_bare)
 {
 	*entry = (struct kvm_cpuid_entry2) {
 		.function = leaf->leaf, .index = leaf->subleaf == ANY_SUBLEAF ? 0 : leaf->subleaf,
 		.flags = leaf->subleaf == ANY_SUBLEAF ? 0 : KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
 		.eax = leaf->eax, .ebx = leaf->ebx, .ecx = leaf->ecx, .edx = leaf->edx,
 	};
+	if (is_bare)
+		return;
 	switch (leaf->leaf) {
 	case 1:
 		entry->ecx |= BIT(31) | BIT(21);	/* a hypervisor is there; x2APIC */
@@ -49,15 +52,15 @@ static void entry_of_leaf(const struct machine_cpuid *leaf, struct kvm_cpuid_ent
 }
 
 /* Returns the number of entries, at most @max. */
-static unsigned int supported_fill(struct kvm_cpuid_entry2 *entries, unsigned int max)
+static unsigned int supported_fill(struct kvm_cpuid_entry2 *entries, unsigned int max, bool is_bare)
 {
 	size_t nr_leaves, i;
 	const struct machine_cpuid *table = soft_machine_cpuid(&nr_leaves);
 	unsigned int nr = 0;
 
 	for (i = 0; i < nr_leaves && nr < max; i++)
-		if (table[i].leaf != 0x8000000a)
-			entry_of_leaf(&table[i], &entries[nr++]);
+		if (is_bare || table[i].leaf != 0x8000000a)
+			entry_of_leaf(&table[i], &entries[nr++], is_bare);
 	if (nr < max)
 		entries[nr++] = (struct kvm_cpuid_entry2) {
 			.function = KVM_SIGNATURE, .eax = KVM_FEATURES,
@@ -87,7 +90,7 @@ long system_supported_cpuid(struct call *call)
 {
 	struct kvm_cpuid_entry2 entries[32] = { 0 };
 
-	return list_give(call, entries, supported_fill(entries, 32));
+	return list_give(call, entries, supported_fill(entries, 32, call->soft->is_bare));
 }
 
 /* Nothing is emulated that the machine has not; the leaves say so. */

@@ -33,7 +33,7 @@ struct attempt {
 	bool is_void;
 };
 
-static void access_add(struct soft_vcpu *vcpu, struct soft_access access)
+void vcpu_add_access(struct soft_vcpu *vcpu, struct soft_access access)
 {
 	if (vcpu->nr_accesses < SOFT_MAX_ACCESSES)
 		vcpu->accesses[vcpu->nr_accesses++] = access;
@@ -62,12 +62,12 @@ uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address,
 	/* What a device of the VM's answered is known in the next attempt. */
 	if (!attempt->is_void && chips_read(vcpu, space == MACHINE_SPACE_IO,
 					    window_address(attempt, space, address), size, &value)) {
-		access_add(vcpu, (struct soft_access) { .value = value });
+		vcpu_add_access(vcpu, (struct soft_access) { .value = value });
 		attempt->nr_known = attempt->nr_used = vcpu->nr_accesses;
 		return value;
 	}
 	if (!attempt->is_void)
-		access_add(vcpu, (struct soft_access) {
+		vcpu_add_access(vcpu, (struct soft_access) {
 			.is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size,
 			.address = window_address(attempt, space, address),
 		});
@@ -84,7 +84,7 @@ void soft_bus_write(void *opaque, enum machine_space space, uint64_t address, un
 		return;
 	machine_stop(attempt->vcpu->cpu);
 	if (!attempt->is_void)
-		access_add(attempt->vcpu, (struct soft_access) {
+		vcpu_add_access(attempt->vcpu, (struct soft_access) {
 			.is_write = true, .is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size,
 			.address = window_address(attempt, space, address), .value = value,
 		});
@@ -201,7 +201,7 @@ static void pio_ask(struct kvm_run *run, const struct soft_access *access)
 		memcpy((uint8_t *)run + SOFT_PIO_OFFSET, &access->value, access->size);
 }
 
-static void access_ask(struct soft_vcpu *vcpu, const struct soft_access *access)
+void vcpu_ask_access(struct soft_vcpu *vcpu, const struct soft_access *access)
 {
 	if (access->is_port)
 		pio_ask(vcpu->run, access);
@@ -209,17 +209,24 @@ static void access_ask(struct soft_vcpu *vcpu, const struct soft_access *access)
 		mmio_ask(vcpu->run, access);
 }
 
+uint64_t vcpu_answer_of(const struct soft_vcpu *vcpu, const struct soft_access *access)
+{
+	const void *data = access->is_port ? (void *)((uint8_t *)vcpu->run + SOFT_PIO_OFFSET) : vcpu->run->mmio.data;
+	uint64_t value = 0;
+
+	memcpy(&value, data, access->size);
+	return value;
+}
+
 static long complete_read(struct soft_vcpu *vcpu)
 {
 	struct soft_access *access = &vcpu->accesses[vcpu->nr_accesses - 1];
-	const void *data = access->is_port ? (void *)((uint8_t *)vcpu->run + SOFT_PIO_OFFSET) : vcpu->run->mmio.data;
 
-	access->value = 0;
-	memcpy(&access->value, data, access->size);
+	access->value = vcpu_answer_of(vcpu, access);
 	return vcpu_emulate(vcpu, vcpu->nr_accesses);
 }
 
-static long writes_give(struct soft_vcpu *vcpu)
+long vcpu_give_writes(struct soft_vcpu *vcpu)
 {
 	while (vcpu->nr_given < vcpu->nr_accesses) {
 		const struct soft_access *access = &vcpu->accesses[vcpu->nr_given++];
@@ -227,8 +234,8 @@ static long writes_give(struct soft_vcpu *vcpu)
 		if (!access->is_write ||
 		    chips_write(vcpu, access->is_port, access->address, access->size, access->value))
 			continue;
-		access_ask(vcpu, access);
-		vcpu->complete = writes_give;
+		vcpu_ask_access(vcpu, access);
+		vcpu->complete = vcpu_give_writes;
 		return 0;
 	}
 	vcpu->nr_accesses = 0;
@@ -255,7 +262,7 @@ int vcpu_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 	if (attempt.is_void) {
 		*vmcb = before;
 		memcpy(vcpu->regs, regs, sizeof(regs));
-		access_ask(vcpu, &vcpu->accesses[vcpu->nr_accesses - 1]);
+		vcpu_ask_access(vcpu, &vcpu->accesses[vcpu->nr_accesses - 1]);
 		vcpu->complete = complete_read;
 		return 0;
 	}
@@ -268,5 +275,5 @@ int vcpu_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 	if (end == ATTEMPT_EXCEPTION)
 		exception_queue(vcpu, &vmcb->control);
 	vcpu->nr_given = 0;
-	return (int)writes_give(vcpu);
+	return (int)vcpu_give_writes(vcpu);
 }

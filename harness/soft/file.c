@@ -245,7 +245,9 @@ static const char *soft_parameter(const struct backend *backend, const char *mod
 	};
 	size_t i;
 
-	(void)backend;
+	/* Nothing nests there: SVM is the machine's own. */
+	if (((const struct soft *)backend)->is_bare && !strcmp(name, "nested"))
+		return "1";
 	for (i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
 		if (!strcmp(parameters[i][0], module) && !strcmp(parameters[i][1], name))
 			return parameters[i][2];
@@ -275,6 +277,19 @@ int soft_create(struct soft **ret_soft)
 		.munmap = soft_munmap,
 		.close = soft_close,
 	};
+	*ret_soft = soft;
+	return 0;
+}
+
+int soft_create_bare(struct soft **ret_soft)
+{
+	struct soft *soft;
+	int r = soft_create(&soft);
+
+	if (r)
+		return r;
+	soft->is_bare = true;
+	soft->backend.name = "bare";
 	*ret_soft = soft;
 	return 0;
 }

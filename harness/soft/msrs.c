@@ -191,7 +191,7 @@ int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is
 		*ret_value = guest_tsc(vcpu);
 		return 0;
 	case MSR_EFER:
-		*ret_value = vcpu->vmcb->save.efer & ~EFER_SVME;
+		*ret_value = vcpu->vmcb->save.efer & ~vcpu->hidden_efer;
 		return 0;
 	case MSR_IA32_APICBASE:
 		*ret_value = vcpu->apic_base;

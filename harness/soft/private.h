@@ -44,6 +44,7 @@ struct soft {
 	size_t nr_files;
 	uint64_t *process;		/* reads as 0 in a child that fork() made */
 	uint64_t generation;		/* of the process that this memory is in */
+	bool is_bare;			/* VMs own their machine */
 };
 
 /* A call under way. */
@@ -130,6 +131,8 @@ struct soft_vm {
 	unsigned int nr_waiting;	/* for the lock, to run */
 	struct attempt *attempt;	/* the instruction that is being emulated; NULL: none (emulate.c) */
 	struct machine *machine;
+	bool is_bare;			/* guests run on it directly, at its own addresses */
+	struct soft_vcpu *running;	/* that the machine's bus serves; NULL: none (bare.c) */
 	struct soft_vcpu *vcpus[SOFT_MAX_VCPUS];
 	unsigned int nr_vcpus;
 	struct soft_slot *slots;	/* by ascending gpa */
@@ -188,6 +191,7 @@ struct soft_vcpu {
 	struct vmcb *vmcb;
 	uint64_t vmcb_spa;
 	uint64_t regs[16];		/* the machine's order; RAX and RSP are in the VMCB while it runs */
+	uint64_t hidden_efer;		/* that the VMCB must have and the guest has not set: SVME */
 	uint64_t dr[4], cr8, apic_base, xcr0;
 	uint32_t mp_state;
 	uint64_t asid_generation;
@@ -214,6 +218,8 @@ struct soft_vcpu {
 	struct soft_access accesses[SOFT_MAX_ACCESSES];	/* of the instruction being emulated */
 	unsigned int nr_accesses;
 	unsigned int nr_given;		/* writes that user space has been told */
+	unsigned int nr_known, nr_used;	/* reads that are answered (bare.c) */
+	bool is_asking;			/* the last access waits for user space (bare.c) */
 	bool is_completing;		/* KVM_RUN must first take what user space answered */
 	long (*complete)(struct soft_vcpu *vcpu);
 };
@@ -296,6 +302,21 @@ void vcpu_deliver_payload(struct soft_vcpu *vcpu);
 enum npf { NPF_MAPPED, NPF_MMIO, NPF_BAD };
 /* Makes the access of a nested page fault possible, where there is memory. */
 enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error);
+
+/* What the bus was told is handed out, as vcpu_handle_exit() says. */
+long vcpu_give_writes(struct soft_vcpu *vcpu);
+void vcpu_add_access(struct soft_vcpu *vcpu, struct soft_access access);
+/* Asks user space for what an access needs. */
+void vcpu_ask_access(struct soft_vcpu *vcpu, const struct soft_access *access);
+/* The value that user space answered a read with. */
+uint64_t vcpu_answer_of(const struct soft_vcpu *vcpu, const struct soft_access *access);
+
+/* --- a guest that owns the machine (bare.c) --- */
+
+uint64_t bare_bus_read(void *opaque, enum machine_space space, uint64_t address, unsigned int size);
+void bare_bus_write(void *opaque, enum machine_space space, uint64_t address, unsigned int size, uint64_t value);
+/* A slice of the guest; as vcpu_handle_exit(). */
+int bare_run(struct soft_vcpu *vcpu);
 
 /* 1: go on in the guest, 0: back to user space, or -errno. */
 int vcpu_handle_exit(struct soft_vcpu *vcpu);

@@ -265,6 +265,8 @@ static int guest_run(struct soft_vcpu *vcpu)
 {
 	enum machine_exit exit;
 
+	if (vcpu->vm->is_bare)
+		return bare_run(vcpu);
 	events_inject(vcpu);
 	vmcb_intercept(vcpu->vmcb, SVM_EXIT_WRITE_CR8, !vcpu->chips.has_lapic || chips_wants_cr8(vcpu));
 	if (wants_window(vcpu) && !is_ready_for_interrupt(vcpu))

@@ -175,7 +175,7 @@ static int region_create(struct soft_vm *vm, const struct kvm_userspace_memory_r
 {
 	struct soft_slot slot = {
 		.id = region->slot, .flags = region->flags, .gpa = region->guest_phys_addr,
-		.len_bytes = region->memory_size, .hva = region->userspace_addr, .spa = vm->next_spa,
+		.len_bytes = region->memory_size, .hva = region->userspace_addr, .spa = vm->is_bare ? region->guest_phys_addr : vm->next_spa,
 	};
 	int r;
 

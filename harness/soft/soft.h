@@ -18,6 +18,8 @@ struct soft;
 
 /* -ENOMEM; on failure *@ret_soft is untouched. */
 int soft_create(struct soft **ret_soft);
+/* The same without a hypervisor: the guest has the machine itself, SVM included (bare.c). */
+int soft_create_bare(struct soft **ret_soft);
 /* Closes all descriptors that are left; NULL is fine. */
 void soft_destroy(struct soft *soft);
 

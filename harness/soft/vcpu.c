@@ -86,6 +86,9 @@ static int vcpu_init(struct soft_vcpu *vcpu)
 		vcpu->cpu = machine_cpu(vm->machine, 0);
 	else if (machine_cpu_add(vm->machine, &vcpu->cpu))
 		return -ENOMEM;
+	if (vm->is_bare)
+		return chips_vcpu_init(vcpu);
+	vcpu->hidden_efer = EFER_SVME;
 	machine_enter_host(vcpu->cpu);
 	return chips_vcpu_init(vcpu);
 }

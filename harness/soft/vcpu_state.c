@@ -122,7 +122,7 @@ static void sregs_get(struct soft_vcpu *vcpu, struct kvm_sregs *sregs)
 	sregs->cr3 = save->cr3;
 	sregs->cr4 = save->cr4;
 	sregs->cr8 = vcpu->cr8;
-	sregs->efer = save->efer & ~EFER_SVME;
+	sregs->efer = save->efer & ~vcpu->hidden_efer;
 	sregs->apic_base = vcpu->apic_base;
 }
 
@@ -150,7 +150,7 @@ static int sregs_set(struct soft_vcpu *vcpu, const struct kvm_sregs *sregs)
 	save->cr4 = sregs->cr4;
 	if (!(sregs->cr8 & ~0xfull))
 		vcpu_cr8_set(vcpu, (uint8_t)sregs->cr8);
-	save->efer = sregs->efer | EFER_SVME;
+	save->efer = sregs->efer | vcpu->hidden_efer;
 	vcpu->asid_generation = 0;
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #define FIRST_SLOT_SPA (1ull << 36)
 #define FIRST_CHUNK_SPA 0x1000000ull
+#define BARE_CHUNK_SPA (1ull << 46)	/* where no guest has memory */
 #define IOPM_PAGES 3
 #define MSRPM_PAGES 2
 #define PAGE_BYTES 4096u
@@ -49,6 +50,11 @@ struct soft_vm *vm_of_call(struct call *call)
 		.tsc_khz = SOFT_TSC_KHZ, .guests_read_platform_info = true,
 	};
 	vm->clock_offset = -(int64_t)clock_ns();
+	vm->is_bare = call->soft->is_bare;
+	if (vm->is_bare) {
+		vm->next_chunk_spa = BARE_CHUNK_SPA;
+		config.bus = (struct machine_bus) { vm, bare_bus_read, bare_bus_write };
+	}
 	pthread_mutex_init(&vm->lock, NULL);
 	chips_init(vm);
 	config.bus.opaque = vm;

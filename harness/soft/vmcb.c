@@ -51,7 +51,7 @@ void init_vmcb(struct soft_vcpu *vcpu)
 	vmcb->control.nested_ctl = NP_ENABLE;
 	vmcb->control.nested_cr3 = vcpu->vm->npt_root_spa;
 	init_segments(&vmcb->save);
-	vmcb->save.efer = EFER_SVME;
+	vmcb->save.efer = vcpu->hidden_efer;
 	vmcb->save.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
 	vmcb->save.dr6 = 0xffff0ff0;
 	vmcb->save.dr7 = 0x400;
