@@ -60,6 +60,8 @@ static void exit_first(uint32_t event)
 	l1_vmcb.control.nested_ctl = NP_ENABLE;
 	l1_vmcb.control.nested_cr3 = (ulong_t)npt_root;
 	*idt &= ~PTE_P;
+	/* What was translated without these tables is not theirs. */
+	l1_vmcb.control.tlb_control = TLB_FLUSH_ALL;
 	l2_run(s_code);
 	CHECK_EQ(SVM_EXIT_NPF, l1_vmcb.control.exit_code);
 	CHECK_EQ(event, l1_vmcb.control.exit_int_info);

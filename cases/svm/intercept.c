@@ -77,6 +77,18 @@ static const struct row rows[] = {
 CASE(intercept, .says = "an intercepted instruction of L2 exits to L1 and does nothing", .modes = LONG64,
      .needs = "vendor:amd nested", .rows = ROWS(rows))
 
+/* What decode assists say: APM vol. 2, 15.8. */
+static uint64_t info_of(const struct row *row)
+{
+	if (!has_decode_assists())
+		return 0;
+	if (row->from_cr0)
+		return 1ull << 63 | 3;
+	if (row->exit == SVM_EXIT_SWINT)
+		return 0x81;
+	return row->exit == SVM_EXIT_INVLPG ? l1_vmcb.save.rsp : 0;
+}
+
 GUEST(intercept)
 {
 	const struct row *row = GUEST_ROW(rows);
@@ -94,7 +106,7 @@ GUEST(intercept)
 	l2_regs = regs;
 	want = l1_vmcb.save;
 	l2_run(row->code);
-	CHECK_EXIT(.code = row->exit, .rip = (ulong_t)row->code);
+	CHECK_EXIT(.code = row->exit, .info_1 = info_of(row), .rip = (ulong_t)row->code);
 	CHECK_L2_REGS(&regs);
 	want.rip = (ulong_t)row->code;
 	want.rsp = l1_vmcb.save.rsp;

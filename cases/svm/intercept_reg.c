@@ -74,11 +74,14 @@ static uint64_t value_now(enum value value)
 GUEST(intercept_reg)
 {
 	const struct row *row = GUEST_ROW(rows);
-	uint64_t value = value_now(row->value), mov = row->gpr ? 1ull << 63 | (row->gpr - 1) : 0;
+	uint64_t value = value_now(row->value), mov = row->gpr ? row->gpr - 1 : 0;
 	struct vmcb_save want;
 	struct l2_regs regs = { .rbx = value, .r13 = value };
 	unsigned int code;
 
+	/* Only of a control register: CLTS and LMSW write one, too. */
+	if (row->gpr && row->exit < SVM_EXIT_READ_DR0)
+		mov |= 1ull << 63;
 	l1_svm_init();
 	vmcb_intercept(&l1_vmcb, row->exit);
 	l2_regs = regs;
