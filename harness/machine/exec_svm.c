@@ -103,12 +103,20 @@ static void vmmcall(struct cpu *cpu, const struct op *op)
 	cpu_raise(cpu, VECTOR_UD);
 }
 
+/* Only its checks and its intercept: there is no TPM to tell of the secure loader. */
+static void skinit(struct cpu *cpu, const struct op *op)
+{
+	(void)op;
+	svm_check_allowed(cpu);
+	cpu_unimplemented(cpu, "SKINIT");
+}
+
 #define ROW(mnemonic, exec) \
 	{ ZYDIS_MNEMONIC_##mnemonic, ROW_WIDTH | ROW_ENDS_BLOCK, FEATURE_SVM, EXEC_ANY(exec) }
 
 static const struct exec_row rows[] = {
 	ROW(VMRUN, vmrun), ROW(VMLOAD, vmload), ROW(VMSAVE, vmsave), ROW(STGI, stgi), ROW(CLGI, clgi),
-	ROW(INVLPGA, invlpga), ROW(VMMCALL, vmmcall),
+	ROW(INVLPGA, invlpga), ROW(VMMCALL, vmmcall), ROW(SKINIT, skinit),
 };
 
 EXEC_TABLE(exec_svm, rows);

@@ -148,7 +148,6 @@ static const struct exec_row rows[] = {
 	ROW(UD2, 0, ud),
 	ROW(RSM, 0, ud),
 	ROW(INT1, 0, icebp),
-	ABSENT(SKINIT, FEATURE_NEVER),
 	ROW(MONITOR, FEATURE_MONITOR, monitor),
 	ROW(MWAIT, FEATURE_MONITOR, mwait),
 	ROW(RDPMC, 0, rdpmc),

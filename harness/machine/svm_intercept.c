@@ -111,6 +111,13 @@ static void guard_svm(struct cpu *cpu, const struct op *op)
 	svm_check_allowed(cpu);
 }
 
+static void guard_vmcb(struct cpu *cpu, const struct op *op)
+{
+	svm_check_allowed(cpu);
+	if (!svm_is_vmcb_address(cpu, cpu->regs[REG_RAX] & op->address_mask))
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+}
+
 /* --- what EXITINFO1 says --- */
 
 static uint64_t info_vector(struct cpu *cpu, const struct op *op)
@@ -168,17 +175,14 @@ static void check_mov_to_cr(struct cpu *cpu, const struct op *op)
 		exit_insn(cpu, SVM_EXIT_READ_CR0 + CR_WRITE + number, info_mov(cpu, op, 1), 0);
 }
 
+/* To LMSW the selective intercept is one of all writes (APM vol. 2, 15.9). */
 static void check_lmsw(struct cpu *cpu, const struct op *op)
 {
-	uint64_t value;
-
 	guard_cpl0(cpu, op);
 	if (svm_intercepts(cpu, SVM_EXIT_WRITE_CR0))
 		exit_insn(cpu, SVM_EXIT_WRITE_CR0, 0, 0);
-	if (!svm_intercepts(cpu, SVM_EXIT_CR0_SEL_WRITE))
-		return;
-	value = operand_read(cpu, op, 0, 2);
-	check_cr0_write(cpu, (cpu->cr0 & ~0xeull) | (value & 0xf), 0);
+	if (svm_intercepts(cpu, SVM_EXIT_CR0_SEL_WRITE))
+		exit_insn(cpu, SVM_EXIT_CR0_SEL_WRITE, 0, 0);
 }
 
 static void check_dr(struct cpu *cpu, const struct op *op, unsigned int operand, unsigned int base)
@@ -187,8 +191,10 @@ static void check_dr(struct cpu *cpu, const struct op *op, unsigned int operand,
 
 	if (number > 15 || !svm_intercepts(cpu, base + number))
 		return;
-	control_check_debug(cpu, number);
-	exit_insn(cpu, base + number, info_register(cpu, op, !operand), 0);
+	number = control_check_debug(cpu, number);
+	if (base == SVM_EXIT_WRITE_DR0 && number >= 6 && reg_read(cpu, op->operands[1].reg, cpu->is_long64 ? 8 : 4) >> 32)
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	exit_insn(cpu, base + op->operands[operand].reg, info_register(cpu, op, !operand), 0);
 }
 
 static void check_mov_from_dr(struct cpu *cpu, const struct op *op)
@@ -363,13 +369,14 @@ static const struct intercept intercepts[] = {
 	CHECK(ZYDIS_MNEMONIC_OUTSD, check_outs),
 	CHECK(ZYDIS_MNEMONIC_RDMSR, check_msr),
 	CHECK(ZYDIS_MNEMONIC_WRMSR, check_msr),
-	INTERCEPT(VMRUN, SVM_EXIT_VMRUN, guard_svm),
+	INTERCEPT(VMRUN, SVM_EXIT_VMRUN, guard_vmcb),
 	INTERCEPT(VMMCALL, SVM_EXIT_VMMCALL, NULL),
-	INTERCEPT(VMLOAD, SVM_EXIT_VMLOAD, guard_svm),
-	INTERCEPT(VMSAVE, SVM_EXIT_VMSAVE, guard_svm),
+	INTERCEPT(VMLOAD, SVM_EXIT_VMLOAD, guard_vmcb),
+	INTERCEPT(VMSAVE, SVM_EXIT_VMSAVE, guard_vmcb),
 	INTERCEPT(STGI, SVM_EXIT_STGI, guard_svm),
 	INTERCEPT(CLGI, SVM_EXIT_CLGI, guard_svm),
 	INTERCEPT(SKINIT, SVM_EXIT_SKINIT, guard_svm),
+	INTERCEPT(RSM, SVM_EXIT_RSM, NULL),
 	INTERCEPT(MONITOR, SVM_EXIT_MONITOR, guard_monitor),
 	CHECK(ZYDIS_MNEMONIC_MWAIT, check_mwait),
 	INTERCEPT(XSETBV, SVM_EXIT_XSETBV, NULL),
