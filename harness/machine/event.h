@@ -33,6 +33,7 @@ enum delivery event_class(unsigned int vector);
 
 enum event_source {
 	EVENT_FAULT,		/* an exception; RIP is the instruction's */
+	EVENT_INJECTED,		/* one that a hypervisor injects: RFLAGS are pushed as they are, RF as well */
 	EVENT_SOFTWARE,		/* INT n, INT3, INTO: DPL is checked; RIP is behind it */
 	EVENT_EXTERNAL,		/* an interrupt or NMI */
 };

@@ -113,7 +113,7 @@ void svm_inject(struct cpu *cpu)
 {
 	uint32_t event = cpu->svm.control.event_inj, type = event & EVENT_TYPE(7);
 	unsigned int vector = type == EVENT_NMI ? VECTOR_NMI : event & EVENT_VECTOR;
-	enum event_source source = type == EVENT_EXCEPTION ? EVENT_FAULT : EVENT_EXTERNAL;
+	enum event_source source = type == EVENT_EXCEPTION ? EVENT_INJECTED : EVENT_EXTERNAL;
 	bool has_error = type == EVENT_EXCEPTION && (event & EVENT_HAS_ERROR);
 
 	if (is_software(event)) {
