@@ -187,6 +187,8 @@ struct cpu {
 	int interrupt;			/* vector that is asserted, or -1; taken (and -1 again) when RFLAGS.IF allows */
 	bool has_nmi;			/* likewise */
 	bool is_nmi_blocked;		/* until IRET */
+	bool has_exception;		/* raised: it is taken like one of the next instruction's, which is not executed */
+	struct fault exception;
 
 	struct svm_state svm;
 

@@ -114,6 +114,11 @@ static bool take_event(struct cpu *cpu)
 {
 	unsigned int vector;
 
+	if (cpu->has_exception && !cpu->svm.is_injecting) {
+		cpu->has_exception = false;
+		cpu->fault = cpu->exception;
+		cpu_escape(cpu, ESCAPE_FAULT);
+	}
 	if (cpu->svm.is_injecting) {
 		svm_inject(cpu);
 		return true;
@@ -181,7 +186,8 @@ static enum machine_exit run_blocks(struct cpu *cpu)
 		cpu->must_stop = false;
 		if (cpu->is_stopped)
 			return MACHINE_EXIT_STOPPED;
-		if ((cpu->interrupt >= 0 || cpu->has_nmi || svm_is_pending(cpu)) && take_event(cpu))
+		if ((cpu->interrupt >= 0 || cpu->has_nmi || cpu->has_exception || svm_is_pending(cpu)) &&
+		    take_event(cpu))
 			continue;
 		if (cpu->is_halted)
 			return MACHINE_EXIT_HLT;

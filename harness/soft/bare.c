@@ -97,10 +97,27 @@ static void interrupt_take(struct soft_vcpu *vcpu)
 	vcpu->interrupt.is_injected = false;
 }
 
+/* Note, one that user space calls injected is raised as well, so that an intercept sees it. */
+static void exception_load(struct soft_vcpu *vcpu)
+{
+	struct soft_exception *exception = &vcpu->exception;
+	struct cpu *cpu = vcpu->cpu;
+
+	if (!exception->is_pending && !exception->is_injected)
+		return;
+	cpu->exception = (struct fault) {
+		.vector = exception->vector, .has_error = exception->has_error, .error = exception->error,
+		.address = exception->has_payload ? exception->payload : cpu->cr2,
+	};
+	cpu->has_exception = true;
+	exception->is_pending = exception->is_injected = false;
+}
+
 static void events_load(struct soft_vcpu *vcpu)
 {
 	struct cpu *cpu = vcpu->cpu;
 
+	exception_load(vcpu);
 	if (vcpu->nmi.nr_pending && !cpu->has_nmi) {
 		vcpu->nmi.nr_pending--;
 		cpu->has_nmi = true;

@@ -100,6 +100,8 @@ static bool is_nmi_allowed(const struct soft_vcpu *vcpu)
 
 static bool is_interrupt_allowed(const struct soft_vcpu *vcpu)
 {
+	if (vcpu->vm->is_bare && !machine_accepts_interrupt(vcpu->cpu))
+		return false;
 	return (vcpu->vmcb->save.rflags & X86_EFLAGS_IF) && !(vcpu->vmcb->control.int_state & INT_STATE_SHADOW);
 }
 
