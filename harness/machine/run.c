@@ -165,7 +165,8 @@ static void run_careful(struct cpu *cpu, const struct block *block)
 	is_branch = is_branch_taken(cpu, &block->ops[0], from) && cpu->svm.is_guest == was_guest;
 	if (is_branch)
 		debug_branch(cpu, from, cpu->rip, false);
-	is_stepped = (before & X86_EFLAGS_TF) && (is_branch || !(cpu->branches.dbgctl & DBGCTL_BTF));
+	/* VMRUN's trap is taken behind the #VMEXIT: host_step(). */
+	is_stepped = (before & X86_EFLAGS_TF) && cpu->svm.is_guest <= was_guest && (is_branch || !(cpu->branches.dbgctl & DBGCTL_BTF));
 	if (is_stepped || cpu->breakpoints_hit) {
 		cpu->dr[6] |= cpu->breakpoints_hit | (is_stepped ? DR6_BS : 0);
 		cpu_raise(cpu, VECTOR_DB);
@@ -310,6 +311,16 @@ static bool take_fault(struct cpu *cpu)
 	return true;
 }
 
+/* A VMRUN under TF has come to its end with the #VMEXIT. */
+static void host_step(struct cpu *cpu)
+{
+	if (!(cpu->rflags & X86_EFLAGS_TF))
+		return;
+	cpu->dr[6] |= DR6_BS;
+	cpu->exception = (struct fault) { .vector = VECTOR_DB };
+	cpu->has_exception = true;
+}
+
 enum machine_exit machine_run(struct cpu *cpu, uint64_t budget)
 {
 	cpu->budget = budget;
@@ -331,6 +342,7 @@ enum machine_exit machine_run(struct cpu *cpu, uint64_t budget)
 		svm_leave(cpu);
 		if (cpu->svm.is_called)
 			return MACHINE_EXIT_VMEXIT;
+		host_step(cpu);
 		break;
 	case ESCAPE_UNIMPLEMENTED:
 		cpu_restore(cpu);
