@@ -428,6 +428,20 @@ static void test_cr0_selective(void **state)
 	close_all(&f);
 }
 
+MACHINE_CODE(lmsw_ts, "mov $9, %ax; lmsw %ax; hlt");
+
+static void test_lmsw_selective(void **state)
+{
+	struct svm_fixture f;
+
+	(void)state;
+	OPEN(&f, lmsw_ts);
+	intercept(&f, SVM_EXIT_CR0_SEL_WRITE);
+	run_until(&f, SVM_EXIT_CR0_SEL_WRITE);
+	assert_int_equal(f.vmcb->save.rip, CODE_GPA + 4);
+	close_all(&f);
+}
+
 MACHINE_CODE(armed, "mwait; inc %rbx; mov %rsp, %rax; monitor; mwait; hlt");
 
 static void test_mwait_armed(void **state)
@@ -1099,6 +1113,7 @@ int main(void)
 		cmocka_unit_test(test_instructions),
 		cmocka_unit_test(test_instructions_of_user),
 		cmocka_unit_test(test_cr0_selective),
+		cmocka_unit_test(test_lmsw_selective),
 		cmocka_unit_test(test_mwait_armed),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_msrs),
