@@ -14,6 +14,7 @@
 #include "vm/x86/bits.h"
 
 #define SLICE_INSTRUCTIONS 20000
+#define DR7_GD (1ull << 13)
 
 uint64_t bare_bus_read(void *opaque, enum machine_space space, uint64_t address, unsigned int size)
 {
@@ -105,6 +106,10 @@ static void exception_load(struct soft_vcpu *vcpu)
 
 	if (!exception->is_pending && !exception->is_injected)
 		return;
+	if (exception->vector == VECTOR_DB) {
+		cpu->dr[6] |= exception->has_payload ? exception->payload : 0;
+		cpu->dr[7] &= ~DR7_GD;
+	}
 	cpu->exception = (struct fault) {
 		.vector = exception->vector, .has_error = exception->has_error, .error = exception->error,
 		.address = exception->has_payload ? exception->payload : cpu->cr2,
