@@ -105,6 +105,48 @@ static void file_drop(struct soft *soft, struct soft_file *file)
 		free(file);
 }
 
+bool soft_has_file(struct soft *soft, int fd)
+{
+	struct soft_file *file = file_hold(soft, fd);
+
+	if (file)
+		file_drop(soft, file);
+	return file;
+}
+
+/* Puts @file, with the caller's reference, in place of what @fd stands for, which is returned. */
+static int file_replace(struct soft *soft, int fd, struct soft_file *file, struct soft_file **ret_old)
+{
+	int r = 0;
+
+	*ret_old = NULL;
+	pthread_mutex_lock(&soft->lock);
+	if (file && (size_t)fd >= soft->nr_files)
+		r = files_grow(soft, ((size_t)fd + 64) & ~63ull);
+	if ((size_t)fd < soft->nr_files) {
+		*ret_old = soft->files[fd];
+		soft->files[fd] = file;
+	}
+	pthread_mutex_unlock(&soft->lock);
+	return r;
+}
+
+int soft_copy_file(struct soft *soft, int fd, int copy_fd)
+{
+	struct soft_file *file, *old;
+	int r;
+
+	if (fd == copy_fd)
+		return 0;
+	file = file_hold(soft, fd);
+	r = file_replace(soft, copy_fd, file, &old);
+	if (old)
+		file_drop(soft, old);
+	if (r)
+		file_drop(soft, file);
+	return r;
+}
+
 /* --- the dispatcher --- */
 
 static const struct answer *answer_find(enum soft_kind kind, unsigned long request)
@@ -221,12 +263,8 @@ static int soft_close(const struct backend *backend, int fd)
 	struct soft *soft = soft_of(backend);
 	struct soft_file *file = NULL;
 
-	pthread_mutex_lock(&soft->lock);
-	if (fd >= 0 && (size_t)fd < soft->nr_files) {
-		file = soft->files[fd];
-		soft->files[fd] = NULL;
-	}
-	pthread_mutex_unlock(&soft->lock);
+	if (fd >= 0)
+		file_replace(soft, fd, NULL, &file);
 	if (file)
 		file_drop(soft, file);
 	return close(fd) ? -errno : 0;

@@ -12,6 +12,8 @@
 #ifndef VMASSAY_SOFT_H
 #define VMASSAY_SOFT_H
 
+#include <stdbool.h>
+
 #include "backend/backend.h"
 
 struct soft;
@@ -25,5 +27,13 @@ void soft_destroy(struct soft *soft);
 
 /* Lives as long as @soft. */
 const struct backend *soft_backend(const struct soft *soft);
+
+/* True when @fd is one that @soft gave out, or a copy that it knows of. */
+bool soft_has_file(struct soft *soft, int fd);
+/*
+ * After dup2() and the like: @copy_fd now stands for what @fd does, which may be nothing of @soft's; what it was before is
+ * dropped. 0 or -ENOMEM, with @copy_fd then standing for nothing.
+ */
+int soft_copy_file(struct soft *soft, int fd, int copy_fd);
 
 #endif
