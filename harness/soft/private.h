@@ -146,6 +146,7 @@ struct soft_vm {
 	uint64_t npt_generation;	/* counts flushes: vCPUs with another flush their TLB */
 	uint64_t iopm_spa, msrpm_spa;
 	uint32_t max_vcpu_id;
+	bool has_max_vcpu_id;		/* set by user space, which it may be once */
 	uint32_t boot_cpu_id;
 	uint64_t disabled_quirks;
 	uint32_t disabled_exits;

@@ -139,7 +139,10 @@ static int cap_max_vcpu_id(struct soft_vm *vm, uint64_t value)
 {
 	if (vm->nr_vcpus || !value || value > SOFT_MAX_VCPU_ID)
 		return -EINVAL;
+	if (vm->has_max_vcpu_id && value != vm->max_vcpu_id)
+		return -EINVAL;
 	vm->max_vcpu_id = (uint32_t)value;
+	vm->has_max_vcpu_id = true;
 	return 0;
 }
 
