@@ -287,6 +287,11 @@ static const struct row rows[] = {
 		START, WRITE32(APIC_LVT_TIMER, LVT_MASKED | 0x51), WRITE32(APIC_TMICT, NEAR_TICKS),
 		GUEST_DO(guest_wait_end),
 		GUEST_DO(guest_quiet), END } },
+	{ .label = "ended_divide_changed", .ops = OPS {
+		/* A count that is at its end stays there, whatever it would be divided by. */
+		START, WRITE32(APIC_LVT_TIMER, LVT_MASKED | 0x51), WRITE32(APIC_TMICT, NEAR_TICKS),
+		GUEST_DO(guest_wait_end), WRITE32(APIC_TDCR, 0xa), GUEST_DO(guest_quiet), WRITE32(APIC_TDCR, 0x0),
+		GUEST_DO(guest_quiet), READ32(APIC_TMICT, NEAR_TICKS), END } },
 	{ .label = "masked_then_unmasked", .known = { .finding = "0610-lapic-timer-masked-pending" }, .ops = OPS {
 		/* What ended while it was masked is not held pending. */
 		START, WRITE32(APIC_LVT_TIMER, LVT_MASKED | 0x51), WRITE32(APIC_TMICT, NEAR_TICKS),
