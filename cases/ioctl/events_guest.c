@@ -40,7 +40,7 @@ static const struct row rows[] = {
 	{ .label = "interrupt_200", .vector = 200, .is_interrupt = true },
 	/* On Intel KVM knows the instruction's length only from the exit that it broke off in: no state of user space's. */
 	{ .label = "interrupt_soft", .vector = SOFT_VECTOR, .is_interrupt = true, .is_soft = true, .is_at_mmio = true,
-	  .needs = "vendor:amd" },
+	  .needs = "vendor:amd", .known = { "1012-bochs-soft-event-ignores-nrip", "lab-svm-bochs" } },
 	{ .label = "interrupt_soft_at_out", .vector = SOFT_VECTOR, .is_interrupt = true, .is_soft = true,
 	  .needs = "vendor:amd", .known = { .finding = "2401-soft-interrupt-at-io-exit" } },
 };

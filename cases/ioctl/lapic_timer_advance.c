@@ -41,7 +41,8 @@ static const struct row rows[] = {
 	/* What is adapted is too much at the start. */
 	{ .label = "tuned_late", .parameter = "500000", .advance_ns = 500000, .slack_us = 10, .is_tuned = true },
 	{ .label = "tuned_early", .parameter = "500000", .advance_ns = 500000, .slack_us = 10, .is_tuned = true,
-	  .is_descending = true },
+	  .is_descending = true,
+	  .known = { "2402-bochs-tuned-timer-lost", "lab-svm-bochs", .is_skipped = true } },
 };
 
 CASE(lapic_timer_advance, .says = "a timer that KVM lets fire early interrupts at its deadline", .modes = LONG64,
