@@ -144,15 +144,12 @@ void model_free(struct model *model)
 	free(model);
 }
 
+/* The page as native_run() leaves it, with @code in its middle. */
 static void model_put_code(struct model *model, const uint8_t *code, unsigned int len)
 {
-	uint64_t gpa = CODE_GPA + (INSN_ADDRESS - CODE_ADDRESS);
-
-	if (code)
-		memcpy(model->ram + gpa, code, len);
-	else
-		memset(model->ram + gpa, 0xcc, len);
-	machine_ram_written(model->machine, gpa, len);
+	memset(model->ram + CODE_GPA, 0xcc, PAGE_BYTES_);
+	memcpy(model->ram + CODE_GPA + (INSN_ADDRESS - CODE_ADDRESS), code, len);
+	machine_ram_written(model->machine, CODE_GPA, PAGE_BYTES_);
 }
 
 const char *model_run(struct model *model, const struct instance *instance, struct outcome *outcome)
@@ -171,7 +168,6 @@ const char *model_run(struct model *model, const struct instance *instance, stru
 	cpu->fpu = instance->fpu;
 	cpu_state_changed(cpu);
 	why = machine_run(cpu, MAX_STEPS);
-	model_put_code(model, NULL, instance->len);
 	memcpy(outcome->regs, cpu->regs, sizeof(outcome->regs));
 	for (i = 0; i < 4; i++)
 		outcome->segs[i] = cpu->segs[i].selector;

@@ -150,7 +150,8 @@ void native_run(const struct instance *instance, struct outcome *outcome)
 	__asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r" (USER_DS));
 	if (!sigsetjmp(back, 0))
 		enter();
-	memset(code, 0xcc, instance->len);
+	/* The whole page: an instance may have written elsewhere in it. */
+	memset((void *)CODE_ADDRESS, 0xcc, PAGE_BYTES_);
 	memcpy(outcome->data, (void *)DATA_ADDRESS, DATA_BYTES);
 }
 
