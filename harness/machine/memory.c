@@ -212,11 +212,12 @@ static uint64_t state_linear(struct cpu *cpu, unsigned int seg, uint64_t offset,
 		place_of(cpu, linear, first_bytes, access, false);
 	}
 	last_linear = segment_linear(cpu, seg, last, 1, access);
+	if (alignment > 1)
+		linear = segment_linear(cpu, seg, offset, 16, access);
 	check_aligned(cpu, seg, offset, alignment);
 	page_translate(cpu, last_linear, access, false);
 	if (alignment == 1)
 		return linear;
-	linear = segment_linear(cpu, seg, offset, alignment, access);
 	page_translate(cpu, linear, access, false);
 	return linear;
 }
