@@ -128,11 +128,32 @@ void msrs_reset(struct soft_vcpu *vcpu)
 			*value_of(vcpu, &rows[i]) = rows[i].reset;
 }
 
-static bool is_canonical48(uint64_t value, const struct soft_vcpu *vcpu)
+static bool is_canonical(uint64_t value, const struct soft_vcpu *vcpu)
 {
-	unsigned int shift = vcpu_has(vcpu, 7, 2, 16) ? 64 - 57 : 64 - 48;
+	unsigned int shift = (vcpu->vmcb->save.cr4 & X86_CR4_LA57) ? 64 - 57 : 64 - 48;
 
 	return (uint64_t)((int64_t)(value << shift) >> shift) == value;
+}
+
+static bool memory_type_is_valid(uint8_t type)
+{
+	return type <= 6 && type != 2 && type != 3;
+}
+
+/* APM vol. 2, 7.7.2: eight types in a fixed MTRR; bases and masks are the variable ones' by turns. */
+static bool mtrr_is_valid(const struct soft_vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	unsigned int i;
+
+	if (index - MSR_MTRRphysBase0 < NR_MTRRS) {
+		if (!vcpu_is_legal_gpa(vcpu, value))
+			return false;
+		return index & 1 ? !(value & 0x7ff) : memory_type_is_valid((uint8_t)value) && !(value & 0xf00);
+	}
+	for (i = 0; i < 64; i += 8)
+		if (!memory_type_is_valid((uint8_t)(value >> i)))
+			return false;
+	return true;
 }
 
 static bool pat_is_valid(uint64_t value)
@@ -228,9 +249,11 @@ static int row_set(struct soft_vcpu *vcpu, const struct msr_row *row, uint64_t v
 {
 	if (row->is_fixed && (!is_host || (row->reset && value != row->reset && row->index == MSR_MTRRcap)))
 		return -EINVAL;
-	if ((value & row->reserved) || (row->is_canonical && !is_canonical48(value, vcpu)))
+	if ((value & row->reserved) || (row->is_canonical && !is_canonical(value, vcpu)))
 		return -EINVAL;
 	if (row->index == MSR_IA32_PAT && !pat_is_valid(value))
+		return -EINVAL;
+	if (row->index == MSR_MTRRdefType && !memory_type_is_valid((uint8_t)value))
 		return -EINVAL;
 	*value_of(vcpu, row) = value;
 	return 0;
@@ -247,6 +270,8 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 	if (bank)
 		return bank_set(bank, index, value, is_host);
 	if (mtrr) {
+		if (!mtrr_is_valid(vcpu, index, value))
+			return -EINVAL;
 		*mtrr = value;
 		return 0;
 	}
