@@ -22,6 +22,8 @@
 #define WINDOW_SPA 0x10000ull		/* no RAM of the machine is there */
 #define MAX_ATTEMPT_EXITS 64
 #define ALL_EXCEPTIONS 0xffffffffu
+#define IOIO_A16 (1u << 7)
+#define IOIO_A32 (1u << 8)
 
 /* The vCPU whose instruction is being tried, for the bus. */
 struct attempt {
@@ -30,6 +32,8 @@ struct attempt {
 	unsigned int nr_pages;
 	unsigned int nr_known;			/* answers at the front of vcpu->accesses */
 	unsigned int nr_used;
+	unsigned int nr_ahead_used;		/* bytes of vcpu->ahead; it is the instruction's when it is done */
+	uint16_t nr_to_ask;			/* elements, should user space be asked */
 	bool is_void;
 };
 
@@ -46,6 +50,39 @@ static uint64_t window_address(const struct attempt *attempt, enum machine_space
 	return attempt->pages[(address - WINDOW_SPA) / PAGE_BYTES % NR_WINDOW_PAGES] | (address & PAGE_MASK);
 }
 
+/* How many elements REP INS asks for at once: as many as are left, have room, and begin in the page. */
+static uint16_t ins_count(const struct soft_vcpu *vcpu)
+{
+	uint64_t info = vcpu->vmcb->control.exit_info_1, count = vcpu->regs[REG_RCX], in_page, room;
+	uint64_t offset = vcpu->regs[REG_RDI] & PAGE_MASK;
+
+	if (vcpu->vmcb->control.exit_code != SVM_EXIT_IOIO || !(info & IOIO_REP))
+		return 1;
+	if (info & IOIO_A16)
+		count = (uint16_t)count;
+	else if (info & IOIO_A32)
+		count = (uint32_t)count;
+	in_page = vcpu->vmcb->save.rflags & X86_EFLAGS_DF ? offset : PAGE_BYTES - offset;
+	if (count > in_page)
+		count = in_page;
+	room = SOFT_AHEAD_BYTES / (info >> 4 & 7);
+	if (count > room)
+		count = room;
+	return count ? (uint16_t)count : 1;
+}
+
+static bool ahead_read(struct attempt *attempt, unsigned int size, uint64_t *ret_value)
+{
+	const struct soft_ahead *ahead = &attempt->vcpu->ahead;
+
+	if (attempt->nr_ahead_used + size > ahead->nr_bytes)
+		return false;
+	*ret_value = 0;
+	memcpy(ret_value, ahead->data + attempt->nr_ahead_used, size);
+	attempt->nr_ahead_used += size;
+	return true;
+}
+
 uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address, unsigned int size)
 {
 	struct soft_vm *vm = opaque;
@@ -57,6 +94,8 @@ uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address,
 		return ~0ull;
 	vcpu = attempt->vcpu;
 	machine_stop(vcpu->cpu);
+	if (space == MACHINE_SPACE_IO && ahead_read(attempt, size, &value))
+		return value;
 	if (attempt->nr_used < attempt->nr_known)
 		return vcpu->accesses[attempt->nr_used++].value;
 	/* What a device of the VM's answered is known in the next attempt. */
@@ -68,7 +107,7 @@ uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address,
 	}
 	if (!attempt->is_void)
 		vcpu_add_access(vcpu, (struct soft_access) {
-			.is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size,
+			.is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size, .count = attempt->nr_to_ask,
 			.address = window_address(attempt, space, address),
 		});
 	attempt->is_void = true;
@@ -134,7 +173,11 @@ static enum attempt_end attempt_run(struct attempt *attempt)
 	unsigned int i;
 
 	for (i = 0; i < MAX_ATTEMPT_EXITS; i++) {
-		enum machine_exit exit = vcpu_enter(vcpu, 1);
+		enum machine_exit exit;
+
+		attempt->nr_used = 0;
+		attempt->nr_ahead_used = vcpu->ahead.nr_used;
+		exit = vcpu_enter(vcpu, 1);
 
 		if (exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED)
 			return ATTEMPT_DONE;
@@ -195,7 +238,7 @@ static void pio_ask(struct kvm_run *run, const struct soft_access *access)
 	run->io.direction = access->is_write ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
 	run->io.size = access->size;
 	run->io.port = (uint16_t)access->address;
-	run->io.count = 1;
+	run->io.count = access->count ? access->count : 1;
 	run->io.data_offset = SOFT_PIO_OFFSET;
 	if (access->is_write)
 		memcpy((uint8_t *)run + SOFT_PIO_OFFSET, &access->value, access->size);
@@ -222,6 +265,12 @@ static long complete_read(struct soft_vcpu *vcpu)
 {
 	struct soft_access *access = &vcpu->accesses[vcpu->nr_accesses - 1];
 
+	if (access->is_port && access->count > 1) {
+		vcpu->ahead.nr_bytes = (unsigned int)access->count * access->size;
+		vcpu->ahead.nr_used = 0;
+		memcpy(vcpu->ahead.data, (uint8_t *)vcpu->run + SOFT_PIO_OFFSET, vcpu->ahead.nr_bytes);
+		return vcpu_emulate(vcpu, vcpu->nr_accesses - 1);
+	}
 	access->value = vcpu_answer_of(vcpu, access);
 	return vcpu_emulate(vcpu, vcpu->nr_accesses);
 }
@@ -244,13 +293,14 @@ long vcpu_give_writes(struct soft_vcpu *vcpu)
 
 /* --- the instruction --- */
 
-int vcpu_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
+static int instruction_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 {
 	struct attempt attempt = { .vcpu = vcpu, .nr_known = nr_known };
 	struct vmcb *vmcb = vcpu->vmcb, before = *vmcb;
 	uint64_t regs[16];
 	enum attempt_end end;
 
+	attempt.nr_to_ask = ins_count(vcpu);
 	memcpy(regs, vcpu->regs, sizeof(regs));
 	vcpu->nr_accesses = nr_known;
 	vmcb->control.intercept[SVM_EXIT_EXCP_BASE / 32] = ALL_EXCEPTIONS;
@@ -267,6 +317,9 @@ int vcpu_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 		return 0;
 	}
 	control_restore(vmcb, &before.control);
+	vcpu->ahead.nr_used = attempt.nr_ahead_used;
+	if (end != ATTEMPT_DONE)
+		vcpu->ahead.nr_bytes = vcpu->ahead.nr_used = 0;
 	if (end == ATTEMPT_FAILED) {
 		*vmcb = before;
 		memcpy(vcpu->regs, regs, sizeof(regs));
@@ -276,4 +329,14 @@ int vcpu_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 		exception_queue(vcpu, &vmcb->control);
 	vcpu->nr_given = 0;
 	return (int)vcpu_give_writes(vcpu);
+}
+
+/* What was read ahead is used up at once: no event comes between. */
+int vcpu_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
+{
+	int r = instruction_emulate(vcpu, nr_known);
+
+	while (r == 1 && vcpu->ahead.nr_used < vcpu->ahead.nr_bytes)
+		r = instruction_emulate(vcpu, 0);
+	return r;
 }

@@ -179,7 +179,16 @@ struct soft_exception {
 struct soft_access {
 	bool is_write, is_port, is_known;
 	uint8_t size;
+	uint16_t count;		/* elements that are asked for in one exit of REP INS; 0: 1 */
 	uint64_t address, value;
+};
+
+/* What REP INS has read ahead of where it is. */
+#define SOFT_AHEAD_BYTES 1024
+
+struct soft_ahead {
+	uint8_t data[SOFT_AHEAD_BYTES];
+	unsigned int nr_bytes, nr_used;
 };
 
 struct soft_vcpu {
@@ -217,6 +226,7 @@ struct soft_vcpu {
 	uint64_t signal_mask;		/* blocked while KVM_RUN runs; bit n - 1 is signal n */
 
 	struct soft_access accesses[SOFT_MAX_ACCESSES];	/* of the instruction being emulated */
+	struct soft_ahead ahead;
 	unsigned int nr_accesses;
 	unsigned int nr_given;		/* writes that user space has been told */
 	unsigned int nr_known, nr_used;	/* reads that are answered (bare.c) */
