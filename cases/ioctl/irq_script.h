@@ -51,7 +51,7 @@ struct op {
 	uint64_t want;
 	const struct exit_record *exit;		/* comes of the guest's step, before the step is over; NULL: none */
 	void (*guest)(void);
-	void (*host)(struct test *t);
+	void (*host)(struct test *t);		/* of a guest's step: what user space does at its exit */
 };
 
 /* .ops = OPS { LINE(2, 1), TAKE(0x22), END } */
@@ -238,6 +238,8 @@ static void op_guest_run(struct test *t, const struct op *op, unsigned int at)
 	guest_arg(t, 0, at);
 	if (op->exit)
 		test_check_exit(t, where, op->exit);
+	if (op->host)
+		op->host(t);
 	test_check_sync(t, where, at + 1);
 }
 
