@@ -16,7 +16,9 @@ EMU(int_stack, WIDTH_(16) INSN_("int $0x21"))
 static const struct emu_row row = { EMU_OF(int_stack) };
 
 CASE(emulate_int_stack, .says = "INT n by KVM's emulator is not carried out when its frame is across SS's limit",
-     .modes = REAL16, .needs = EMU_NEEDS)
+     .modes = REAL16, .needs = EMU_NEEDS,
+     /* Its CPU has limits there: each #SS is a shutdown, and the next stack is met in what is left of the MMU. */
+     .known = { "0104-hang-after-shutdown-without-paging", "lab-svm-bochs", .is_skipped = true })
 
 /* A push from 1 wraps to ffffh, of which the second byte is beyond the limit; one from 0 is to fffeh, which is legal. */
 static bool is_refused(uint16_t sp)

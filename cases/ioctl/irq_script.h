@@ -152,6 +152,8 @@ static inline void halt_once(void)
 	if (script_taken[vcpu_index()])
 		return;
 	((void (*)(void))(ulong_t)script_halt)();
+	if (abi_self()->misses_windows && !script_taken[vcpu_index()])
+		window_open();
 }
 
 static void op_guest(const struct op *op)
