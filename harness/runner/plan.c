@@ -165,6 +165,24 @@ static void plan_shuffle(struct plan *plan, uint64_t seed)
 	}
 }
 
+/* Of @nr_parts items in a row every part gets one; chance says who gets the first, so that no table's period is met. */
+unsigned int plan_part(size_t index, unsigned int nr_parts)
+{
+	uint64_t state = index / nr_parts;
+
+	return (index + random_next(&state) % nr_parts) % nr_parts;
+}
+
+static void plan_keep_part(struct plan *plan, unsigned int part, unsigned int nr_parts)
+{
+	size_t i, nr_kept = 0;
+
+	for (i = 0; i < plan->nr_items; i++)
+		if (plan_part(i, nr_parts) == part)
+			plan->items[nr_kept++] = plan->items[i];
+	plan->nr_items = nr_kept;
+}
+
 int plan_open(struct plan *plan, const struct registry *registry, const struct selection *selection, struct err *err)
 {
 	int r;
@@ -180,6 +198,8 @@ int plan_open(struct plan *plan, const struct registry *registry, const struct s
 	}
 	if (selection->shuffle)
 		plan_shuffle(plan, selection->seed);
+	if (selection->nr_parts)
+		plan_keep_part(plan, selection->part, selection->nr_parts);
 	return 0;
 }
 

@@ -20,6 +20,7 @@ struct selection {
 	bool with_nightly;		/* and those that a case says are too many for every day */
 	bool as_given;			/* the globs are whole names, "name" or "name#round", in this order */
 	uint64_t seed;
+	unsigned int part, nr_parts;	/* of the plan that all this makes, only what plan_part() gives to @part; nr_parts 0: all */
 };
 
 struct plan_item {
@@ -39,6 +40,12 @@ struct plan {
 int plan_open(struct plan *plan, const struct registry *registry, const struct selection *selection,
 	      struct err *err);
 void plan_close(struct plan *plan);
+
+/*
+ * Deals a plan's items out to @nr_parts (1 or more) that run side by side: the part, from 0, that the @index-th item goes
+ * to. They get as many each, and of a table with rows in several modes no part gets one mode only.
+ */
+unsigned int plan_part(size_t index, unsigned int nr_parts);
 
 /* A test's own seed: the same for the same run seed, name and round. */
 uint64_t test_seed(uint64_t run_seed, const char *name, unsigned int round);

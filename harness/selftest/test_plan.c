@@ -156,6 +156,53 @@ static void test_shards(void **state)
 }
 
 /* These may not change: runs of different versions of this program are merged. */
+/* Whatever else is selected: the parts of a plan are all of it, in its order, and as good as equal in size. */
+static void test_parts(void **state)
+{
+	unsigned int nr_parts, part;
+
+	(void)state;
+	for (nr_parts = 1; nr_parts < 9; nr_parts++) {
+		struct selection selection = { .shuffle = true, .seed = 5, .repeat = 3, .shard = 1, .nr_shards = 2 };
+		size_t next[8] = { 0 }, i;
+		struct plan whole, parts[8];
+
+		assert_int_equal(plan_open(&whole, &registry, &selection, &err), 0);
+		selection.nr_parts = nr_parts;
+		for (part = 0; part < nr_parts; part++) {
+			selection.part = part;
+			assert_int_equal(plan_open(&parts[part], &registry, &selection, &err), 0);
+			assert_in_range(parts[part].nr_items, whole.nr_items / nr_parts, whole.nr_items / nr_parts + 1);
+		}
+		for (i = 0; i < whole.nr_items; i++) {
+			part = plan_part(i, nr_parts);
+			assert_true(part < nr_parts && next[part] < parts[part].nr_items);
+			assert_ptr_equal(parts[part].items[next[part]].entry, whole.items[i].entry);
+			assert_int_equal(parts[part].items[next[part]++].round, whole.items[i].round);
+		}
+		for (part = 0; part < nr_parts; part++)
+			plan_close(&parts[part]);
+		plan_close(&whole);
+	}
+}
+
+/* A table whose rows have @period modes: each mode is on both sides. */
+static void test_parts_have_no_period(void **state)
+{
+	unsigned int period, mode, i;
+
+	(void)state;
+	for (period = 2; period < 13; period++) {
+		for (mode = 0; mode < period; mode++) {
+			unsigned int nr = 0;
+
+			for (i = mode; i < 64 * period; i += period)
+				nr += plan_part(i, 2);
+			assert_in_range(nr, 18, 46);
+		}
+	}
+}
+
 static void test_shards_are_stable(void **state)
 {
 	(void)state;
@@ -217,7 +264,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_globs), cmocka_unit_test(test_nightly), cmocka_unit_test(test_as_given), cmocka_unit_test(test_repeat),
-		cmocka_unit_test(test_shards), cmocka_unit_test(test_shards_are_stable), cmocka_unit_test(test_shuffle),
+		cmocka_unit_test(test_shards), cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_parts_have_no_period), cmocka_unit_test(test_shards_are_stable), cmocka_unit_test(test_shuffle),
 		cmocka_unit_test(test_shuffles_all),
 		cmocka_unit_test(test_seeds),
 	};
