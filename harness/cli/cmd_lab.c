@@ -122,9 +122,8 @@ static int run_one(const char *name, struct args *args)
 	struct err err;
 	int r;
 
-	if (args->table || args->nr_at_once)
-		return usage_error("lab: option '--%s' takes several labs or a --matrix",
-				   args->table ? "table" : "at-once");
+	if (args->table)
+		return usage_error("lab: option '--table' takes several labs or a --matrix");
 	snprintf(target, sizeof(target), "lab-%s", name);
 	args->lab.name = target + strlen("lab-");
 	args->run.target = args->selection.target = target;

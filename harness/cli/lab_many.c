@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each target, a lab under one combination of parameters, is a process that runs as "vmassay lab NAME" does and sends
- * its JSON lines here. Inside, a target has the lab's plain name, which selections and known divergences go by; a
- * result gets its full name here.
+ * Each target, a lab under one combination of parameters, is one or several emulators that share its tests. Each of these
+ * is a process that runs its part as "vmassay lab NAME" does and sends its JSON lines here. Inside, a target has the lab's
+ * plain name, which selections and known divergences go by; a result gets its full name here.
  */
 #include "cli/lab_many.h"
 
@@ -26,6 +26,8 @@ struct fleet {
 	struct many_run *many;
 	struct lab_target *targets;
 	size_t nr_targets;
+	struct lab_machine **machines;	/* of all targets, in the order in which they start */
+	size_t nr_machines;
 	size_t nr_started, nr_running;
 	bool is_stopping;		/* interrupted, or --fail-fast */
 	uint64_t kill_us;		/* when those that do not end are killed */
@@ -62,29 +64,68 @@ static bool may_shadow(const char *names)
 	return lab_check(names, &defaults, &err) || defaults.tdp_param;
 }
 
-/* True when some of the selected tests want shadow paging, too, and nobody has said which paging there shall be. */
-static bool wants_shadow(const char *names, const struct args *args)
+/* Of the selected tests, in the one lab of that name; 0 where none is, or something else is to run. */
+static size_t count_selected(const char *names, const struct args *args, bool shadow_too)
 {
 	struct selection selection = args->selection;
 	struct registry registry;
+	char target[64];
 	struct plan plan;
 	struct err err;
-	bool has_any;
+	size_t nr;
 
-	if (args->matrix || args->no_shadow || !may_shadow(names) || names_paging(args->params) ||
-	    registry_open(&registry, &err))
-		return false;
-	selection.shadow_too = true;
-	has_any = !plan_open(&plan, &registry, &selection, &err) && plan.nr_items;
-	if (has_any)
+	if (registry_open(&registry, &err))
+		return 0;
+	snprintf(target, sizeof(target), "lab-%s", names);
+	selection.target = target;
+	selection.shadow_too = shadow_too;
+	nr = plan_open(&plan, &registry, &selection, &err) ? 0 : plan.nr_items;
+	if (nr)
 		plan_close(&plan);
 	registry_close(&registry);
-	return has_any;
+	return nr;
+}
+
+/* True when some of the selected tests want shadow paging, too, and nobody has said which paging there shall be. */
+static bool wants_shadow(const char *names, const struct args *args)
+{
+	return !args->matrix && !args->no_shadow && may_shadow(names) && !names_paging(args->params) &&
+	       count_selected(names, args, true);
+}
+
+static bool is_several(const char *names, const struct args *args)
+{
+	return args->matrix || !strcmp(names, "all") || strchr(names, ',');
+}
+
+/* As many emulators as run side by side; one with several CPUs takes as many of ours. */
+static unsigned int nr_at_once(const struct args *args)
+{
+	long nr_cpus = sysconf(_SC_NPROCESSORS_ONLN), nr_each = args->lab.nr_cpus ? args->lab.nr_cpus : 1;
+
+	if (args->nr_at_once)
+		return args->nr_at_once;
+	return nr_cpus > nr_each ? nr_cpus / nr_each : 1;
+}
+
+static unsigned int nr_machines_for(const struct args *args, size_t nr_tests)
+{
+	size_t nr = nr_tests / MANY_MIN_TESTS;
+
+	return nr < 1 ? 1 : nr < nr_at_once(args) ? nr : nr_at_once(args);
+}
+
+unsigned int many_nr_machines(const struct many_run *many, size_t nr_tests)
+{
+	return nr_machines_for(many->args, nr_tests);
 }
 
 bool lab_is_many(const char *names, const struct args *args)
 {
-	return args->matrix || !strcmp(names, "all") || strchr(names, ',') || wants_shadow(names, args);
+	if (is_several(names, args) || wants_shadow(names, args))
+		return true;
+	/* There is no table of one target: who asks for it is to hear so. */
+	return !args->table && nr_machines_for(args, count_selected(names, args, false)) > 1;
 }
 
 static int add_lab(struct strlist *labs, const char *name, struct err *err)
@@ -119,6 +160,22 @@ int lab_names_parse(struct strlist *labs, const char *names, struct err *err)
 	}
 }
 
+static int list_machines(struct fleet *fleet, struct err *err)
+{
+	unsigned int part;
+	size_t i, nr = 0;
+
+	for (i = 0; i < fleet->nr_targets; i++)
+		nr += fleet->targets[i].nr_machines;
+	fleet->machines = calloc(nr, sizeof(*fleet->machines));
+	if (!fleet->machines)
+		return err_set(err, ENOMEM, "out of memory");
+	for (i = 0; i < fleet->nr_targets; i++)
+		for (part = 0; part < fleet->targets[i].nr_machines; part++)
+			fleet->machines[fleet->nr_machines++] = &fleet->targets[i].machines[part];
+	return 0;
+}
+
 static int fleet_open(struct fleet *fleet, struct err *err)
 {
 	struct many_run *many = fleet->many;
@@ -136,7 +193,7 @@ static int fleet_open(struct fleet *fleet, struct err *err)
 		if (!is_shadow || may_shadow(lab))
 			r = lab_target_open(&fleet->targets[fleet->nr_targets++], many, lab, combination, is_shadow, err);
 	}
-	return r;
+	return r ? r : list_machines(fleet, err);
 }
 
 static void fleet_close(struct fleet *fleet)
@@ -146,6 +203,7 @@ static void fleet_close(struct fleet *fleet)
 	for (i = 0; i < fleet->nr_targets; i++)
 		lab_target_close(&fleet->targets[i]);
 	free(fleet->targets);
+	free(fleet->machines);
 }
 
 static void fleet_stop(struct fleet *fleet)
@@ -155,11 +213,11 @@ static void fleet_stop(struct fleet *fleet)
 	if (!fleet->is_stopping) {
 		fleet->is_stopping = true;
 		fleet->kill_us = clock_us() + FAREWELL_US;
-		for (i = 0; i < fleet->nr_targets; i++)
-			lab_child_kill(&fleet->targets[i].child, SIGTERM);
+		for (i = 0; i < fleet->nr_machines; i++)
+			lab_child_kill(&fleet->machines[i]->child, SIGTERM);
 	} else if (clock_us() > fleet->kill_us) {
-		for (i = 0; i < fleet->nr_targets; i++)
-			lab_child_kill(&fleet->targets[i].child, SIGKILL);
+		for (i = 0; i < fleet->nr_machines; i++)
+			lab_child_kill(&fleet->machines[i]->child, SIGKILL);
 	}
 }
 
@@ -167,15 +225,7 @@ static void fleet_stop(struct fleet *fleet)
 
 static void start_next(struct fleet *fleet)
 {
-	struct lab_target *target = &fleet->targets[fleet->nr_started++];
-	struct err err;
-
-	if (!lab_target_start(target, &err)) {
-		fleet->nr_running++;
-		return;
-	}
-	compare_set_note(&fleet->many->compare, target->index, err.text);
-	lab_target_give_up(target, err.text);
+	fleet->nr_running += lab_machine_start(fleet->machines[fleet->nr_started++]);
 }
 
 static bool wants_stop(const struct fleet *fleet)
@@ -186,34 +236,35 @@ static bool wants_stop(const struct fleet *fleet)
 				      summary->count[VERDICT_ERROR] + summary->count[VERDICT_FAIL]);
 }
 
-static void wait_for_targets(struct fleet *fleet, struct pollfd *fds)
+static void wait_for_machines(struct fleet *fleet, struct pollfd *fds)
 {
 	size_t i;
 
 	for (i = 0; i < fleet->nr_started; i++)
-		lab_child_poll_fds(&fleet->targets[i].child, fds + i * NR_CHILD_STREAMS);
+		lab_child_poll_fds(&fleet->machines[i]->child, fds + i * NR_CHILD_STREAMS);
 	/* Note, a signal that comes right before poll() does not end it. */
 	if (poll(fds, fleet->nr_started * NR_CHILD_STREAMS, 500) <= 0)
 		return;
 	for (i = 0; i < fleet->nr_started; i++) {
-		struct lab_target *target = &fleet->targets[i];
+		struct lab_machine *machine = fleet->machines[i];
 
-		if (target->child.pid &&
-		    !lab_target_read(target, fds + i * NR_CHILD_STREAMS, fleet->is_stopping))
+		if (machine->child.pid &&
+		    !lab_machine_read(machine, fds + i * NR_CHILD_STREAMS, fleet->is_stopping))
 			fleet->nr_running--;
 	}
 }
 
-static unsigned int nr_at_once(const struct args *args)
+static void note_not_started(struct fleet *fleet, const struct lab_machine *machine)
 {
-	long nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	const struct lab_target *target = machine->target;
+	bool is_first = machine == target->machines;
 
-	return args->nr_at_once ? args->nr_at_once : nr_cpus > 0 ? nr_cpus : 1;
+	compare_set_note(&fleet->many->compare, target->index, is_first ? "was not started" : "stopped before its end");
 }
 
 static int fleet_run(struct fleet *fleet, struct err *err)
 {
-	struct pollfd *fds = calloc(fleet->nr_targets * NR_CHILD_STREAMS, sizeof(*fds));
+	struct pollfd *fds = calloc(fleet->nr_machines * NR_CHILD_STREAMS, sizeof(*fds));
 	unsigned int nr_max = nr_at_once(fleet->many->args);
 
 	if (!fds)
@@ -221,14 +272,14 @@ static int fleet_run(struct fleet *fleet, struct err *err)
 	for (;;) {
 		if (wants_stop(fleet))
 			fleet_stop(fleet);
-		while (!fleet->is_stopping && fleet->nr_running < nr_max && fleet->nr_started < fleet->nr_targets)
+		while (!fleet->is_stopping && fleet->nr_running < nr_max && fleet->nr_started < fleet->nr_machines)
 			start_next(fleet);
 		if (!fleet->nr_running)
 			break;
-		wait_for_targets(fleet, fds);
+		wait_for_machines(fleet, fds);
 	}
-	for (; fleet->nr_started < fleet->nr_targets; fleet->nr_started++)
-		compare_set_note(&fleet->many->compare, fleet->targets[fleet->nr_started].index, "was not started");
+	for (; fleet->nr_started < fleet->nr_machines; fleet->nr_started++)
+		note_not_started(fleet, fleet->machines[fleet->nr_started]);
 	free(fds);
 	return 0;
 }
@@ -293,21 +344,32 @@ static void flag_row(const struct fleet *fleet, struct compare_row *row)
 	strlist_free(&names);
 }
 
+static void tell_comparison(const struct fleet *fleet)
+{
+	struct compare *compare = &fleet->many->compare;
+	size_t i;
+
+	for (i = 0; i < compare->nr_rows; i++)
+		flag_row(fleet, &compare->rows[i]);
+	sinks_comparison(fleet->many->sinks, compare);
+}
+
 int many_run(struct many_run *many, struct err *err)
 {
 	struct fleet fleet = { .many = many };
 	uint64_t start_us = clock_us();
-	size_t i;
 	int r = fleet_open(&fleet, err);
 
 	if (!r) {
-		tell_begin(&fleet);
+		if (!many->is_plain)
+			tell_begin(&fleet);
 		r = fleet_run(&fleet, err);
-		for (i = 0; i < many->compare.nr_rows; i++)
-			flag_row(&fleet, &many->compare.rows[i]);
 		many->summary.duration_us = clock_us() - start_us;
-		sinks_comparison(many->sinks, &many->compare);
-		sinks_run_end(many->sinks, &many->summary);
+		if (!many->is_plain)
+			tell_comparison(&fleet);
+		/* In a plain run, the target's beginning is the run's. */
+		if (!many->is_plain || fleet.targets->has_begun)
+			sinks_run_end(many->sinks, &many->summary);
 	}
 	fleet_close(&fleet);
 	return r;
@@ -337,11 +399,13 @@ static int write_table(const struct compare *compare, FILE *file, const char *pa
 
 static int many_exit_code(const struct many_run *many)
 {
+	int code = summary_total(&many->summary) ? summary_exit_code(&many->summary) : 0;
+
 	if (cli_is_interrupted)
 		return EXIT_INTERRUPTED;
 	if (many->has_refused)
 		return EXIT_USAGE;
-	return summary_total(&many->summary) ? summary_exit_code(&many->summary) : 0;
+	return many->has_trouble && code != 1 ? 99 : code;
 }
 
 static int run_and_report(struct many_run *many, FILE *table)
@@ -398,6 +462,7 @@ int lab_many(const char *names, struct args *args)
 	struct err err;
 	int code;
 
+	many.is_plain = !is_several(names, args) && !many.has_shadow;
 	if (args->matrix && matrix_parse(&matrix, args->matrix, &err))
 		return usage_error("lab: option '--matrix': %s", err.text);
 	if (lab_names_parse(&labs, names, &err) || check_kernel(&args->lab, &err) || registry_open(&registry, &err)) {

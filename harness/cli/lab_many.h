@@ -16,8 +16,9 @@ struct args;
 struct err;
 
 /*
- * True when these options want more than one run in one lab. Tests that also want shadow paging do, unless options name
- * the parameter of two-dimensional paging: then the machine is the one that was asked for, and no other.
+ * True when these options want more than one emulator. Tests that also want shadow paging do, unless options name the
+ * parameter of two-dimensional paging: then the machine is the one that was asked for, and no other. So do more tests
+ * than one emulator is given where another has a CPU for itself.
  */
 bool lab_is_many(const char *names, const struct args *args);
 
@@ -32,18 +33,26 @@ int lab_many(const char *names, struct args *args);
  */
 int lab_names_parse(struct strlist *labs, const char *names, struct err *err);
 
+/* Tests that are worth an emulator of their own: they take it about as long as it takes to begin. */
+#define MANY_MIN_TESTS 64
+
 struct many_run {
 	const struct registry *registry;
 	struct args *args;		/* of the whole */
 	const struct strlist *labs;
 	const struct matrix *matrix;
 	bool has_shadow;		/* beside each lab, one with shadow paging, for the tests that want it */
+	bool is_plain;			/* one lab, nothing beside: reported as what one emulator runs, nothing is compared */
 	int (*run)(struct args *args);	/* a lab's run, in a process of its own */
 	struct sink *sinks[RUN_MAX_SINKS];
 	struct compare compare;		/* filled by many_run(); compare_free() it */
 	struct summary summary;
 	bool has_refused;		/* a lab said before its first test that it cannot run: exit code 2 */
+	bool has_trouble;		/* a lab could not be judged although all tests have results: exit code 99 */
 };
+
+/* How many emulators share @nr_tests tests of a target: 1 or more. */
+unsigned int many_nr_machines(const struct many_run *many, size_t nr_tests);
 
 /*
  * Runs all and tells the sinks, all but the closing of them. 0, or -errno when nothing was started. A target that dies

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "err.h"
 #include "reports/json_add.h"
@@ -27,18 +26,14 @@ static char *target_label(const struct lab_target *target)
 	return longer;
 }
 
-/* "lab-svm", "lab-svm[npt=0]"; the console's file is named after it. */
+/* "lab-svm", "lab-svm[npt=0]" */
 static int target_name(struct lab_target *target, const char *lab)
 {
-	const struct args *args = target->many->args;
 	char *label = target_label(target);
 	int r = -ENOMEM;
 
 	if (label && asprintf(&target->lab_name, "lab-%s", lab) > 0 &&
-	    asprintf(&target->name, *label ? "lab-%s[%s]" : "lab-%s", lab, label) > 0 &&
-	    (args->lab.console ? asprintf(&target->console, "%s.%s", args->lab.console, target->name) :
-				 asprintf(&target->console, "vmassay-%s.console", target->name)) > 0 &&
-	    (!args->gcov || asprintf(&target->gcov, "%s/%s", args->gcov, target->name) > 0))
+	    asprintf(&target->name, *label ? "lab-%s[%s]" : "lab-%s", lab, label) > 0)
 		r = 0;
 	free(label);
 	return r;
@@ -64,13 +59,25 @@ static void target_args(struct lab_target *target, const char *lab, const struct
 	args->matrix = args->table = args->json = args->junit = NULL;
 	args->tap = args->verbose = false;
 	args->lab.name = lab;
-	args->lab.console = target->console;
-	args->gcov = target->gcov;
 	args->lab.params = (const char *const *)target->params.strings;
 	args->run.target = args->selection.target = target->lab_name;
 	args->selection.shadow_too = target->is_shadow;
 	if (!args->run.timeout_ms)
 		args->run.timeout_ms = defaults->test_timeout_ms;
+}
+
+static int machines_open(struct lab_target *target)
+{
+	unsigned int nr_most = many_nr_machines(target->many, target->plan.nr_items), part;
+	int r = 0;
+
+	target->machines = calloc(nr_most, sizeof(*target->machines));
+	if (!target->machines)
+		return -ENOMEM;
+	target->nr_machines = nr_most;
+	for (part = 0; part < nr_most && !r; part++)
+		r = lab_machine_open(&target->machines[part], target, part);
+	return r;
 }
 
 int lab_target_open(struct lab_target *target, struct many_run *many, const char *lab, size_t combination,
@@ -93,7 +100,7 @@ int lab_target_open(struct lab_target *target, struct many_run *many, const char
 		return r;
 	target->is_reported = calloc(target->plan.nr_items + 1, sizeof(*target->is_reported));
 	target->index = compare_add_target(&target->many->compare, target->name);
-	if (!target->is_reported || target->many->compare.error)
+	if (!target->is_reported || target->many->compare.error || machines_open(target))
 		return err_set(err, ENOMEM, "out of memory");
 	target->many->compare.targets[target->index].is_partial = is_shadow;
 	return 0;
@@ -101,19 +108,41 @@ int lab_target_open(struct lab_target *target, struct many_run *many, const char
 
 void lab_target_close(struct lab_target *target)
 {
+	unsigned int part;
+
+	for (part = 0; part < target->nr_machines; part++)
+		lab_machine_close(&target->machines[part]);
+	free(target->machines);
 	plan_close(&target->plan);
 	free(target->is_reported);
 	free(target->lab_name);
 	free(target->name);
-	free(target->console);
-	free(target->gcov);
 	strlist_free(&target->params);
 }
 
 /* --- results --- */
 
+/* Says so once; @facts: of its first machine to begin. A run on one target begins with its first one. */
+static void begin(struct lab_target *target, struct json_object *facts)
+{
+	const struct many_run *many = target->many;
+	const struct run_info info = {
+		.target = target->name, .nr_planned = target->plan.nr_items, .seed = many->args->run.seed, .facts = facts,
+	};
+
+	if (target->has_begun)
+		return;
+	target->has_begun = true;
+	if (many->is_plain)
+		sinks_run_begin(many->sinks, &info);
+	else
+		sinks_target_begin(many->sinks, target->name, facts);
+}
+
 static void report(struct lab_target *target, const struct result *result)
 {
+	if (target->many->is_plain)
+		begin(target, NULL);
 	target->many->summary.count[result->verdict]++;
 	compare_add_result(&target->many->compare, target->index, result);
 	sinks_test_end(target->many->sinks, result);
@@ -183,9 +212,10 @@ static void take_run(struct lab_target *target, struct json_object *line)
 {
 	struct json_object *facts = NULL;
 
+	if (target->has_begun)
+		return;
 	json_object_object_get_ex(line, "facts", &facts);
-	target->has_begun = true;
-	sinks_target_begin(target->many->sinks, target->name, facts);
+	begin(target, facts);
 	check_params(target, facts);
 }
 
@@ -214,43 +244,27 @@ static void take_result(struct lab_target *target, struct json_object *line)
 	result_free(result);
 }
 
-static void on_line(void *context, enum lab_child_stream stream, const char *text)
+bool lab_target_take(struct lab_target *target, struct json_object *line)
 {
-	struct lab_target *target = context;
-	struct json_object *line;
-	const char *type;
+	const char *type = line ? json_text(line, "type") : "";
 
-	if (stream == CHILD_WORDS) {
-		fprintf(stderr, "%s: %s\n", target->name, text);
-		snprintf(target->last_words, sizeof(target->last_words), "%s", text);
-		return;
-	}
-	line = json_tokener_parse(text);
-	type = line ? json_text(line, "type") : "";
 	if (!strcmp(type, "run"))
 		take_run(target, line);
 	else if (!strcmp(type, "start"))
 		take_start(target, line);
 	else if (!strcmp(type, "result"))
 		take_result(target, line);
-	json_object_put(line);
+	return !strcmp(type, "run");
 }
 
-/* --- ends --- */
+/* --- what is owed --- */
 
-static void describe_end(const struct lab_target *target, char *why, size_t len_bytes)
+static bool owes_item(const struct lab_target *target, size_t index, unsigned int part)
 {
-	int status = target->child.status, len;
-
-	if (WIFSIGNALED(status))
-		len = snprintf(why, len_bytes, "the lab's process was ended by signal %d", WTERMSIG(status));
-	else
-		len = snprintf(why, len_bytes, "the lab's process ended with exit code %d", WEXITSTATUS(status));
-	if (target->last_words[0])
-		snprintf(why + len, len_bytes - len, ": %s", target->last_words);
+	return !target->is_reported[index] && plan_part(index, target->nr_machines) == part;
 }
 
-void lab_target_give_up(struct lab_target *target, const char *why)
+void lab_target_give_up(struct lab_target *target, unsigned int part, const char *why)
 {
 	size_t i;
 
@@ -258,7 +272,7 @@ void lab_target_give_up(struct lab_target *target, const char *why)
 		const struct plan_item *item = &target->plan.items[i];
 		struct result *result;
 
-		if (target->is_reported[i])
+		if (!owes_item(target, i, part))
 			continue;
 		target->is_reported[i] = true;
 		result = result_new(item->entry->name, target->name, item->entry->file);
@@ -271,52 +285,12 @@ void lab_target_give_up(struct lab_target *target, const char *why)
 	}
 }
 
-static bool owes_results(const struct lab_target *target)
+bool lab_target_owes(const struct lab_target *target, unsigned int part)
 {
 	size_t i;
 
 	for (i = 0; i < target->plan.nr_items; i++)
-		if (!target->is_reported[i])
+		if (owes_item(target, i, part))
 			return true;
-	return false;
-}
-
-/* A lab without an emulator or a kernel has refused as a command line is refused: that is no verdict on any test. */
-static bool is_refusal(const struct lab_target *target)
-{
-	return !target->has_begun && WIFEXITED(target->child.status) &&
-	       WEXITSTATUS(target->child.status) == EXIT_USAGE;
-}
-
-static void settle(struct lab_target *target, bool is_stopping)
-{
-	struct compare *compare = &target->many->compare;
-	char why[400];
-
-	if (!owes_results(target))
-		return;
-	if (is_refusal(target)) {
-		target->many->has_refused = true;
-		compare_set_note(compare, target->index, target->last_words);
-	} else if (is_stopping) {
-		compare_set_note(compare, target->index, "stopped before its end");
-	} else {
-		describe_end(target, why, sizeof(why));
-		lab_target_give_up(target, why);
-	}
-}
-
-/* --- running --- */
-
-int lab_target_start(struct lab_target *target, struct err *err)
-{
-	return lab_child_start(&target->child, target->many->run, &target->args, err);
-}
-
-bool lab_target_read(struct lab_target *target, const struct pollfd *fds, bool is_stopping)
-{
-	if (lab_child_read(&target->child, fds, on_line, target))
-		return true;
-	settle(target, is_stopping);
 	return false;
 }

@@ -154,7 +154,6 @@ refuses "option '--matrix': 'npt' is there twice" lab svm --matrix npt=1:nested=
 refuses "option '--matrix': more than 64 combinations" lab svm --matrix a=1,2,3,4,5:b=1,2,3,4,5:c=1,2,3
 refuses "option '--at-once' does not take '0'" lab all --at-once 0
 refuses "option '--table' takes several labs or a --matrix" lab svm --no-shadow --table t
-refuses "option '--at-once' takes several labs or a --matrix" lab svm --no-shadow --at-once 1
 refuses '/nonexistent/t: No such file or directory' lab all --table /nonexistent/t
 refuses 'bench runs in one lab, without a matrix' lab all bench
 refuses 'bench runs in one lab, without a matrix' lab svm --matrix npt=1 bench

@@ -39,10 +39,11 @@ static struct recorder {
 	struct sink sink;
 	struct run_info info;
 	char target[200];
-	char results[4096];	/* "test@target VERDICT\n"... */
-	char reasons[4096];
+	char results[65536];	/* "test@target VERDICT\n"... */
+	char reasons[65536];
 	char targets[512];	/* "target:fact "... */
-	unsigned int nr_compared, nr_ends;
+	unsigned int nr_begins, nr_compared, nr_ends;
+	bool has_facts;		/* in the header */
 	bool interrupts;	/* at the first result */
 } recorder;
 
@@ -60,6 +61,8 @@ static void on_run_begin(struct sink *sink, const struct run_info *info)
 {
 	(void)sink;
 	recorder.info = *info;
+	recorder.has_facts = info->facts;
+	recorder.nr_begins++;
 	snprintf(recorder.target, sizeof(recorder.target), "%s", info->target);
 }
 
@@ -386,6 +389,165 @@ static void test_at_once(void **state)
 	munmap(shared, sizeof(*shared));
 }
 
+/* --- several emulators for one target --- */
+
+/* Its part of three tests in 100 rounds, as the program's own plan has it. */
+static void say_part(const struct args *args)
+{
+	struct plan plan;
+	size_t i;
+
+	assert_int_equal(plan_open(&plan, &registry, &args->selection, &err), 0);
+	for (i = 0; i < plan.nr_items; i++)
+		dprintf(args->results_fd, "{\"type\":\"result\",\"test\":\"%s\",\"target\":\"%s\",\"file\":\"f\","
+			"\"verdict\":\"PASS\",\"round\":%u,\"duration_us\":1,\"nr_checks\":1}\n",
+			plan.items[i].entry->name, args->run.target, plan.items[i].round);
+	plan_close(&plan);
+}
+
+static int lab_shares(struct args *args)
+{
+	say_run(args);
+	say_part(args);
+	return 0;
+}
+
+static void share_three_hundred(void)
+{
+	whole.selection = (struct selection){ .repeat = 100, .shuffle = true, .seed = 3 };
+	many.is_plain = true;
+	assert_int_equal(lab_names_parse(&names, "svm", &err), 0);
+	if (many_run(&many, &err))
+		fail_msg("%s", err.text);
+}
+
+/* One header, with facts; no column, no table; each test once. */
+static void test_machines_are_one_run(void **state)
+{
+	(void)state;
+	many.run = lab_shares;
+	share_three_hundred();
+	assert_int_equal(recorder.nr_begins, 1);
+	assert_string_equal(recorder.target, "lab-svm");
+	assert_int_equal(recorder.info.nr_planned, 300);
+	assert_int_equal(recorder.info.seed, 77);
+	assert_true(recorder.has_facts);
+	assert_string_equal(recorder.targets, "");
+	assert_int_equal(recorder.nr_compared, 0);
+	assert_int_equal(recorder.nr_ends, 1);
+	assert_int_equal(summary_total(&many.summary), 300);
+	assert_int_equal(many.summary.count[VERDICT_PASS], 300);
+	assert_false(many.has_trouble);
+}
+
+/* No more than there are places for, nor more than there are tests for. */
+static void test_number_of_machines(void **state)
+{
+	(void)state;
+	whole.nr_at_once = 4;
+	assert_int_equal(many_nr_machines(&many, 0), 1);
+	assert_int_equal(many_nr_machines(&many, 2 * MANY_MIN_TESTS - 1), 1);
+	assert_int_equal(many_nr_machines(&many, 2 * MANY_MIN_TESTS), 2);
+	assert_int_equal(many_nr_machines(&many, 100 * MANY_MIN_TESTS), 4);
+}
+
+static int lab_second_dies(struct args *args)
+{
+	if (args->selection.part == 1)
+		raise(SIGKILL);
+	return lab_shares(args);
+}
+
+/* It costs the tests that it owes. */
+static void test_machine_dies(void **state)
+{
+	(void)state;
+	many.run = lab_second_dies;
+	share_three_hundred();
+	assert_int_equal(recorder.nr_begins, 1);
+	assert_int_equal(summary_total(&many.summary), 300);
+	assert_int_equal(many.summary.count[VERDICT_ERROR], 100);
+	assert_has(recorder.reasons, "the lab's process was ended by signal 9\n");
+}
+
+/* All tests have results, and yet something was wrong. */
+static int lab_second_complains(struct args *args)
+{
+	lab_shares(args);
+	return args->selection.part == 1 ? 99 : 0;
+}
+
+static void test_machine_complains(void **state)
+{
+	(void)state;
+	many.run = lab_second_complains;
+	share_three_hundred();
+	assert_int_equal(many.summary.count[VERDICT_PASS], 300);
+	assert_true(many.has_trouble);
+}
+
+static int lab_refuses(struct args *args)
+{
+	(void)args;
+	return usage_error("qemu is not here");
+}
+
+/* Then nothing is reported, not even that a run has begun. */
+static void test_machines_refuse(void **state)
+{
+	(void)state;
+	many.run = lab_refuses;
+	share_three_hundred();
+	assert_true(many.has_refused);
+	assert_int_equal(recorder.nr_begins, 0);
+	assert_int_equal(recorder.nr_ends, 0);
+	assert_int_equal(summary_total(&many.summary), 0);
+}
+
+/* Each says its files' names as a reason. */
+static int lab_names_files(struct args *args)
+{
+	fprintf(stderr, "[%s|%s]\n", args->lab.console, args->gcov);
+	return 1;
+}
+
+static void test_machines_have_files(void **state)
+{
+	(void)state;
+	many.run = lab_names_files;
+	whole.gcov = "g";
+	whole.nr_at_once = 2;
+	share_three_hundred();
+	assert_has(recorder.reasons, "[vmassay-lab-svm.console|g/lab-svm]\n");
+	assert_has(recorder.reasons, "[vmassay-lab-svm.2.console|g/lab-svm.2]\n");
+	drop_run(NULL);
+	whole.lab.console = "c";
+	share_three_hundred();
+	assert_has(recorder.reasons, "[c|g/lab-svm]\n");
+	assert_has(recorder.reasons, "[c.2|g/lab-svm.2]\n");
+	drop_run(NULL);
+	many.is_plain = false;
+	assert_int_equal(lab_names_parse(&names, "svm,vmx", &err), 0);
+	assert_int_equal(many_run(&many, &err), 0);
+	assert_has(recorder.reasons, "[c.lab-svm.2|g/lab-svm.2]\n");
+	assert_has(recorder.reasons, "[c.lab-vmx|g/lab-vmx]\n");
+}
+
+/* Two targets: a column each, all of a target's machines in one. */
+static void test_machines_in_columns(void **state)
+{
+	(void)state;
+	many.run = lab_shares;
+	whole.selection.repeat = 100;
+	whole.nr_at_once = 2;
+	run_labs("svm,vmx", NULL);
+	assert_int_equal(recorder.nr_begins, 1);
+	assert_string_equal(recorder.targets, "lab-svm:svm lab-vmx:vmx ");
+	assert_int_equal(many.compare.nr_targets, 2);
+	assert_int_equal(many.compare.targets[1].summary.count[VERDICT_PASS], 300);
+	assert_int_equal(summary_total(&many.summary), 600);
+}
+
 /* --- stopping --- */
 
 static void on_term(int signal)
@@ -617,6 +779,13 @@ int main(void)
 		RUN(test_shadow_paging),
 		RUN(test_failure_in_shadow),
 		RUN(test_at_once),
+		RUN(test_machines_are_one_run),
+		RUN(test_number_of_machines),
+		RUN(test_machine_dies),
+		RUN(test_machine_complains),
+		RUN(test_machines_refuse),
+		RUN(test_machines_have_files),
+		RUN(test_machines_in_columns),
 		RUN(test_interrupt),
 		RUN(test_fail_fast),
 		RUN(test_matrix_flags),
