@@ -74,7 +74,7 @@ static size_t count_selected(const char *names, const struct args *args, bool sh
 	struct err err;
 	size_t nr;
 
-	if (registry_open(&registry, &err))
+	if (args->guest || registry_open(&registry, &err))
 		return 0;
 	snprintf(target, sizeof(target), "lab-%s", names);
 	selection.target = target;

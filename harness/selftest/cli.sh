@@ -158,6 +158,7 @@ refuses '/nonexistent/t: No such file or directory' lab all --table /nonexistent
 refuses 'bench runs in one lab, without a matrix' lab all bench
 refuses 'bench runs in one lab, without a matrix' lab svm --matrix npt=1 bench
 refuses '--guest runs in one lab, without a matrix' lab svm,vmx --guest x.elf
+refuses '/nonexistent.elf: No such file or directory' lab svm --guest /nonexistent.elf
 refuses "no test matches 'hovercraft*'" lab all 'hovercraft*'
 refuses "no test matches '*@lab-svm'" lab svm,vmx '*@lab-svm'
 
