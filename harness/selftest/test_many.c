@@ -521,11 +521,13 @@ static void test_machines_have_files(void **state)
 	assert_has(recorder.reasons, "[vmassay-lab-svm.console|g/lab-svm]\n");
 	assert_has(recorder.reasons, "[vmassay-lab-svm.2.console|g/lab-svm.2]\n");
 	drop_run(NULL);
+	*recorder.reasons = '\0';
 	whole.lab.console = "c";
 	share_three_hundred();
 	assert_has(recorder.reasons, "[c|g/lab-svm]\n");
 	assert_has(recorder.reasons, "[c.2|g/lab-svm.2]\n");
 	drop_run(NULL);
+	*recorder.reasons = '\0';
 	many.is_plain = false;
 	assert_int_equal(lab_names_parse(&names, "svm,vmx", &err), 0);
 	assert_int_equal(many_run(&many, &err), 0);
