@@ -294,14 +294,21 @@ static long run_interrupted(struct soft_vcpu *vcpu)
 	return -EINTR;
 }
 
-/* Others that wait for the machine get it between two slices. */
+static void vm_lock(struct soft_vm *vm)
+{
+	__atomic_add_fetch(&vm->nr_waiting, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&vm->lock);
+	__atomic_sub_fetch(&vm->nr_waiting, 1, __ATOMIC_RELAXED);
+}
+
+/* Others that wait for the machine get it between two slices; and so does this one again, that then waits itself. */
 static void vm_yield(struct soft_vm *vm)
 {
 	if (!__atomic_load_n(&vm->nr_waiting, __ATOMIC_RELAXED))
 		return;
 	pthread_mutex_unlock(&vm->lock);
 	sched_yield();
-	pthread_mutex_lock(&vm->lock);
+	vm_lock(vm);
 }
 
 static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
@@ -413,9 +420,7 @@ long vcpu_run(struct soft_vcpu *vcpu)
 	long r;
 
 	vcpu->run->flags = 0;
-	__atomic_add_fetch(&vm->nr_waiting, 1, __ATOMIC_RELAXED);
-	pthread_mutex_lock(&vm->lock);
-	__atomic_sub_fetch(&vm->nr_waiting, 1, __ATOMIC_RELAXED);
+	vm_lock(vm);
 	r = run_locked(vcpu, &signals);
 	run_save(vcpu);
 	pthread_mutex_unlock(&vm->lock);
