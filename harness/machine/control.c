@@ -337,6 +337,10 @@ uint64_t msr_read(struct cpu *cpu, uint32_t msr)
 		return svm_read_tsc(cpu);
 	case MSR_DEBUGCTL:
 		return cpu->branches.dbgctl;
+	/* Of the bank that these name there is nothing: no error was logged. */
+	case MSR_IA32_P5_MC_ADDR:
+	case MSR_IA32_P5_MC_TYPE:
+		return 0;
 	default:
 		return svm_msr_read(cpu, msr);
 	}

@@ -95,6 +95,7 @@ struct fault {
 	bool has_error;
 	bool is_software;	/* of INT n, INT3 or INTO: a trap, RIP is behind it */
 	bool is_int_n;		/* of INT n: no exception, whatever the vector */
+	bool is_injected;	/* is being delivered already, so no intercept sees it */
 	uint32_t error;
 	uint64_t address;	/* #PF: what CR2 gets */
 };

@@ -35,8 +35,12 @@ static uint64_t vmcb_address(struct cpu *cpu, const struct op *op)
 static void vmrun(struct cpu *cpu, const struct op *op)
 {
 	uint64_t pa = vmcb_address(cpu, op);
-	struct vmcb *vmcb = vmcb_at(cpu, pa);
+	struct vmcb *vmcb;
 
+	/* There must be a place for the host's state. */
+	if (!cpu->svm.hsave_pa)
+		cpu_raise_error(cpu, VECTOR_GP, 0);
+	vmcb = vmcb_at(cpu, pa);
 	cpu->svm.is_called = false;
 	if (svm_enter(cpu, pa, vmcb, cpu->regs[REG_NEXT_RIP]))
 		cpu->regs[REG_NEXT_RIP] = cpu->rip;

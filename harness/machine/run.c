@@ -298,6 +298,9 @@ static bool take_fault(struct cpu *cpu)
 
 	cpu_restore(cpu);
 	cpu->is_external = false;
+	/* So that the handler may use the registers; what intercepts it sees them as the handler would (15.12.2). */
+	if (vector == VECTOR_DB && !cpu->fault.is_int_n)
+		cpu->dr[7] &= ~DR7_GD;
 	svm_check_exception(cpu, is_fetch);
 	count_fault(cpu);
 	if (vector == VECTOR_PF && !is_escaping(cpu))

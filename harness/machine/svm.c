@@ -173,3 +173,29 @@ bool machine_intercepts_interrupt(const struct cpu *cpu)
 {
 	return svm_intercepts(cpu, SVM_EXIT_INTR);
 }
+
+static bool has_virtual_tpr(const struct cpu *cpu)
+{
+	return cpu->svm.is_guest && (cpu->svm.control.int_ctl & V_INTR_MASKING);
+}
+
+uint8_t machine_tpr(const struct cpu *cpu)
+{
+	return (uint8_t)(has_virtual_tpr(cpu) ? cpu->svm.host.cr8 : cpu->cr8);
+}
+
+void machine_tpr_set(struct cpu *cpu, uint8_t tpr)
+{
+	if (has_virtual_tpr(cpu))
+		cpu->svm.host.cr8 = tpr;
+	else
+		cpu->cr8 = tpr;
+}
+
+bool machine_shutdown(struct cpu *cpu)
+{
+	if (!svm_intercepts(cpu, SVM_EXIT_SHUTDOWN))
+		return false;
+	machine_vmrun_abandon(cpu, SVM_EXIT_SHUTDOWN);
+	return true;
+}

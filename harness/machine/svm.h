@@ -65,6 +65,11 @@ void machine_state_save(const struct cpu *cpu, struct vmcb *vmcb);
 bool machine_accepts_interrupt(const struct cpu *cpu);
 /* An active guest's interrupts are its hypervisor's. */
 bool machine_intercepts_interrupt(const struct cpu *cpu);
+/* The TPR of the CPU's own interrupts: CR8, but while a guest under V_INTR_MASKING has V_TPR there. */
+uint8_t machine_tpr(const struct cpu *cpu);
+void machine_tpr_set(struct cpu *cpu, uint8_t tpr);
+/* A triple fault. True when a guest was active and its hypervisor intercepts SHUTDOWN: the #VMEXIT is done. */
+bool machine_shutdown(struct cpu *cpu);
 
 /*
  * The CPU's pins. From any thread and from signal handlers, while the CPU runs or not. An intercepted INTR, NMI, SMI or

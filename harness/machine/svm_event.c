@@ -31,7 +31,7 @@ void svm_check_exception(struct cpu *cpu, bool is_fetch)
 	const struct fault fault = cpu->fault;
 	bool is_page_fault = fault.vector == VECTOR_PF;
 
-	if (fault.vector >= 32 || fault.is_int_n || !svm_intercepts(cpu, SVM_EXIT_EXCP_BASE + fault.vector))
+	if (fault.vector >= 32 || fault.is_int_n || fault.is_injected || !svm_intercepts(cpu, SVM_EXIT_EXCP_BASE + fault.vector))
 		return;
 	if (is_page_fault && !is_fetch && cpu->delivery == DELIVERY_NONE)
 		svm_fetch_insn(cpu);

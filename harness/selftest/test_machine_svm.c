@@ -25,6 +25,7 @@
 #define NPD_GPA 0x53000u
 #define NPT_GPA 0x54000u	/* all of the RAM, page by page */
 #define HOST_VMCB_GPA 0x55000u
+#define HSAVE_GPA 0x56000u
 #define IOPM_GPA 0x58000u
 #define MSRPM_GPA 0x5c000u
 #define ALL (PTE_P | PTE_W | PTE_U)
@@ -629,6 +630,70 @@ static void test_breakpoints(void **state)
 	}
 }
 
+MACHINE_CODE(read_dr0, "mov %dr0, %rbx; hlt");
+
+/* DR7.GD: #DB with DR6.BD, and GD is clear in the handler and behind an intercept alike (APM vol. 2, 15.12.2). */
+static void test_debug_register_access(void **state)
+{
+	unsigned int is_intercepted;
+
+	(void)state;
+	for (is_intercepted = 0; is_intercepted < 2; is_intercepted++) {
+		struct svm_fixture f;
+
+		OPEN(&f, read_dr0);
+		f.vmcb->save.dr7 = 0x2400;
+		if (is_intercepted)
+			intercept(&f, SVM_EXIT_EXCP_BASE + VECTOR_DB);
+		run_until(&f, is_intercepted ? SVM_EXIT_EXCP_BASE + VECTOR_DB : SVM_EXIT_HLT);
+		assert_int_equal(f.vmcb->save.rip, is_intercepted ? CODE_GPA : HANDLER_GPA + 16 * VECTOR_DB);
+		assert_int_equal(f.vmcb->save.dr6, 0xffff2ff0);
+		assert_int_equal(f.vmcb->save.dr7, 0x400);
+		close_all(&f);
+	}
+}
+
+/* What an owner says is being delivered already passes the intercept by; what it raises does not. */
+static void test_owners_exception(void **state)
+{
+	unsigned int is_injected;
+
+	(void)state;
+	for (is_injected = 0; is_injected < 2; is_injected++) {
+		struct svm_fixture f;
+
+		OPEN(&f, count);
+		intercept(&f, SVM_EXIT_EXCP_BASE + VECTOR_UD);
+		f.cpu->exception = (struct fault) { .vector = VECTOR_UD, .is_injected = is_injected };
+		f.cpu->has_exception = true;
+		run_until(&f, is_injected ? SVM_EXIT_HLT : SVM_EXIT_EXCP_BASE + VECTOR_UD);
+		assert_int_equal(f.vmcb->save.rip, is_injected ? HANDLER_GPA + 16 * VECTOR_UD : CODE_GPA);
+		close_all(&f);
+	}
+}
+
+/* A triple fault from outside, in a guest that is active: SHUTDOWN when that is intercepted. */
+static void test_owners_shutdown(void **state)
+{
+	unsigned int is_intercepted;
+
+	(void)state;
+	for (is_intercepted = 0; is_intercepted < 2; is_intercepted++) {
+		struct svm_fixture f;
+
+		OPEN(&f, count);
+		assert_false(machine_shutdown(f.cpu));
+		if (is_intercepted)
+			intercept(&f, SVM_EXIT_SHUTDOWN);
+		assert_int_equal(machine_vmrun(f.cpu, VMCB_GPA, 0), MACHINE_EXIT_BUDGET);
+		assert_int_equal(machine_shutdown(f.cpu), is_intercepted);
+		assert_int_equal(machine_in_guest(f.cpu), !is_intercepted);
+		if (is_intercepted)
+			assert_int_equal(f.vmcb->control.exit_code, SVM_EXIT_SHUTDOWN);
+		close_all(&f);
+	}
+}
+
 /* A fault in the delivery of another: EXITINTINFO has the first. */
 static void test_exit_int_info(void **state)
 {
@@ -984,7 +1049,9 @@ static void test_virtual_tpr(void **state)
 		f.cpu->cr8 = 9;
 		f.cpu->regs[REG_RBX] = 5;
 		f.vmcb->control.int_ctl = is_masking ? V_INTR_MASKING : 0;
-		run_until(&f, SVM_EXIT_HLT);
+		assert_int_equal(machine_vmrun(f.cpu, VMCB_GPA, 1), MACHINE_EXIT_BUDGET);
+		assert_int_equal(machine_tpr(f.cpu), is_masking ? 9 : 5);
+		assert_int_equal(machine_vmrun_continue(f.cpu, BUDGET), MACHINE_EXIT_VMEXIT);
 		assert_int_equal(f.cpu->regs[REG_RCX], 5);
 		assert_int_equal(f.vmcb->control.int_ctl & V_TPR_BITS, 5);
 		assert_int_equal(f.cpu->cr8, is_masking ? 9 : 5);
@@ -1090,6 +1157,12 @@ static void test_vmrun_instruction(void **state)
 	cpu->rip = CODE_GPA + 0x100;
 	cpu->regs[REG_RAX] = VMCB_GPA;
 	cpu->regs[REG_RBX] = cpu->regs[REG_RCX] = 0;
+	/* Without a place for the host's state it is #GP. */
+	assert_int_equal(machine_run(cpu, BUDGET), MACHINE_EXIT_HLT);
+	assert_int_equal(cpu->rip, HANDLER_GPA + 16 * VECTOR_GP + 1);
+	cpu->rip = CODE_GPA + 0x100;
+	cpu->regs[REG_RSP] = STACK_GPA;
+	cpu->svm.hsave_pa = HSAVE_GPA;
 	assert_int_equal(machine_run(cpu, BUDGET), MACHINE_EXIT_HLT);
 	assert_int_equal(f.vmcb->control.exit_code, SVM_EXIT_HLT);
 	assert_int_equal(f.vmcb->save.rip, CODE_GPA + 6);
@@ -1121,6 +1194,9 @@ int main(void)
 		cmocka_unit_test(test_page_fault),
 		cmocka_unit_test(test_software_exceptions),
 		cmocka_unit_test(test_breakpoints),
+		cmocka_unit_test(test_debug_register_access),
+		cmocka_unit_test(test_owners_exception),
+		cmocka_unit_test(test_owners_shutdown),
 		cmocka_unit_test(test_exit_int_info),
 		cmocka_unit_test(test_double_fault_and_shutdown),
 		cmocka_unit_test(test_nested_fault),

@@ -62,6 +62,8 @@
 #define X86_EFLAGS_VM (1ull << 17)
 #define X86_EFLAGS_AC (1ull << 18)
 
+#define MSR_IA32_P5_MC_ADDR 0x0
+#define MSR_IA32_P5_MC_TYPE 0x1
 #define MSR_IA32_TSC 0x10
 #define MSR_IA32_APICBASE 0x1b
 #define MSR_IA32_FEAT_CTL 0x3a
