@@ -14,7 +14,6 @@
 #include "vm/x86/bits.h"
 
 #define SLICE_INSTRUCTIONS 20000
-#define DR7_GD (1ull << 13)
 
 uint64_t bare_bus_read(void *opaque, enum machine_space space, uint64_t address, unsigned int size)
 {
@@ -27,6 +26,8 @@ uint64_t bare_bus_read(void *opaque, enum machine_space space, uint64_t address,
 		machine_stop(vcpu->cpu);
 		return vcpu->accesses[vcpu->nr_used++].value;
 	}
+	/* CR8 may have changed since the slice began. */
+	vcpu_cr8_set(vcpu, machine_tpr(vcpu->cpu) & 0xf);
 	if (chips_read(vcpu, space == MACHINE_SPACE_IO, address, size, &value))
 		return value;
 	vcpu_add_access(vcpu, (struct soft_access) {
@@ -61,7 +62,7 @@ static void state_load(struct soft_vcpu *vcpu)
 	memcpy(cpu->regs, vcpu->regs, sizeof(vcpu->regs));
 	memcpy(cpu->dr, vcpu->dr, sizeof(vcpu->dr));
 	machine_state_load(cpu, vmcb);
-	cpu->cr8 = vcpu->cr8;
+	machine_tpr_set(cpu, (uint8_t)vcpu->cr8);
 	cpu->has_shadow = vmcb->control.int_state & INT_STATE_SHADOW;
 	cpu->tsc = clock_ns() + vcpu->tsc_offset;
 	if (!vcpu->asid_generation)
@@ -78,7 +79,7 @@ static void state_save(struct soft_vcpu *vcpu)
 	memcpy(vcpu->regs, cpu->regs, sizeof(vcpu->regs));
 	memcpy(vcpu->dr, cpu->dr, sizeof(vcpu->dr));
 	vmcb->control.int_state = cpu->has_shadow ? INT_STATE_SHADOW : 0;
-	vcpu_cr8_set(vcpu, cpu->cr8 & 0xf);
+	vcpu_cr8_set(vcpu, machine_tpr(cpu) & 0xf);
 }
 
 /* --- events --- */
@@ -98,7 +99,6 @@ static void interrupt_take(struct soft_vcpu *vcpu)
 	vcpu->interrupt.is_injected = false;
 }
 
-/* Note, one that user space calls injected is raised as well, so that an intercept sees it. */
 static void exception_load(struct soft_vcpu *vcpu)
 {
 	struct soft_exception *exception = &vcpu->exception;
@@ -106,13 +106,12 @@ static void exception_load(struct soft_vcpu *vcpu)
 
 	if (!exception->is_pending && !exception->is_injected)
 		return;
-	if (exception->vector == VECTOR_DB) {
-		cpu->dr[6] |= exception->has_payload ? exception->payload : 0;
-		cpu->dr[7] &= ~DR7_GD;
-	}
+	if (exception->vector == VECTOR_DB && exception->has_payload)
+		cpu->dr[6] |= exception->payload;
 	cpu->exception = (struct fault) {
 		.vector = exception->vector, .has_error = exception->has_error, .error = exception->error,
 		.address = exception->has_payload ? exception->payload : cpu->cr2,
+		.is_injected = exception->is_injected,
 	};
 	cpu->has_exception = true;
 	exception->is_pending = exception->is_injected = false;
@@ -184,6 +183,15 @@ static int exit_failed(struct soft_vcpu *vcpu, enum machine_exit exit)
 	return 0;
 }
 
+bool bare_shutdown(struct soft_vcpu *vcpu)
+{
+	state_load(vcpu);
+	if (!machine_shutdown(vcpu->cpu))
+		return false;
+	state_save(vcpu);
+	return true;
+}
+
 int bare_run(struct soft_vcpu *vcpu)
 {
 	enum machine_exit exit;
@@ -191,8 +199,8 @@ int bare_run(struct soft_vcpu *vcpu)
 
 	state_load(vcpu);
 	events_load(vcpu);
-	/* What waits is looked at before each instruction. */
-	is_watched = has_interrupt(vcpu) || vcpu->run->request_interrupt_window;
+	/* What waits, also for a lower CR8, is looked at before each instruction. */
+	is_watched = has_interrupt(vcpu) || chips_wants_cr8(vcpu) || vcpu->run->request_interrupt_window;
 	vcpu->vm->running = vcpu;
 	exit = machine_run(vcpu->cpu, is_watched ? 1 : SLICE_INSTRUCTIONS);
 	vcpu->vm->running = NULL;

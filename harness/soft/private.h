@@ -328,6 +328,8 @@ uint64_t bare_bus_read(void *opaque, enum machine_space space, uint64_t address,
 void bare_bus_write(void *opaque, enum machine_space space, uint64_t address, unsigned int size, uint64_t value);
 /* A slice of the guest; as vcpu_handle_exit(). */
 int bare_run(struct soft_vcpu *vcpu);
+/* A triple fault: true when it was an exit to the guest's own hypervisor. */
+bool bare_shutdown(struct soft_vcpu *vcpu);
 
 /* 1: go on in the guest, 0: back to user space, or -errno. */
 int vcpu_handle_exit(struct soft_vcpu *vcpu);

@@ -322,6 +322,8 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 	for (;;) {
 		if (vcpu->has_triple_fault) {
 			vcpu->has_triple_fault = false;
+			if (vcpu->vm->is_bare && bare_shutdown(vcpu))
+				continue;
 			run->exit_reason = KVM_EXIT_SHUTDOWN;
 			return 0;
 		}
