@@ -134,7 +134,8 @@ static const struct row rows[] = {
 	FIRST_CR(cr4_write_reserved, cr4_write, WRITE_CR4, QEMU_KNOWN, EXC(GP), .rbx = 1ull << 40 | X86_CR4_PAE),
 	ROW_OF(dr7_write_high, dr7_write, CPL0, WRITE_DR7, EXC(GP), .rbx = 1ull << 32, BOTH_KNOWN),
 	FORCED_ROW(dr7_write_high_emulated, dr7_write, CPL0_FORCED, WRITE_DR7, EXC(GP), .rbx = 1ull << 32),
-	ROW_OF(dr0_read_gd, dr0_read, CPL0, READ_DR0, EXC(DB), .is_gd = true, QEMU_KNOWN),
+	ROW_OF(dr0_read_gd, dr0_read, CPL0, READ_DR0, EXC(DB), .is_gd = true,
+	       .known = { "3001-bochs-db-intercept-leaves-dr6-dr7", "@(lab-svm|lab-svm-bochs)" }),
 	FORCED_ROW(dr0_read_gd_emulated, dr0_read, CPL0_FORCED, READ_DR0, EXC(DB), .is_gd = true,
 		   .known = { "1105-emulated-dr7-of-l1" }),
 	ROW_OF(dr4_read_de, dr4_read, CPL0, READ_DR4, EXC(UD), .is_de = true, QEMU_KNOWN),
@@ -157,6 +158,8 @@ CASE(intercept_modes, .says = "intercepts hold in every mode, behind the excepti
      .needs = "vendor:amd nested", .rows = ROWS(rows))
 
 #define ABSENT 0x200000000000ull
+#define DR6_BD (1u << 13)
+#define DR7_GD (1ull << 13)
 
 static bool is_forced(enum mode mode)
 {
@@ -190,7 +193,7 @@ static void state_make(const struct row *row, struct vmcb_save *save)
 	save->rflags |= row->iopl;
 	save->rax = row->rax ? row->rax : SCRATCH_GPA + 0x1000;
 	if (row->is_gd)
-		save->dr7 |= 1u << 13;
+		save->dr7 |= DR7_GD;
 	if (row->is_de)
 		save->cr4 |= X86_CR4_DE;
 	if (row->mode == PROT_32 || row->mode == REAL_16 || row->mode == REAL_FORCED)
@@ -226,11 +229,16 @@ GUEST(intercept_modes)
 	want = l1_vmcb.save;
 	vmcb_run(&l1_vmcb);
 	want.rip += is_forced(row->mode) ? PREFIX_BYTES : 0;
+	/* What the handler of #DB would see (APM vol. 2, 15.12.2). */
+	if (row->is_gd) {
+		want.dr6 |= DR6_BD;
+		want.dr7 &= ~DR7_GD;
+	}
 	if (row->exit == SVM_EXIT_IOIO && !row->vector) {
 		l1_vmcb.control.exit_info_1 &= ~(uint64_t)IOIO_ADDRESS(2 | 4 | 8);
 		l1_vmcb.control.exit_info_2 = 0;
 	}
-	/* EXITINFO2 is defined for #PF and what has operands in it; DR6 of a #DB is not written. */
+	/* EXITINFO2 is defined for #PF and what has operands in it. */
 	CHECK_EXIT(.code = row->vector ? SVM_EXIT_EXCP_BASE + row->vector - 1 : row->exit,
 		   .info_1 = row->vector || !has_decode_assists() ? row->vector ? 0 : row->info_1 :
 			     l1_vmcb.control.exit_info_1,
