@@ -22,6 +22,8 @@
 #define WINDOW_SPA 0x10000ull		/* no RAM of the machine is there */
 #define MAX_ATTEMPT_EXITS 64
 #define ALL_EXCEPTIONS 0xffffffffu
+#define MAX_INSN_BYTES 15
+#define PFERR_FETCH 0x10u
 #define IOIO_A16 (1u << 7)
 #define IOIO_A32 (1u << 8)
 
@@ -56,7 +58,7 @@ static uint16_t ins_count(const struct soft_vcpu *vcpu)
 	uint64_t info = vcpu->vmcb->control.exit_info_1, count = vcpu->regs[REG_RCX], in_page, room;
 	uint64_t offset = vcpu->regs[REG_RDI] & PAGE_MASK;
 
-	if (vcpu->vmcb->control.exit_code != SVM_EXIT_IOIO || !(info & IOIO_REP))
+	if (!(info & IOIO_REP))
 		return 1;
 	if (info & IOIO_A16)
 		count = (uint16_t)count;
@@ -149,22 +151,50 @@ static void window_unmap(struct attempt *attempt)
 		npt_unmap(attempt->vcpu->vm, attempt->pages[i]);
 }
 
-/* True when the instruction is to be tried again with what is mapped now. */
+/*
+ * True when the instruction is to be tried again with what is mapped now. Memory that user space does not have is asked
+ * for like what has no slot; code must be in memory.
+ */
 static bool attempt_npf(struct attempt *attempt, struct vmcb *vmcb)
 {
-	uint64_t gpa = vmcb->control.exit_info_2;
+	uint64_t gpa = vmcb->control.exit_info_2, error = vmcb->control.exit_info_1;
 
-	switch (npf_map(attempt->vcpu, gpa, vmcb->control.exit_info_1)) {
-	case NPF_MAPPED:
+	if (npf_map(attempt->vcpu, gpa, error) == NPF_MAPPED)
 		return true;
-	case NPF_MMIO:
-		return !window_map(attempt, gpa);
-	default:
-		return false;
-	}
+	return !(error & PFERR_FETCH) && !window_map(attempt, gpa);
 }
 
-enum attempt_end { ATTEMPT_DONE, ATTEMPT_EXCEPTION, ATTEMPT_FAILED };
+/* The string's elements come by the bus, like all that the attempt has to ask for. */
+static void attempt_string_io(struct attempt *attempt, struct vmcb *vmcb)
+{
+	if (vmcb->control.exit_info_1 & IOIO_IN)
+		attempt->nr_to_ask = ins_count(attempt->vcpu);
+	vmcb_intercept(vmcb, SVM_EXIT_IOIO, false);
+}
+
+enum attempt_end {
+	ATTEMPT_DONE,
+	ATTEMPT_EXCEPTION,
+	ATTEMPT_EXIT,		/* at the instruction, which is its handler's */
+	ATTEMPT_FAILED,
+};
+
+/* False: the instruction is tried again. */
+static bool attempt_exit(struct attempt *attempt, struct vmcb *vmcb, enum attempt_end *ret_end)
+{
+	uint64_t code = vmcb->control.exit_code;
+	bool is_string = code == SVM_EXIT_IOIO && (vmcb->control.exit_info_1 & IOIO_STRING);
+
+	if (code == SVM_EXIT_NPF && attempt_npf(attempt, vmcb))
+		return false;
+	if (is_string) {
+		attempt_string_io(attempt, vmcb);
+		return false;
+	}
+	*ret_end = code - SVM_EXIT_EXCP_BASE < 32 ? ATTEMPT_EXCEPTION :
+		code == SVM_EXIT_NPF ? ATTEMPT_FAILED : ATTEMPT_EXIT;
+	return true;
+}
 
 static enum attempt_end attempt_run(struct attempt *attempt)
 {
@@ -173,21 +203,18 @@ static enum attempt_end attempt_run(struct attempt *attempt)
 	unsigned int i;
 
 	for (i = 0; i < MAX_ATTEMPT_EXITS; i++) {
+		enum attempt_end end;
 		enum machine_exit exit;
 
 		attempt->nr_used = 0;
 		attempt->nr_ahead_used = vcpu->ahead.nr_used;
 		exit = vcpu_enter(vcpu, 1);
-
 		if (exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED)
 			return ATTEMPT_DONE;
 		if (exit != MACHINE_EXIT_VMEXIT)
 			return ATTEMPT_FAILED;
-		if (vmcb->control.exit_code == SVM_EXIT_NPF && attempt_npf(attempt, vmcb))
-			continue;
-		if (vmcb->control.exit_code - SVM_EXIT_EXCP_BASE < 32)
-			return ATTEMPT_EXCEPTION;
-		return ATTEMPT_FAILED;
+		if (attempt_exit(attempt, vmcb, &end))
+			return end;
 	}
 	return ATTEMPT_FAILED;
 }
@@ -208,15 +235,41 @@ static void control_restore(struct vmcb *vmcb, const struct vmcb_control *before
 	memcpy(vmcb->control.intercept, before->intercept, sizeof(before->intercept));
 }
 
-static int emulation_fail(struct soft_vcpu *vcpu)
+/* As many bytes of the instruction as there are up to @max; the page it begins in may be the last. */
+static unsigned int code_read(struct soft_vcpu *vcpu, uint8_t *bytes, unsigned int max)
+{
+	uint64_t linear = guest_code_linear(vcpu);
+	unsigned int in_page = PAGE_BYTES - (linear & PAGE_MASK);
+
+	if (!guest_linear_read(vcpu, linear, bytes, max))
+		return max;
+	return in_page < max && !guest_linear_read(vcpu, linear, bytes, in_page) ? in_page : 0;
+}
+
+static int emulation_exit(struct soft_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
+	uint8_t bytes[MAX_INSN_BYTES];
+	unsigned int nr = code_read(vcpu, bytes, sizeof(bytes));
 
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-	run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
-	run->internal.ndata = 0;
-	vcpu->nr_accesses = 0;
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = nr ? 3 : 1;
+	run->emulation_failure.flags = nr ? KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES : 0;
+	run->emulation_failure.insn_size = (uint8_t)nr;
+	memset(run->emulation_failure.insn_bytes, 0x90, sizeof(run->emulation_failure.insn_bytes));
+	memcpy(run->emulation_failure.insn_bytes, bytes, nr);
 	return 0;
+}
+
+/* KVM API, KVM_EXIT_INTERNAL_ERROR: a guest's user gets #UD and user space nothing, unless it asked for all failures. */
+static int emulation_fail(struct soft_vcpu *vcpu)
+{
+	vcpu->nr_accesses = 0;
+	if (vcpu->vm->exits_on_failure)
+		return emulation_exit(vcpu);
+	vcpu_queue_exception(vcpu, VECTOR_UD, false, 0);
+	return vcpu->vmcb->save.cpl ? 1 : emulation_exit(vcpu);
 }
 
 /* --- user space's part --- */
@@ -295,16 +348,14 @@ long vcpu_give_writes(struct soft_vcpu *vcpu)
 
 static int instruction_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 {
-	struct attempt attempt = { .vcpu = vcpu, .nr_known = nr_known };
+	struct attempt attempt = { .vcpu = vcpu, .nr_known = nr_known, .nr_to_ask = 1 };
 	struct vmcb *vmcb = vcpu->vmcb, before = *vmcb;
 	uint64_t regs[16];
 	enum attempt_end end;
 
-	attempt.nr_to_ask = ins_count(vcpu);
 	memcpy(regs, vcpu->regs, sizeof(regs));
 	vcpu->nr_accesses = nr_known;
 	vmcb->control.intercept[SVM_EXIT_EXCP_BASE / 32] = ALL_EXCEPTIONS;
-	vmcb_intercept(vmcb, SVM_EXIT_IOIO, false);
 	vcpu->vm->attempt = &attempt;
 	end = attempt_run(&attempt);
 	vcpu->vm->attempt = NULL;
@@ -325,6 +376,8 @@ static int instruction_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 		memcpy(vcpu->regs, regs, sizeof(regs));
 		return emulation_fail(vcpu);
 	}
+	if (end == ATTEMPT_EXIT)
+		return vcpu_handle_exit(vcpu);
 	if (end == ATTEMPT_EXCEPTION)
 		exception_queue(vcpu, &vmcb->control);
 	vcpu->nr_given = 0;

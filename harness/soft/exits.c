@@ -293,6 +293,7 @@ static const exit_handler exit_handlers[NR_HANDLERS] = {
 	[SVM_EXIT_WRITE_CR8] = handle_cr8_write,
 	[EXCEPTION(VECTOR_DB)] = handle_debug,
 	[EXCEPTION(VECTOR_BP)] = handle_debug,
+	[EXCEPTION(VECTOR_UD)] = handle_ud,
 	[SVM_EXIT_INTR] = handle_nothing,
 	[SVM_EXIT_NMI] = handle_nothing,
 	[SVM_EXIT_SMI] = handle_nothing,

@@ -14,13 +14,13 @@
 
 /* What a request that no table has gets, as the kernel's own defaults do. */
 static const struct {
-	const struct answer *tables[8];	/* ends with NULL */
+	const struct answer *tables[12];	/* ends with NULL */
 	int unknown;
 } kinds[NR_SOFT_KINDS] = {
 	[SOFT_SYSTEM] = { { system_answers }, EINVAL },
 	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers }, ENOTTY },
 	[SOFT_VCPU] = { { vcpu_answers, vcpu_state_answers, cpuid_answers, msr_answers, event_answers,
-		chip_vcpu_answers }, EINVAL },
+		chip_vcpu_answers, guest_mmu_answers }, EINVAL },
 };
 
 static struct soft *soft_of(const struct backend *backend)
@@ -274,21 +274,20 @@ static int soft_close(const struct backend *backend, int fd)
 
 static const char *soft_parameter(const struct backend *backend, const char *module, const char *name)
 {
-	static const char *const parameters[][3] = {
-		{ "kvm_amd", "npt", "1" },
-		{ "kvm_amd", "nested", "0" },
-		{ "kvm", "ignore_msrs", "0" },
-		{ "kvm", "enable_pmu", "0" },
-		{ "kvm", "tdp_mmu", "1" },
+	/* The last column is of a guest that has the machine itself: SVM is the machine's own, and nothing emulates. */
+	static const char *const parameters[][4] = {
+		{ "kvm_amd", "npt", "1", "1" },
+		{ "kvm_amd", "nested", "0", "1" },
+		{ "kvm", "ignore_msrs", "0", "0" },
+		{ "kvm", "enable_pmu", "0", "0" },
+		{ "kvm", "tdp_mmu", "1", "1" },
+		{ "kvm", "force_emulation_prefix", "1", "0" },
 	};
 	size_t i;
 
-	/* Nothing nests there: SVM is the machine's own. */
-	if (((const struct soft *)backend)->is_bare && !strcmp(name, "nested"))
-		return "1";
 	for (i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
 		if (!strcmp(parameters[i][0], module) && !strcmp(parameters[i][1], name))
-			return parameters[i][2];
+			return parameters[i][((const struct soft *)backend)->is_bare ? 3 : 2];
 	return NULL;
 }
 

@@ -65,7 +65,8 @@ struct answer {
 
 /* By kind of descriptor, each ends with a row of zeroes. */
 extern const struct answer system_answers[], vm_answers[], vm_state_answers[], slot_answers[], vcpu_answers[],
-	vcpu_state_answers[], cpuid_answers[], msr_answers[], event_answers[], chip_answers[], chip_vcpu_answers[];
+	vcpu_state_answers[], cpuid_answers[], msr_answers[], event_answers[], chip_answers[], chip_vcpu_answers[],
+	guest_mmu_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
@@ -97,6 +98,14 @@ void slot_mark_dirty(struct soft_slot *slot, uint64_t gpa);
 /* The hypervisor's own accesses to guest memory: 0 or -EFAULT. */
 int guest_read(struct soft_vm *vm, uint64_t gpa, void *to, size_t len_bytes);
 int guest_write(struct soft_vm *vm, uint64_t gpa, const void *from, size_t len_bytes);
+
+/* --- guest memory by linear address (guest_mmu.c): of the tables as they are, with no rights asked --- */
+
+/* False: nothing is mapped there. */
+bool guest_translate(struct soft_vcpu *vcpu, uint64_t linear, uint64_t *ret_gpa);
+int guest_linear_read(struct soft_vcpu *vcpu, uint64_t linear, void *to, size_t len_bytes);
+/* Of the instruction at RIP. */
+uint64_t guest_code_linear(const struct soft_vcpu *vcpu);
 
 /* --- the machine's own memory (memory.c): pages that are no guest's --- */
 
@@ -333,6 +342,7 @@ bool bare_shutdown(struct soft_vcpu *vcpu);
 
 /* 1: go on in the guest, 0: back to user space, or -errno. */
 int vcpu_handle_exit(struct soft_vcpu *vcpu);
+int handle_ud(struct soft_vcpu *vcpu);		/* invalid_opcode.c */
 void vcpu_queue_exception(struct soft_vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
 
 #endif
