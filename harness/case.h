@@ -43,7 +43,7 @@ struct test;
  */
 struct known {
 	const char *finding;	/* "0001-slug": reports/findings/0001-slug.md */
-	const char *targets;	/* glob, also "@(lab-vmx|lab-svm-bochs)"; NULL: all */
+	const char *targets;	/* glob, also "@(lab-vmx|lab-svm-bochs)"; NULL: all, and soft-svm may also pass */
 	const char *kernels;	/* "5.10..6.6": both ends belong to it, either may be empty; NULL: all */
 	bool is_skipped;	/* not run there: takes the whole target with it, or comes out now so, now so */
 	const char *needs;	/* as a case's: where they are not met, it does not hold; NULL: everywhere */
