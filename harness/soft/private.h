@@ -213,6 +213,7 @@ struct soft_vcpu {
 	uint64_t hidden_efer;		/* that the VMCB must have and the guest has not set: SVME */
 	uint64_t dr[4], cr8, apic_base, xcr0;
 	uint32_t mp_state;
+	uint32_t asid;			/* never taken back, as an attempt's VMCB is (emulate.c) */
 	uint64_t asid_generation;
 	uint64_t npt_generation;	/* that its TLB knows */
 

@@ -27,12 +27,14 @@ static void pre_run_asid(struct soft_vcpu *vcpu)
 	struct vmcb_control *control = &vcpu->vmcb->control;
 
 	control->tlb_control = TLB_KEEP;
+	control->asid = vcpu->asid;
 	if (vcpu->asid_generation && vcpu->npt_generation == vm->npt_generation)
 		return;
 	vcpu->npt_generation = vm->npt_generation;
 	vcpu->asid_generation = 1;
-	control->asid = control->asid < MAX_ASID ? control->asid + 1 : FIRST_ASID;
-	if (control->asid == FIRST_ASID)
+	vcpu->asid = vcpu->asid < MAX_ASID ? vcpu->asid + 1 : FIRST_ASID;
+	control->asid = vcpu->asid;
+	if (vcpu->asid == FIRST_ASID)
 		control->tlb_control = TLB_FLUSH_ALL;
 }
 
