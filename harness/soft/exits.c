@@ -21,7 +21,7 @@ static uint64_t *rip_of(struct soft_vcpu *vcpu)
 	return &vcpu->vmcb->save.rip;
 }
 
-static void instruction_skip(struct soft_vcpu *vcpu)
+void instruction_skip(struct soft_vcpu *vcpu)
 {
 	*rip_of(vcpu) = vcpu->vmcb->control.next_rip;
 	vcpu->vmcb->control.int_state &= ~INT_STATE_SHADOW;
@@ -154,27 +154,6 @@ static int handle_cpuid(struct soft_vcpu *vcpu)
 	regs[REG_RBX] = answer.ebx;
 	regs[REG_RCX] = answer.ecx;
 	regs[REG_RDX] = answer.edx;
-	instruction_skip(vcpu);
-	return 1;
-}
-
-static int handle_msr(struct soft_vcpu *vcpu)
-{
-	uint64_t *regs = vcpu->regs, value = 0;
-	bool is_write = vcpu->vmcb->control.exit_info_1;
-	uint32_t index = (uint32_t)regs[REG_RCX];
-	int r;
-
-	if (is_write)
-		r = msr_set(vcpu, index, (uint32_t)regs[REG_RAX] | regs[REG_RDX] << 32, false);
-	else
-		r = msr_get(vcpu, index, &value, false);
-	if (r)
-		return inject_gp(vcpu);
-	if (!is_write) {
-		regs[REG_RAX] = (uint32_t)value;
-		regs[REG_RDX] = value >> 32;
-	}
 	instruction_skip(vcpu);
 	return 1;
 }

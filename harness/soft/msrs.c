@@ -2,7 +2,7 @@
 /*
  * MSRs by one table: where a value is kept, what it may be, whether user space is told of it in the index list.
  *
- * APM vol. 2, appendix A. What no row has is -EINVAL to user space and #GP to the guest.
+ * APM vol. 2, appendix A. What no row has is -ENOENT, which ends a list of user space and is #GP to the guest.
  */
 #include "soft/private.h"
 
@@ -206,7 +206,7 @@ int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is
 		return 0;
 	}
 	if (!row || !row_is_there(vcpu, row, is_host))
-		return -EINVAL;
+		return -ENOENT;
 	switch (index) {
 	case MSR_IA32_TSC:
 		*ret_value = guest_tsc(vcpu);
@@ -276,7 +276,7 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 		return 0;
 	}
 	if (!row || !row_is_there(vcpu, row, is_host))
-		return -EINVAL;
+		return -ENOENT;
 	switch (index) {
 	case MSR_IA32_TSC:
 		vcpu->tsc_offset = value - clock_ns();

@@ -12,6 +12,7 @@
 #include "machine/cpu.h"
 #include "machine/machine.h"
 #include "soft/chips.h"
+#include "soft/msr_filter.h"
 #include "soft/soft.h"
 #include "vm/x86/vmcb.h"
 
@@ -65,8 +66,8 @@ struct answer {
 
 /* By kind of descriptor, each ends with a row of zeroes. */
 extern const struct answer system_answers[], vm_answers[], vm_state_answers[], slot_answers[], vcpu_answers[],
-	vcpu_state_answers[], cpuid_answers[], msr_answers[], event_answers[], chip_answers[], chip_vcpu_answers[],
-	guest_mmu_answers[];
+	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], chip_answers[],
+	chip_vcpu_answers[], guest_mmu_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
@@ -163,6 +164,7 @@ struct soft_vm {
 	int64_t clock_offset;		/* of KVM_GET_CLOCK to the monotonic clock */
 	uint64_t tss_addr, identity_addr;
 	uint32_t msr_exits;		/* KVM_CAP_X86_USER_SPACE_MSR */
+	struct msr_filter msr_filter;
 	bool has_payloads, has_triple_fault_event, exits_on_failure, guests_read_platform_info;
 	uint64_t manual_dirty;		/* KVM_DIRTY_LOG_MANUAL_* */
 	unsigned long nr_mmu_pages;
@@ -275,7 +277,7 @@ bool vcpu_has(const struct soft_vcpu *vcpu, uint32_t leaf, unsigned int reg, uns
 
 int msrs_init(struct soft_vcpu *vcpu);
 void msrs_reset(struct soft_vcpu *vcpu);
-/* As the guest or user space sees them: 0, or -EINVAL for what is not there or not allowed. */
+/* As the guest or user space sees them: 0, -ENOENT for what is not there, or -EINVAL for what is not allowed. */
 int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is_host);
 int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host);
 
@@ -344,6 +346,9 @@ bool bare_shutdown(struct soft_vcpu *vcpu);
 /* 1: go on in the guest, 0: back to user space, or -errno. */
 int vcpu_handle_exit(struct soft_vcpu *vcpu);
 int handle_ud(struct soft_vcpu *vcpu);		/* invalid_opcode.c */
+int handle_msr(struct soft_vcpu *vcpu);
+/* Goes behind the instruction that the exit is of. */
+void instruction_skip(struct soft_vcpu *vcpu);
 void vcpu_queue_exception(struct soft_vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
 
 #endif

@@ -14,6 +14,7 @@
 #define MSRPM_PAGES 2
 #define PAGE_BYTES 4096u
 #define USEC_PER_SEC 1000000
+#define MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
 #define QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |	\
 	KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |					\
 	KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
@@ -73,6 +74,7 @@ void soft_vm_destroy(struct soft_vm *vm)
 		soft_vcpu_destroy(vm->vcpus[i]);
 	chips_free(vm);
 	slots_free(vm);
+	msr_filter_clear(&vm->msr_filter);
 	machine_destroy(vm->machine);
 	pages_free(vm);
 	pthread_mutex_destroy(&vm->lock);
@@ -158,6 +160,14 @@ static int cap_manual_dirty(struct soft_vm *vm, uint64_t value)
 	return 0;
 }
 
+static int cap_msr_exits(struct soft_vm *vm, uint64_t value)
+{
+	if (value & ~(uint64_t)MSR_EXIT_REASONS)
+		return -EINVAL;
+	vm->msr_exits = (uint32_t)value;
+	return 0;
+}
+
 static int cap_set(struct soft_vm *vm, const struct kvm_enable_cap *cap)
 {
 	uint64_t value = cap->args[0];
@@ -175,6 +185,8 @@ static int cap_set(struct soft_vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		vm->has_triple_fault_event = value;
 		return 0;
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		return cap_msr_exits(vm, value);
 	case KVM_CAP_MAX_VCPU_ID:
 		return cap_max_vcpu_id(vm, value);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
