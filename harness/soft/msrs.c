@@ -13,11 +13,9 @@
 #include "vm/x86/bits.h"
 
 #define MAX_MSRS 512
-#define MCG_CTL_P (1ull << 8)
 #define MSR_MCG_CAP 0x179
 #define MSR_MCG_STATUS 0x17a
 #define MSR_MCG_CTL 0x17b
-#define MSR_MC0_CTL 0x400
 #define MSR_PLATFORM_INFO 0xce
 #define MSR_DE_CFG 0xc0011029
 #define MSR_UCODE_REV 0x8b
@@ -68,8 +66,7 @@ static const struct msr_row rows[] = {
 };
 #define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
 
-/* Behind the rows' values in vcpu->msrs: banks of machine checks, MTRRs. */
-#define NR_BANK_MSRS (SOFT_MCE_BANKS * 4)
+/* Behind the rows' values in vcpu->msrs. */
 #define NR_MTRRS 16
 #define NR_FIXED_MTRRS 11
 
@@ -79,7 +76,7 @@ static const uint32_t fixed_mtrrs[NR_FIXED_MTRRS] = {
 
 int msrs_init(struct soft_vcpu *vcpu)
 {
-	vcpu->msrs = calloc(NR_ROWS + NR_BANK_MSRS + NR_MTRRS + NR_FIXED_MTRRS, sizeof(*vcpu->msrs));
+	vcpu->msrs = calloc(NR_ROWS + NR_MTRRS + NR_FIXED_MTRRS, sizeof(*vcpu->msrs));
 	return vcpu->msrs ? 0 : -ENOMEM;
 }
 
@@ -93,22 +90,15 @@ static const struct msr_row *row_find(uint32_t index)
 	return NULL;
 }
 
-static uint64_t *bank_of(struct soft_vcpu *vcpu, uint32_t index)
-{
-	if (index - MSR_MC0_CTL < 4 * (vcpu->mcg_cap & 0xff))
-		return &vcpu->msrs[NR_ROWS + index - MSR_MC0_CTL];
-	return NULL;
-}
-
 static uint64_t *mtrr_of(struct soft_vcpu *vcpu, uint32_t index)
 {
 	unsigned int i;
 
 	if (index - MSR_MTRRphysBase0 < NR_MTRRS)
-		return &vcpu->msrs[NR_ROWS + NR_BANK_MSRS + index - MSR_MTRRphysBase0];
+		return &vcpu->msrs[NR_ROWS + index - MSR_MTRRphysBase0];
 	for (i = 0; i < NR_FIXED_MTRRS; i++)
 		if (fixed_mtrrs[i] == index)
-			return &vcpu->msrs[NR_ROWS + NR_BANK_MSRS + NR_MTRRS + i];
+			return &vcpu->msrs[NR_ROWS + NR_MTRRS + i];
 	return NULL;
 }
 
@@ -182,8 +172,6 @@ static bool row_is_there(const struct soft_vcpu *vcpu, const struct msr_row *row
 		return is_host;
 	case MSR_TSC_AUX:
 		return is_host || vcpu_has(vcpu, 0x80000001, 3, 27);
-	case MSR_MCG_CTL:
-		return (vcpu->mcg_cap & MCG_CTL_P) || is_host;
 	case MSR_PLATFORM_INFO:
 		return is_host || vcpu->vm->guests_read_platform_info;
 	default:
@@ -194,15 +182,15 @@ static bool row_is_there(const struct soft_vcpu *vcpu, const struct msr_row *row
 int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is_host)
 {
 	const struct msr_row *row = row_find(index);
-	uint64_t *other = bank_of(vcpu, index);
+	const uint64_t *mtrr = mtrr_of(vcpu, index);
 	int r = chips_msr_get(vcpu, index, ret_value);
 
+	if (!r)
+		r = mce_msr_get(vcpu, index, ret_value, is_host);
 	if (r)
 		return r < 0 ? r : 0;
-	if (!other)
-		other = mtrr_of(vcpu, index);
-	if (other) {
-		*ret_value = *other;
+	if (mtrr) {
+		*ret_value = *mtrr;
 		return 0;
 	}
 	if (!row || !row_is_there(vcpu, row, is_host))
@@ -217,32 +205,10 @@ int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is
 	case MSR_IA32_APICBASE:
 		*ret_value = vcpu->apic_base;
 		return 0;
-	case MSR_MCG_CAP:
-		*ret_value = vcpu->mcg_cap;
-		return 0;
 	default:
 		*ret_value = *value_of(vcpu, row);
 		return 0;
 	}
-}
-
-/* MCi_CTL is all ones or 0 to a guest, MCi_STATUS only 0. */
-static int bank_set(uint64_t *bank, uint32_t index, uint64_t value, bool is_host)
-{
-	if (!((index - MSR_MC0_CTL) & 3) && value && value != ~0ull)
-		return -EINVAL;
-	if (((index - MSR_MC0_CTL) & 3) == 1 && !is_host && value)
-		return -EINVAL;
-	*bank = value;
-	return 0;
-}
-
-static int mcg_ctl_set(struct soft_vcpu *vcpu, const struct msr_row *row, uint64_t value)
-{
-	if (!(vcpu->mcg_cap & MCG_CTL_P) || (value && value != ~0ull))
-		return -EINVAL;
-	*value_of(vcpu, row) = value;
-	return 0;
 }
 
 static int row_set(struct soft_vcpu *vcpu, const struct msr_row *row, uint64_t value, bool is_host)
@@ -262,13 +228,13 @@ static int row_set(struct soft_vcpu *vcpu, const struct msr_row *row, uint64_t v
 int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host)
 {
 	const struct msr_row *row = row_find(index);
-	uint64_t *bank = bank_of(vcpu, index), *mtrr = mtrr_of(vcpu, index);
+	uint64_t *mtrr = mtrr_of(vcpu, index);
 	int r = chips_msr_set(vcpu, index, value);
 
+	if (!r)
+		r = mce_msr_set(vcpu, index, value, is_host);
 	if (r)
 		return r < 0 ? r : 0;
-	if (bank)
-		return bank_set(bank, index, value, is_host);
 	if (mtrr) {
 		if (!mtrr_is_valid(vcpu, index, value))
 			return -EINVAL;
@@ -285,10 +251,6 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 		return efer_set(vcpu, value, is_host);
 	case MSR_IA32_APICBASE:
 		return apic_base_set(vcpu, value, is_host);
-	case MSR_MCG_CAP:
-		return -EINVAL;
-	case MSR_MCG_CTL:
-		return mcg_ctl_set(vcpu, row, value);
 	default:
 		return row_set(vcpu, row, value, is_host);
 	}

@@ -66,8 +66,8 @@ struct answer {
 
 /* By kind of descriptor, each ends with a row of zeroes. */
 extern const struct answer system_answers[], vm_answers[], vm_state_answers[], slot_answers[], vcpu_answers[],
-	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], chip_answers[],
-	chip_vcpu_answers[], guest_mmu_answers[];
+	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], mce_answers[],
+	chip_answers[], chip_vcpu_answers[], guest_mmu_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
@@ -202,6 +202,12 @@ struct soft_ahead {
 	unsigned int nr_bytes, nr_used;
 };
 
+/* Machine checks (mce.c). */
+struct soft_mce {
+	uint64_t cap, status, ctl;	/* MCG_* */
+	uint64_t (*banks)[4];		/* MCi_CTL, _STATUS, _ADDR, _MISC */
+};
+
 struct soft_vcpu {
 	struct soft_vm *vm;
 	uint32_t id;
@@ -229,7 +235,7 @@ struct soft_vcpu {
 	uint32_t nr_cpuid;
 	struct kvm_xsave fpu;
 	uint64_t *msrs;			/* values of the MSRs that are only kept, by row (msrs.c) */
-	uint64_t mcg_cap;
+	struct soft_mce mce;
 	uint64_t tsc_offset;
 	uint32_t tsc_khz;
 	struct kvm_guest_debug debug;
@@ -280,6 +286,14 @@ void msrs_reset(struct soft_vcpu *vcpu);
 /* As the guest or user space sees them: 0, -ENOENT for what is not there, or -EINVAL for what is not allowed. */
 int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is_host);
 int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host);
+
+/* --- machine checks (mce.c) --- */
+
+int mce_init(struct soft_vcpu *vcpu);
+void mce_free(struct soft_vcpu *vcpu);
+/* 1: done, 0: not one of theirs, -EINVAL. */
+int mce_msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is_host);
+int mce_msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host);
 
 /* --- control registers (control.c) --- */
 

@@ -67,6 +67,7 @@ void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 	chips_vcpu_free(vcpu);
 	free(vcpu->cpuid);
 	free(vcpu->msrs);
+	mce_free(vcpu);
 	pthread_mutex_destroy(&vcpu->lock);
 	free(vcpu);
 }
@@ -80,7 +81,7 @@ static int vcpu_init(struct soft_vcpu *vcpu)
 		return -ENOMEM;
 	vcpu->run = run;
 	vcpu->vmcb = pages_get(vm, 1, &vcpu->vmcb_spa);
-	if (!vcpu->vmcb || msrs_init(vcpu))
+	if (!vcpu->vmcb || msrs_init(vcpu) || mce_init(vcpu))
 		return -ENOMEM;
 	if (!vm->nr_vcpus)
 		vcpu->cpu = machine_cpu(vm->machine, 0);
@@ -103,7 +104,6 @@ int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcp
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->index = vm->nr_vcpus;
-	vcpu->mcg_cap = SOFT_MCE_BANKS;
 	vcpu->tsc_khz = vm->tsc_khz;
 	pthread_mutex_init(&vcpu->lock, NULL);
 	r = vcpu_init(vcpu);
@@ -152,16 +152,6 @@ static long answer_set_tsc_khz(struct call *call)
 	return 0;
 }
 
-static long answer_setup_mce(struct call *call)
-{
-	uint64_t cap = *(uint64_t *)call->data, nr_banks = cap & 0xff;
-
-	if (!nr_banks || nr_banks > SOFT_MCE_BANKS || cap & ~(SOFT_MCG_CAP | 0xff00ff))
-		return -EINVAL;
-	call->vcpu->mcg_cap = cap;
-	return 0;
-}
-
 static long answer_enable_cap(struct call *call)
 {
 	(void)call;
@@ -173,7 +163,6 @@ const struct answer vcpu_answers[] = {
 	{ KVM_SET_SIGNAL_MASK, answer_signal_mask, true },
 	{ KVM_GET_TSC_KHZ, answer_get_tsc_khz, true },
 	{ KVM_SET_TSC_KHZ, answer_set_tsc_khz, true },
-	{ KVM_X86_SETUP_MCE, answer_setup_mce, false },
 	{ KVM_ENABLE_CAP, answer_enable_cap, false },
 	{ 0, NULL, false },
 };
