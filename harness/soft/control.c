@@ -8,6 +8,9 @@
 
 #define CR0_KNOWN (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP |	\
 	X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+#define CPUID_XSTATE 0xd
+#define XCR0_X87 1u
+#define XCR0_SUPPORTED 3u	/* and SSE */
 #define CR3_PCID 0xfffull
 #define EFER_KNOWN (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
 
@@ -141,6 +144,18 @@ int cr4_set(struct soft_vcpu *vcpu, uint64_t value)
 		return -EINVAL;
 	save->cr4 = value;
 	vcpu->asid_generation = 0;
+	return 0;
+}
+
+/* x87's bit is always set, and the others are those of the CPUID: APM vol. 2, 11.5.2. */
+int xcr0_set(struct soft_vcpu *vcpu, uint64_t value)
+{
+	const struct kvm_cpuid_entry2 *leaf = vcpu_cpuid(vcpu, CPUID_XSTATE, 0);
+	uint64_t supported = leaf ? leaf->eax & XCR0_SUPPORTED : 0;
+
+	if (!(value & XCR0_X87) || value & ~(supported | XCR0_X87))
+		return -EINVAL;
+	vcpu->xcr0 = value;
 	return 0;
 }
 

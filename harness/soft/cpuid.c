@@ -34,6 +34,7 @@ static void entry_of_leaf(const struct machine_cpuid *leaf, struct kvm_cpuid_ent
 	switch (leaf->leaf) {
 	case 1:
 		entry->ecx |= BIT(31) | BIT(21);	/* a hypervisor is there; x2APIC */
+		entry->ecx &= ~BIT(3);			/* MONITOR is not for guests */
 		/* MCE, MCA, MTRR: registers that are kept; APIC */
 		entry->edx |= BIT(7) | BIT(14) | BIT(12) | BIT(9);
 		break;

@@ -2,6 +2,7 @@
 /* Events on their way into a guest: what user space queues, KVM_GET/SET_VCPU_EVENTS, guest debugging. */
 #include "soft/private.h"
 
+#include <asm/svm.h>
 #include <errno.h>
 #include <string.h>
 
@@ -131,6 +132,7 @@ int vcpu_events_set(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events)
 	if (events->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
 		vcpu->nmi.nr_pending = events->nmi.pending != 0;
 	vcpu->nmi.is_masked = events->nmi.masked;
+	vmcb_intercept(vcpu->vmcb, SVM_EXIT_IRET, vcpu->nmi.is_masked);
 	if (events->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (!vcpu->vm->has_triple_fault_event)
 			return -EINVAL;

@@ -175,6 +175,19 @@ static int handle_skip(struct soft_vcpu *vcpu)
 	return 1;
 }
 
+static int handle_xsetbv(struct soft_vcpu *vcpu)
+{
+	const uint64_t *regs = vcpu->regs;
+
+	if (!(vcpu->vmcb->save.cr4 & X86_CR4_OSXSAVE))
+		return inject_ud(vcpu);
+	if (vcpu->vmcb->save.cpl || (uint32_t)regs[REG_RCX] ||
+	    xcr0_set(vcpu, (uint32_t)regs[REG_RAX] | regs[REG_RDX] << 32))
+		return inject_gp(vcpu);
+	instruction_skip(vcpu);
+	return 1;
+}
+
 static int handle_vmmcall(struct soft_vcpu *vcpu)
 {
 	const struct vmcb_save *save = &vcpu->vmcb->save;
@@ -296,7 +309,7 @@ static const exit_handler exit_handlers[NR_HANDLERS] = {
 	[SVM_EXIT_SKINIT] = inject_ud,
 	[SVM_EXIT_MONITOR] = handle_skip,
 	[SVM_EXIT_MWAIT] = handle_skip,
-	[SVM_EXIT_XSETBV] = inject_ud,
+	[SVM_EXIT_XSETBV] = handle_xsetbv,
 	[SVM_EXIT_NPF] = handle_npf,
 };
 

@@ -42,11 +42,24 @@ static int lowest_deliver(struct irqchip *chip, const struct apic_message *messa
 	return result;
 }
 
+/* FFh, which is an ID like others to x2APICs, without the quirk. */
+static bool is_to_all(const struct irqchip *chip, const struct apic_message *message)
+{
+	unsigned int i;
+
+	if (message->destination != DESTINATION_ALL_XAPICS)
+		return false;
+	for (i = 0; chip->has_no_broadcast_quirk && i < IRQCHIP_MAX_LAPICS; i++)
+		if (chip->lapics[i].lapic && lapic_is_x2apic(chip->lapics[i].lapic))
+			return false;
+	return true;
+}
+
 int irqchip_deliver(struct irqchip *chip, struct lapic *from, const struct apic_message *message, uint64_t *ret_lapics)
 {
 	struct apic_message sent = *message;
 	uint64_t candidates = 0, lapics = 0;
-	int result = message->shorthand || message->destination == DESTINATION_ALL_XAPICS ? -1 : 0;
+	int result = message->shorthand || is_to_all(chip, message) ? -1 : 0;
 	unsigned int i;
 
 	sent.is_for_x2apics = !from && !chip->has_no_broadcast_quirk;

@@ -233,7 +233,6 @@ struct soft_vcpu {
 
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t nr_cpuid;
-	struct kvm_xsave fpu;
 	uint64_t *msrs;			/* values of the MSRs that are only kept, by row (msrs.c) */
 	struct soft_mce mce;
 	uint64_t tsc_offset;
@@ -305,6 +304,7 @@ int apic_base_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);
 int cr0_set(struct soft_vcpu *vcpu, uint64_t value);
 int cr3_set(struct soft_vcpu *vcpu, uint64_t value);
 int cr4_set(struct soft_vcpu *vcpu, uint64_t value);
+int xcr0_set(struct soft_vcpu *vcpu, uint64_t value);
 int efer_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);
 
 

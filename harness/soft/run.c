@@ -54,6 +54,7 @@ static void host_to_guest(struct soft_vcpu *vcpu)
 	cpu->tsc = clock_ns();
 	vmcb->control.tsc_offset = vcpu->tsc_offset;
 	cpu->tsc_aux = 0;
+	cpu->xcr0 = vcpu->xcr0;
 }
 
 static void guest_to_host(struct soft_vcpu *vcpu)
@@ -242,6 +243,11 @@ static void events_complete(struct soft_vcpu *vcpu)
 	}
 }
 
+static bool has_event_behind(const struct soft_vcpu *vcpu)
+{
+	return needs_reinjection(vcpu) && (vcpu->exception.is_pending || (vcpu->nmi.nr_pending && is_nmi_allowed(vcpu)));
+}
+
 static void debug_prepare(struct soft_vcpu *vcpu)
 {
 	uint32_t control = vcpu->debug.control;
@@ -273,10 +279,11 @@ static int guest_run(struct soft_vcpu *vcpu)
 		return bare_run(vcpu);
 	events_inject(vcpu);
 	vmcb_intercept(vcpu->vmcb, SVM_EXIT_WRITE_CR8, !vcpu->chips.has_lapic || chips_wants_cr8(vcpu));
-	if (wants_window(vcpu) && !is_ready_for_interrupt(vcpu))
+	if (wants_window(vcpu) && chips_accept_user_interrupt(vcpu))
 		window_open(vcpu);
 	debug_prepare(vcpu);
-	exit = vcpu_enter(vcpu, SLICE_INSTRUCTIONS);
+	/* What has to wait for an event that goes in now is next: only that one is delivered. */
+	exit = vcpu_enter(vcpu, has_event_behind(vcpu) ? 0 : SLICE_INSTRUCTIONS);
 	if (exit == MACHINE_EXIT_VMEXIT || exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED)
 		events_complete(vcpu);
 	if (exit == MACHINE_EXIT_VMEXIT)

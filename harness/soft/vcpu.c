@@ -14,18 +14,24 @@
 #define APIC_BASE_BSP (1ull << 8)
 #define APIC_BASE_ENABLE (1ull << 11)
 
+/* RDX says which CPU it is: APM vol. 2, table 14-1. */
+static void regs_reset(struct soft_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *leaf = vcpu_cpuid(vcpu, 1, 0);
+
+	memset(vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->regs[REG_RDX] = leaf ? leaf->eax : 0x600;
+	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+}
+
 /* As after RESET: APM vol. 2, table 14-1. */
 void vcpu_reset(struct soft_vcpu *vcpu)
 {
-	memset(vcpu->regs, 0, sizeof(vcpu->regs));
-	vcpu->regs[REG_RDX] = 0x600;
-	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	regs_reset(vcpu);
 	vcpu->cr8 = 0;
 	vcpu->xcr0 = 1;
 	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
-	memset(&vcpu->fpu, 0, sizeof(vcpu->fpu));
-	vcpu->fpu.region[0] = 0x37f;		/* FCW; FTW is empty */
-	vcpu->fpu.region[6] = 0x1f80;		/* MXCSR */
+	vcpu->cpu->fpu = (struct fpu) { .fcw = FCW_INIT, .mxcsr = MXCSR_INIT };
 	vcpu->apic_base = APIC_BASE | APIC_BASE_ENABLE |
 		(vcpu->id == vcpu->vm->boot_cpu_id ? APIC_BASE_BSP : 0);
 	init_vmcb(vcpu);
@@ -36,9 +42,7 @@ void vcpu_reset(struct soft_vcpu *vcpu)
 /* APM vol. 2, 14.1.3: INIT leaves the MSRs, the FPU and the local APIC's base. */
 void vcpu_init_received(struct soft_vcpu *vcpu)
 {
-	memset(vcpu->regs, 0, sizeof(vcpu->regs));
-	vcpu->regs[REG_RDX] = 0x600;
-	memset(vcpu->dr, 0, sizeof(vcpu->dr));
+	regs_reset(vcpu);
 	vcpu->exception = (struct soft_exception) { 0 };
 	init_vmcb(vcpu);
 	chips_vcpu_reset(vcpu, true);

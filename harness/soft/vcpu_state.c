@@ -231,7 +231,7 @@ static long answer_set_sregs2(struct call *call)
 static long answer_get_fpu(struct call *call)
 {
 	struct kvm_fpu *fpu = call->data;
-	const uint8_t *area = (const uint8_t *)call->vcpu->fpu.region;
+	const uint8_t *area = (const uint8_t *)&call->vcpu->cpu->fpu;
 
 	memcpy(&fpu->fcw, area, 2);
 	memcpy(&fpu->fsw, area + 2, 2);
@@ -247,7 +247,7 @@ static long answer_get_fpu(struct call *call)
 static long answer_set_fpu(struct call *call)
 {
 	const struct kvm_fpu *fpu = call->data;
-	uint8_t *area = (uint8_t *)call->vcpu->fpu.region;
+	uint8_t *area = (uint8_t *)&call->vcpu->cpu->fpu;
 
 	memcpy(area, &fpu->fcw, 2);
 	memcpy(area + 2, &fpu->fsw, 2);
@@ -260,28 +260,48 @@ static long answer_set_fpu(struct call *call)
 	return 0;
 }
 
-#define XSTATE_BV 128	/* in words of 4 bytes: the header */
-#define XSTATE_SUPPORTED 3u
-#define MXCSR_RESERVED 0xffff0000
+#define XSTATE_BV 64		/* in words of 8 bytes: the header's first, APM vol. 2, 11.5.4 */
+#define XSTATE_HEADER_WORDS 8
+#define XSTATE_X87 1u
+#define XSTATE_SSE 2u
+#define XSTATE_SUPPORTED (XSTATE_X87 | XSTATE_SSE)
+
+static bool xstate_header_is_valid(const uint64_t *header)
+{
+	unsigned int i;
+
+	for (i = 1; i < XSTATE_HEADER_WORDS; i++)
+		if (header[i])
+			return false;
+	return !(header[0] & ~(uint64_t)XSTATE_SUPPORTED);
+}
 
 static long answer_get_xsave(struct call *call)
 {
 	struct kvm_xsave *xsave = call->data;
 
-	*xsave = call->vcpu->fpu;
-	xsave->region[XSTATE_BV] |= XSTATE_SUPPORTED;
+	memset(xsave, 0, sizeof(*xsave));
+	memcpy(xsave, &call->vcpu->cpu->fpu, sizeof(call->vcpu->cpu->fpu));
+	((uint64_t *)xsave->region)[XSTATE_BV] = XSTATE_SUPPORTED;
 	return 0;
 }
 
 static long answer_set_xsave(struct call *call)
 {
-	const struct kvm_xsave *xsave = call->data;
+	const uint64_t *header = (const uint64_t *)call->data + XSTATE_BV;
+	struct fpu *fpu = &call->vcpu->cpu->fpu, set;
 
-	if (xsave->region[XSTATE_BV] & ~XSTATE_SUPPORTED || xsave->region[XSTATE_BV + 1])
+	memcpy(&set, call->data, sizeof(set));
+	if (!xstate_header_is_valid(header) || (set.mxcsr & fpu_mxcsr_reserved(call->vcpu->cpu)))
 		return -EINVAL;
-	if (xsave->region[6] & MXCSR_RESERVED)
-		return -EINVAL;
-	call->vcpu->fpu = *xsave;
+	/* A component that is not there is as it was at first. */
+	if (!(header[0] & XSTATE_X87))
+		fpu_init_x87(&set);
+	if (!(header[0] & XSTATE_SSE)) {
+		memset(set.xmm, 0, sizeof(set.xmm));
+		set.mxcsr = MXCSR_INIT;
+	}
+	*fpu = set;
 	return 0;
 }
 
@@ -304,11 +324,7 @@ static long answer_set_xcrs(struct call *call)
 	for (i = 0; i < xcrs->nr_xcrs; i++) {
 		if (xcrs->xcrs[i].xcr)
 			continue;
-		/* x87 is always there; the machine has no more. */
-		if (xcrs->xcrs[i].value != 1)
-			return -EINVAL;
-		call->vcpu->xcr0 = 1;
-		return 0;
+		return xcr0_set(call->vcpu, xcrs->xcrs[i].value);
 	}
 	return 0;
 }
@@ -384,7 +400,7 @@ static long answer_set_mp_state(struct call *call)
 	/* The others are a local APIC's. */
 	if (state->mp_state != KVM_MP_STATE_RUNNABLE && !call->vcpu->chips.has_lapic)
 		return -EINVAL;
-	if (state->mp_state > KVM_MP_STATE_SIPI_RECEIVED)
+	if (state->mp_state > KVM_MP_STATE_SIPI_RECEIVED && state->mp_state != KVM_MP_STATE_AP_RESET_HOLD)
 		return -EINVAL;
 	if (state->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
 		call->vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
