@@ -90,10 +90,27 @@ static void in_finish(struct soft_vcpu *vcpu, uint64_t value, unsigned int size)
 	instruction_skip(vcpu);
 }
 
+static uint64_t linear_rip(const struct soft_vcpu *vcpu)
+{
+	const struct vmcb_save *save = &vcpu->vmcb->save;
+
+	if ((save->efer & EFER_LMA) && (save->cs.attrib & SEG_L))
+		return save->rip;
+	return (uint32_t)(save->cs.base + save->rip);
+}
+
+/* The vCPU may have been taken elsewhere meanwhile: then the access is not its any more. */
+static bool is_still_at_port(const struct soft_vcpu *vcpu)
+{
+	return linear_rip(vcpu) == vcpu->port_rip;
+}
+
 static long complete_in(struct soft_vcpu *vcpu)
 {
 	uint64_t value = 0;
 
+	if (!is_still_at_port(vcpu))
+		return 1;
 	memcpy(&value, (uint8_t *)vcpu->run + SOFT_PIO_OFFSET, vcpu->run->io.size);
 	in_finish(vcpu, value, vcpu->run->io.size);
 	return 1;
@@ -116,8 +133,15 @@ static bool port_access(struct soft_vcpu *vcpu, uint16_t port, unsigned int size
 
 static long complete_out(struct soft_vcpu *vcpu)
 {
-	instruction_skip(vcpu);
+	if (is_still_at_port(vcpu))
+		instruction_skip(vcpu);
 	return 1;
+}
+
+/* What KVM_X86_QUIRK_OUT_7E_INC_RIP keeps for QEMU: RIP is behind the OUT at its exit. */
+static bool skips_at_exit(const struct soft_vcpu *vcpu, uint16_t port)
+{
+	return port == 0x7e && !(vcpu->vm->disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP);
 }
 
 static int handle_ioio(struct soft_vcpu *vcpu)
@@ -139,7 +163,11 @@ static int handle_ioio(struct soft_vcpu *vcpu)
 	run->io.data_offset = SOFT_PIO_OFFSET;
 	if (!is_in)
 		memcpy((uint8_t *)run + SOFT_PIO_OFFSET, &vcpu->regs[REG_RAX], 4);
-	vcpu->complete = is_in ? complete_in : complete_out;
+	vcpu->port_rip = linear_rip(vcpu);
+	if (!is_in && skips_at_exit(vcpu, run->io.port))
+		instruction_skip(vcpu);
+	else
+		vcpu->complete = is_in ? complete_in : complete_out;
 	return 0;
 }
 

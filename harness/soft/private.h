@@ -27,6 +27,11 @@
 #define SOFT_MCE_BANKS 32
 #define SOFT_MCG_CAP (1ull << 8 | 1ull << 24)	/* MCG_CTL_P, MCG_SER_P */
 
+/* KVM_CAP_DISABLE_QUIRKS2 */
+#define SOFT_QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |	\
+	KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |					\
+	KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+
 /* --- descriptors (file.c) --- */
 
 enum soft_kind { SOFT_SYSTEM, SOFT_VM, SOFT_VCPU, NR_SOFT_KINDS };
@@ -250,6 +255,7 @@ struct soft_vcpu {
 	bool is_asking;			/* the last access waits for user space (bare.c) */
 	bool is_completing;		/* KVM_RUN must first take what user space answered */
 	long (*complete)(struct soft_vcpu *vcpu);
+	uint64_t port_rip;		/* linear, of the IN or OUT that waits for user space */
 };
 
 int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcpu);
@@ -267,7 +273,8 @@ void vcpu_nmi_queue(struct soft_vcpu *vcpu);
 
 /* --- the VMCB (vmcb.c) --- */
 
-void init_vmcb(struct soft_vcpu *vcpu);
+/* As after RESET, or after INIT, which leaves the MSRs. */
+void init_vmcb(struct soft_vcpu *vcpu, bool is_init);
 void vmcb_intercept(struct vmcb *vmcb, unsigned int exit_code, bool is_on);
 
 /* --- CPUID (cpuid.c) --- */

@@ -364,9 +364,11 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 static long run_unstarted(struct soft_vcpu *vcpu, struct soft_signals *signals)
 {
 	signals_hold(signals);
-	while (!chips_has_startup(vcpu)) {
+	for (;;) {
 		if (must_leave(vcpu, signals))
 			return run_interrupted(vcpu);
+		if (chips_has_startup(vcpu))
+			break;
 		chips_wait(vcpu);
 	}
 	chips_startup_accept(vcpu);

@@ -34,7 +34,7 @@ void vcpu_reset(struct soft_vcpu *vcpu)
 	vcpu->cpu->fpu = (struct fpu) { .fcw = FCW_INIT, .mxcsr = MXCSR_INIT };
 	vcpu->apic_base = APIC_BASE | APIC_BASE_ENABLE |
 		(vcpu->id == vcpu->vm->boot_cpu_id ? APIC_BASE_BSP : 0);
-	init_vmcb(vcpu);
+	init_vmcb(vcpu, false);
 	msrs_reset(vcpu);
 	chips_vcpu_reset(vcpu, false);
 }
@@ -44,7 +44,10 @@ void vcpu_init_received(struct soft_vcpu *vcpu)
 {
 	regs_reset(vcpu);
 	vcpu->exception = (struct soft_exception) { 0 };
-	init_vmcb(vcpu);
+	vcpu->interrupt.is_injected = false;
+	vcpu->nmi.is_injected = vcpu->nmi.is_masked = false;
+	vcpu->nmi.nr_pending = 0;
+	init_vmcb(vcpu, true);
 	chips_vcpu_reset(vcpu, true);
 }
 

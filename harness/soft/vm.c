@@ -15,9 +15,6 @@
 #define PAGE_BYTES 4096u
 #define USEC_PER_SEC 1000000
 #define MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
-#define QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |	\
-	KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |					\
-	KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
 
 uint64_t clock_ns(void)
 {
@@ -174,6 +171,11 @@ static int cap_set(struct soft_vm *vm, const struct kvm_enable_cap *cap)
 
 	switch (cap->cap) {
 	case KVM_CAP_DISABLE_QUIRKS:
+		vm->disabled_quirks = value;
+		return 0;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (value & ~(uint64_t)SOFT_QUIRKS)
+			return -EINVAL;
 		vm->disabled_quirks = value;
 		return 0;
 	case KVM_CAP_MSR_PLATFORM_INFO:

@@ -38,8 +38,24 @@ static void init_segments(struct vmcb_save *save)
 	save->tr = (struct vmcb_seg) { 0, SEG_P | 3, 0xffff, 0 };
 }
 
-void init_vmcb(struct soft_vcpu *vcpu)
+/* What INIT leaves: APM vol. 2, table 14-1. */
+static void msrs_keep(struct vmcb_save *save, const struct vmcb_save *before)
 {
+	save->star = before->star;
+	save->lstar = before->lstar;
+	save->cstar = before->cstar;
+	save->sfmask = before->sfmask;
+	save->kernel_gs_base = before->kernel_gs_base;
+	save->sysenter_cs = before->sysenter_cs;
+	save->sysenter_esp = before->sysenter_esp;
+	save->sysenter_eip = before->sysenter_eip;
+	save->g_pat = before->g_pat;
+	save->cr0 = X86_CR0_ET | (before->cr0 & (X86_CR0_CD | X86_CR0_NW));
+}
+
+void init_vmcb(struct soft_vcpu *vcpu, bool is_init)
+{
+	const struct vmcb_save before = vcpu->vmcb->save;
 	struct vmcb *vmcb = vcpu->vmcb;
 	size_t i;
 
@@ -59,4 +75,7 @@ void init_vmcb(struct soft_vcpu *vcpu)
 	vmcb->save.rflags = X86_EFLAGS_FIXED;
 	vmcb->save.rip = 0xfff0;
 	vmcb->save.g_pat = 0x0007040600070406;
+	if (is_init)
+		msrs_keep(&vmcb->save, &before);
+	vcpu->asid_generation = 0;
 }
