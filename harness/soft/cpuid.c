@@ -10,6 +10,7 @@
 
 #define BIT(n) (1u << (n))
 #define ANY_SUBLEAF (~0u)
+#define MISC_ENABLE_MWAIT (1u << 18)
 #define KVM_SIGNATURE 0x40000000u
 #define KVM_FEATURES 0x40000001u
 
@@ -235,6 +236,16 @@ bool vcpu_has(const struct soft_vcpu *vcpu, uint32_t leaf, unsigned int reg, uns
 	return regs[reg] >> bit & 1;
 }
 
+/* Without the quirk MONITOR is there as IA32_MISC_ENABLE says. */
+static void monitor_follow(const struct soft_vcpu *vcpu, struct kvm_cpuid_entry2 *leaf_1)
+{
+	if (!(vcpu->vm->disabled_quirks & KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+		return;
+	leaf_1->ecx &= ~BIT(3);
+	if (msr_misc_enable(vcpu) & MISC_ENABLE_MWAIT)
+		leaf_1->ecx |= BIT(3);
+}
+
 struct kvm_cpuid_entry2 vcpu_cpuid_answer(const struct soft_vcpu *vcpu, uint32_t leaf, uint32_t subleaf)
 {
 	const struct kvm_cpuid_entry2 *entry = vcpu_cpuid(vcpu, leaf, subleaf);
@@ -244,6 +255,7 @@ struct kvm_cpuid_entry2 vcpu_cpuid_answer(const struct soft_vcpu *vcpu, uint32_t
 		return answer;
 	answer = *entry;
 	if (leaf == 1) {
+		monitor_follow(vcpu, &answer);
 		answer.ecx &= ~BIT(27);
 		if (vcpu->vmcb->save.cr4 & X86_CR4_OSXSAVE)
 			answer.ecx |= BIT(27);

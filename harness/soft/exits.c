@@ -12,6 +12,7 @@
 #define PAGE_MASK 0xfffull
 #define KVM_ENOSYS 1000
 #define PFERR_W 2u
+#define CPUID_MONITOR (1u << 3)	/* leaf 1, ECX */
 #define CR_IS_MOV (1ull << 63)
 
 typedef int (*exit_handler)(struct soft_vcpu *vcpu);
@@ -216,6 +217,15 @@ static int handle_xsetbv(struct soft_vcpu *vcpu)
 	return 1;
 }
 
+/* MONITOR and MWAIT do nothing, though CPUID has them not: KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS. */
+static int handle_mwait(struct soft_vcpu *vcpu)
+{
+	if ((vcpu->vm->disabled_quirks & KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	    !(vcpu_cpuid_answer(vcpu, 1, 0).ecx & CPUID_MONITOR))
+		return inject_ud(vcpu);
+	return handle_skip(vcpu);
+}
+
 static int handle_vmmcall(struct soft_vcpu *vcpu)
 {
 	const struct vmcb_save *save = &vcpu->vmcb->save;
@@ -335,8 +345,8 @@ static const exit_handler exit_handlers[NR_HANDLERS] = {
 	[SVM_EXIT_STGI] = inject_ud,
 	[SVM_EXIT_CLGI] = inject_ud,
 	[SVM_EXIT_SKINIT] = inject_ud,
-	[SVM_EXIT_MONITOR] = handle_skip,
-	[SVM_EXIT_MWAIT] = handle_skip,
+	[SVM_EXIT_MONITOR] = handle_mwait,
+	[SVM_EXIT_MWAIT] = handle_mwait,
 	[SVM_EXIT_XSETBV] = handle_xsetbv,
 	[SVM_EXIT_NPF] = handle_npf,
 };

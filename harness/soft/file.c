@@ -114,6 +114,16 @@ bool soft_has_file(struct soft *soft, int fd)
 	return file;
 }
 
+bool soft_is_vm(struct soft *soft, int fd)
+{
+	struct soft_file *file = file_hold(soft, fd);
+	bool is_vm = file && file->kind == SOFT_VM;
+
+	if (file)
+		file_drop(soft, file);
+	return is_vm;
+}
+
 /* Puts @file, with the caller's reference, in place of what @fd stands for, which is returned. */
 static int file_replace(struct soft *soft, int fd, struct soft_file *file, struct soft_file **ret_old)
 {

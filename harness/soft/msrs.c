@@ -164,6 +164,11 @@ static uint64_t guest_tsc(const struct soft_vcpu *vcpu)
 	return clock_ns() + vcpu->tsc_offset;
 }
 
+uint64_t msr_misc_enable(const struct soft_vcpu *vcpu)
+{
+	return vcpu->msrs[row_find(MSR_IA32_MISC_ENABLE) - rows];
+}
+
 /* Only some rows' features are CPUID's to give. */
 static bool row_is_there(const struct soft_vcpu *vcpu, const struct msr_row *row, bool is_host)
 {

@@ -32,6 +32,9 @@
 	KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |					\
 	KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
 
+/* KVM_CAP_X86_DISABLE_EXITS */
+#define SOFT_DISABLED_EXITS (KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_CSTATE)
+
 /* --- descriptors (file.c) --- */
 
 enum soft_kind { SOFT_SYSTEM, SOFT_VM, SOFT_VCPU, NR_SOFT_KINDS };
@@ -76,6 +79,8 @@ extern const struct answer system_answers[], vm_answers[], vm_state_answers[], s
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
+/* Whether @fd stands for a VM of @soft. */
+bool soft_is_vm(struct soft *soft, int fd);
 /* Of the process that calls. */
 uint64_t soft_generation(struct soft *soft);
 
@@ -234,6 +239,7 @@ struct soft_vcpu {
 	struct { bool is_injected, is_soft; uint8_t vector; } interrupt;
 	struct { bool is_injected, is_masked; uint8_t nr_pending; } nmi;
 	bool has_triple_fault, is_smm_pending;
+	bool enforces_pv_cpuid;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 	bool has_run;			/* KVM_RUN got as far as the guest */
 
 	struct kvm_cpuid_entry2 *cpuid;
@@ -289,6 +295,7 @@ bool vcpu_has(const struct soft_vcpu *vcpu, uint32_t leaf, unsigned int reg, uns
 
 int msrs_init(struct soft_vcpu *vcpu);
 void msrs_reset(struct soft_vcpu *vcpu);
+uint64_t msr_misc_enable(const struct soft_vcpu *vcpu);
 /* As the guest or user space sees them: 0, -ENOENT for what is not there, or -EINVAL for what is not allowed. */
 int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is_host);
 int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host);

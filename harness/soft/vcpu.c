@@ -161,8 +161,12 @@ static long answer_set_tsc_khz(struct call *call)
 
 static long answer_enable_cap(struct call *call)
 {
-	(void)call;
-	return -EINVAL;
+	const struct kvm_enable_cap *cap = call->data;
+
+	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		return -EINVAL;
+	call->vcpu->enforces_pv_cpuid = cap->args[0];
+	return 0;
 }
 
 const struct answer vcpu_answers[] = {

@@ -165,6 +165,38 @@ static int cap_msr_exits(struct soft_vm *vm, uint64_t value)
 	return 0;
 }
 
+/* Only with hardware for it does KVM take more than "off". */
+static int cap_bus_lock_exit(uint64_t value)
+{
+	return value == KVM_BUS_LOCK_DETECTION_OFF ? 0 : -EINVAL;
+}
+
+static int cap_disable_exits(struct soft_vm *vm, uint64_t value)
+{
+	if (value & ~(uint64_t)SOFT_DISABLED_EXITS)
+		return -EINVAL;
+	vm->disabled_exits |= (uint32_t)value;
+	return 0;
+}
+
+/* Nothing is polled here: the value is only checked. */
+static int cap_halt_poll(uint64_t value)
+{
+	return value >> 32 ? -EINVAL : 0;
+}
+
+/* Nor are there huge pages; no VM needs to be told when there are vCPUs. */
+static int cap_disable_nx_huge_pages(const struct soft_vm *vm, uint64_t value)
+{
+	return value || vm->nr_vcpus ? -EINVAL : 0;
+}
+
+/* Of memory encryption there is none, but the descriptor is looked at first. */
+static int cap_encryption_context(struct soft_vm *vm, uint64_t fd)
+{
+	return soft_is_vm(vm->soft, (int)fd) ? -EINVAL : -EBADF;
+}
+
 static int cap_set(struct soft_vm *vm, const struct kvm_enable_cap *cap)
 {
 	uint64_t value = cap->args[0];
@@ -189,6 +221,17 @@ static int cap_set(struct soft_vm *vm, const struct kvm_enable_cap *cap)
 		return 0;
 	case KVM_CAP_X86_USER_SPACE_MSR:
 		return cap_msr_exits(vm, value);
+	case KVM_CAP_X86_BUS_LOCK_EXIT:
+		return cap_bus_lock_exit(value);
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return cap_disable_exits(vm, value);
+	case KVM_CAP_HALT_POLL:
+		return cap_halt_poll(value);
+	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
+		return cap_disable_nx_huge_pages(vm, value);
+	case KVM_CAP_VM_COPY_ENC_CONTEXT_FROM:
+	case KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM:
+		return cap_encryption_context(vm, value);
 	case KVM_CAP_MAX_VCPU_ID:
 		return cap_max_vcpu_id(vm, value);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
