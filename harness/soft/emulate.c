@@ -140,7 +140,7 @@ static int window_map(struct attempt *attempt, uint64_t gpa)
 	if (attempt->nr_pages == NR_WINDOW_PAGES)
 		return -ENOSPC;
 	attempt->pages[attempt->nr_pages] = gpa & ~PAGE_MASK;
-	return npt_map(vm, gpa, WINDOW_SPA + attempt->nr_pages++ * PAGE_BYTES, true);
+	return npt_map(&vm->npt, gpa, WINDOW_SPA + attempt->nr_pages++ * PAGE_BYTES, NPT_WRITE | NPT_EXEC);
 }
 
 static void window_unmap(struct attempt *attempt)
@@ -148,7 +148,7 @@ static void window_unmap(struct attempt *attempt)
 	unsigned int i;
 
 	for (i = 0; i < attempt->nr_pages; i++)
-		npt_unmap(attempt->vcpu->vm, attempt->pages[i]);
+		npt_unmap(&attempt->vcpu->vm->npt, attempt->pages[i]);
 }
 
 /*

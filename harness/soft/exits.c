@@ -64,7 +64,7 @@ enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error)
 		return NPF_BAD;
 	if (is_write)
 		slot_mark_dirty(slot, gpa);
-	if (npt_map(vm, gpa, slot->spa + offset, is_writable))
+	if (npt_map(&vm->npt, gpa, slot->spa + offset, NPT_EXEC | (is_writable ? NPT_WRITE : 0)))
 		return NPF_BAD;
 	return NPF_MAPPED;
 }

@@ -2,7 +2,7 @@
 /*
  * Nested page tables of 4 KiB pages, built as the guest meets what is not mapped. APM vol. 2, 15.25.
  *
- * What is taken away from them, the vCPUs' TLBs may still have: npt_generation counts that, and pre_run_asid() flushes.
+ * What is taken away from them, the vCPUs' TLBs may still have: .generation counts that, and pre_run_asid() flushes.
  */
 #include "soft/private.h"
 
@@ -16,16 +16,17 @@
 #define ADDRESS_BITS 0x000ffffffffff000ull
 #define TABLE_BITS (PTE_P | PTE_W | PTE_U)
 
-int npt_init(struct soft_vm *vm)
+int npt_init(struct soft_npt *npt, struct soft_vm *vm)
 {
-	vm->npt_root = pages_get(vm, 1, &vm->npt_root_spa);
-	return vm->npt_root ? 0 : -ENOMEM;
+	npt->vm = vm;
+	npt->root = pages_get(vm, 1, &npt->root_spa);
+	return npt->root ? 0 : -ENOMEM;
 }
 
 /* The last level's entry; NULL where a table is missing and @is_made is false, or there is no memory. */
-static uint64_t *npt_entry(struct soft_vm *vm, uint64_t gpa, bool is_made)
+static uint64_t *npt_entry(struct soft_npt *npt, uint64_t gpa, bool is_made)
 {
-	uint64_t *table = vm->npt_root, spa;
+	uint64_t *table = npt->root, spa;
 	unsigned int level;
 
 	for (level = NR_LEVELS - 1; level; level--) {
@@ -34,44 +35,45 @@ static uint64_t *npt_entry(struct soft_vm *vm, uint64_t gpa, bool is_made)
 		if (!(*entry & PTE_P)) {
 			if (!is_made)
 				return NULL;
-			table = pages_get(vm, 1, &spa);
+			table = pages_get(npt->vm, 1, &spa);
 			if (!table)
 				return NULL;
 			*entry = spa | TABLE_BITS;
 		} else {
-			table = pages_host(vm, *entry & ADDRESS_BITS);
+			table = pages_host(npt->vm, *entry & ADDRESS_BITS);
 		}
 	}
 	return &table[gpa >> 12 & (NR_ENTRIES - 1)];
 }
 
-int npt_map(struct soft_vm *vm, uint64_t gpa, uint64_t spa, bool is_writable)
+int npt_map(struct soft_npt *npt, uint64_t gpa, uint64_t spa, unsigned int rights)
 {
-	uint64_t *entry = npt_entry(vm, gpa, true);
+	uint64_t *entry = npt_entry(npt, gpa, true);
 
 	if (!entry)
 		return -ENOMEM;
-	*entry = (spa & ADDRESS_BITS) | PTE_P | PTE_U | PTE_A | (is_writable ? PTE_W | PTE_D : 0);
+	*entry = (spa & ADDRESS_BITS) | PTE_P | PTE_U | PTE_A | (rights & NPT_WRITE ? PTE_W | PTE_D : 0) |
+		(rights & NPT_EXEC ? 0 : PTE_NX);
 	return 0;
 }
 
-void npt_unmap(struct soft_vm *vm, uint64_t gpa)
+void npt_unmap(struct soft_npt *npt, uint64_t gpa)
 {
-	uint64_t *entry = npt_entry(vm, gpa, false);
+	uint64_t *entry = npt_entry(npt, gpa, false);
 
 	if (entry && *entry) {
 		*entry = 0;
-		vm->npt_generation++;
+		npt->generation++;
 	}
 }
 
-void npt_write_protect(struct soft_vm *vm, uint64_t gpa)
+void npt_write_protect(struct soft_npt *npt, uint64_t gpa)
 {
-	uint64_t *entry = npt_entry(vm, gpa, false);
+	uint64_t *entry = npt_entry(npt, gpa, false);
 
 	if (entry && (*entry & PTE_W)) {
 		*entry &= ~PTE_W;
-		vm->npt_generation++;
+		npt->generation++;
 	}
 }
 
@@ -89,8 +91,8 @@ static void table_zap(struct soft_vm *vm, uint64_t *table, unsigned int level)
 			table_zap(vm, pages_host(vm, table[i] & ADDRESS_BITS), level - 1);
 }
 
-void npt_zap(struct soft_vm *vm)
+void npt_zap(struct soft_npt *npt)
 {
-	table_zap(vm, vm->npt_root, NR_LEVELS - 1);
-	vm->npt_generation++;
+	table_zap(npt->vm, npt->root, NR_LEVELS - 1);
+	npt->generation++;
 }

@@ -133,13 +133,24 @@ void pages_free(struct soft_vm *vm);
 
 /* --- nested page tables (npt.c) --- */
 
-int npt_init(struct soft_vm *vm);
-/* Maps the page at @gpa to @spa. */
-int npt_map(struct soft_vm *vm, uint64_t gpa, uint64_t spa, bool is_writable);
-void npt_unmap(struct soft_vm *vm, uint64_t gpa);
-void npt_write_protect(struct soft_vm *vm, uint64_t gpa);
+struct soft_npt {
+	struct soft_vm *vm;		/* whose memory the tables are in */
+	uint64_t root_spa;
+	uint64_t *root;
+	uint64_t generation;		/* counts flushes: vCPUs with another flush their TLB */
+};
+
+/* What a guest may do in a page beside reading it. */
+#define NPT_WRITE 1u
+#define NPT_EXEC 2u
+
+int npt_init(struct soft_npt *npt, struct soft_vm *vm);
+/* Maps the page at @gpa to @spa; @rights are NPT_*. */
+int npt_map(struct soft_npt *npt, uint64_t gpa, uint64_t spa, unsigned int rights);
+void npt_unmap(struct soft_npt *npt, uint64_t gpa);
+void npt_write_protect(struct soft_npt *npt, uint64_t gpa);
 /* Forgets all translations. */
-void npt_zap(struct soft_vm *vm);
+void npt_zap(struct soft_npt *npt);
 
 /* --- VMs (vm.c) --- */
 
@@ -161,9 +172,7 @@ struct soft_vm {
 	struct soft_chunk *chunks;
 	unsigned int nr_chunk_pages;	/* that the first chunk has given away */
 	uint64_t next_chunk_spa;
-	uint64_t npt_root_spa;
-	uint64_t *npt_root;
-	uint64_t npt_generation;	/* counts flushes: vCPUs with another flush their TLB */
+	struct soft_npt npt;
 	uint64_t iopm_spa, msrpm_spa;
 	uint32_t max_vcpu_id;
 	bool has_max_vcpu_id;		/* set by user space, which it may be once */

@@ -28,9 +28,9 @@ static void pre_run_asid(struct soft_vcpu *vcpu)
 
 	control->tlb_control = TLB_KEEP;
 	control->asid = vcpu->asid;
-	if (vcpu->asid_generation && vcpu->npt_generation == vm->npt_generation)
+	if (vcpu->asid_generation && vcpu->npt_generation == vm->npt.generation)
 		return;
-	vcpu->npt_generation = vm->npt_generation;
+	vcpu->npt_generation = vm->npt.generation;
 	vcpu->asid_generation = 1;
 	vcpu->asid = vcpu->asid < MAX_ASID ? vcpu->asid + 1 : FIRST_ASID;
 	control->asid = vcpu->asid;

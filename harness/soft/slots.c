@@ -127,7 +127,7 @@ static void slot_remove(struct soft_vm *vm, struct soft_slot *slot)
 	free(slot->dirty);
 	vm->nr_slots--;
 	memmove(slot, slot + 1, (size_t)(vm->slots + vm->nr_slots - slot) * sizeof(*slot));
-	npt_zap(vm);
+	npt_zap(&vm->npt);
 }
 
 static int slot_log(struct soft_vm *vm, struct soft_slot *slot)
@@ -215,7 +215,7 @@ static int region_set(struct soft_vm *vm, const struct kvm_userspace_memory_regi
 	if (region->flags == slot->flags)
 		return 0;
 	slot->flags = region->flags;
-	npt_zap(vm);
+	npt_zap(&vm->npt);
 	return slot_log(vm, slot);
 }
 
@@ -249,7 +249,7 @@ static int slot_of_log(struct soft_vm *vm, uint32_t id, struct soft_slot **ret_s
 static void slot_protect(struct soft_vm *vm, const struct soft_slot *slot, uint64_t first_page, uint64_t bits)
 {
 	for (; bits; bits &= bits - 1)
-		npt_write_protect(vm, slot->gpa + (first_page + (uint64_t)__builtin_ctzll(bits)) * PAGE_BYTES);
+		npt_write_protect(&vm->npt, slot->gpa + (first_page + (uint64_t)__builtin_ctzll(bits)) * PAGE_BYTES);
 }
 
 static int log_get(struct soft_vm *vm, const struct kvm_dirty_log *log)

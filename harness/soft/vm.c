@@ -32,7 +32,7 @@ static int vm_pages_init(struct soft_vm *vm)
 		return -ENOMEM;
 	memset(iopm, 0xff, IOPM_PAGES * PAGE_BYTES);
 	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_BYTES);
-	return npt_init(vm);
+	return npt_init(&vm->npt, vm);
 }
 
 struct soft_vm *vm_of_call(struct call *call)

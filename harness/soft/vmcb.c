@@ -66,7 +66,7 @@ void init_vmcb(struct soft_vcpu *vcpu, bool is_init)
 	vmcb->control.msrpm_base_pa = vcpu->vm->msrpm_spa;
 	vmcb->control.int_ctl = V_INTR_MASKING;
 	vmcb->control.nested_ctl = NP_ENABLE;
-	vmcb->control.nested_cr3 = vcpu->vm->npt_root_spa;
+	vmcb->control.nested_cr3 = vcpu->vm->npt.root_spa;
 	init_segments(&vmcb->save);
 	vmcb->save.efer = vcpu->hidden_efer;
 	vmcb->save.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
