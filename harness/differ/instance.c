@@ -8,53 +8,11 @@
 #include <Zydis/Zydis.h>
 #include <string.h>
 
+#include "rng.h"
 #include "vm/x86/bits.h"
 
 #define MXCSR_PE 0x20u
 #define MXCSR_OM_UM 0xc00u
-
-struct rng {
-	uint64_t state;
-};
-
-/* splitmix64 */
-static uint64_t rng_next(struct rng *rng)
-{
-	uint64_t z = rng->state += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
-}
-
-static uint64_t rng_below(struct rng *rng, uint64_t n)
-{
-	return rng_next(rng) % n;
-}
-
-static bool rng_percent(struct rng *rng, unsigned int percent)
-{
-	return rng_below(rng, 100) < percent;
-}
-
-/* A number near where something changes, or any. */
-static uint64_t rng_value(struct rng *rng)
-{
-	switch (rng_below(rng, 6)) {
-	case 0:
-		return rng_below(rng, 5) - 2;
-	case 1:
-		return (1ull << rng_below(rng, 64)) + rng_below(rng, 3) - 1;
-	case 2:
-		return 0 - (1ull << rng_below(rng, 64)) + rng_below(rng, 3) - 1;
-	case 3:
-		return rng_next(rng) >> rng_below(rng, 64);
-	case 4:
-		return rng_below(rng, 256) * 0x0101010101010101ull;
-	default:
-		return rng_next(rng);
-	}
-}
 
 static void put(struct instance *instance, uint64_t value, unsigned int len_bytes)
 {
