@@ -15,7 +15,7 @@
 
 /* Bits of the leaf's registers; those not named stay. */
 struct cpuid_bits {
-	uint32_t eax_off, ecx_off, ecx_on, edx_off;
+	uint32_t eax_off, ebx_off, ebx_on, ecx_off, ecx_on, edx_off, edx_on;
 };
 
 static inline void __attribute__((unused)) cpuid_change(struct test *t, uint32_t leaf, struct cpuid_bits bits)
@@ -35,8 +35,9 @@ static inline void __attribute__((unused)) cpuid_change(struct test *t, uint32_t
 		if (entry->function != leaf)
 			continue;
 		entry->eax &= ~bits.eax_off;
+		entry->ebx = (entry->ebx & ~bits.ebx_off) | bits.ebx_on;
 		entry->ecx = (entry->ecx & ~bits.ecx_off) | bits.ecx_on;
-		entry->edx &= ~bits.edx_off;
+		entry->edx = (entry->edx & ~bits.edx_off) | bits.edx_on;
 	}
 	vcpu_ioctl(t->vcpu, KVM_SET_CPUID2, &table.head);
 }
