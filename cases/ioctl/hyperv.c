@@ -14,9 +14,7 @@
 #include <string.h>
 
 #include "cases/ioctl/hyperv.h"
-#include "cases/ioctl/irq_script.h"
 #include "cases/ioctl/lapic_regs.h"
-#include "cases/ioctl/vcpu_state.h"
 #include "vm/x86/vendor.h"
 
 #define SINT_MASKED 0x10000

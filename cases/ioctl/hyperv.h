@@ -9,6 +9,7 @@
 #include "case.h"
 
 #include "cases/ioctl/irq_script.h"
+#include "cases/ioctl/vcpu_state.h"
 
 #define HV_GUEST_OS_ID 0x40000000
 #define HV_HYPERCALL 0x40000001
@@ -80,6 +81,16 @@ enum hv_with { HV_ALL_LEAVES, HV_NO_LEAVES, HV_ENFORCED_NOTHING };
 	HV_WRMSR_EXIT(msr_, value_, .reason = KVM_EXIT_HYPERV,				\
 		      .hyperv = { .type = KVM_EXIT_HYPERV_SYNIC, .words = { msr_, control_, evt_, msg_ } })
 
+/* A step that makes one hypercall, which user space answers with HV_ANSWER. */
+#define HV_ANSWER 0x1234
+#define HV_GUEST_CALL(function_, input_, one_, two_)					\
+	{ OP(OP_GUEST, #function_), .guest = function_, .host = ON_HOST(hv_host_answer),	\
+	  .exit = &(const struct exit_record){ .reason = KVM_EXIT_HYPERV,		\
+			.hyperv = { .type = KVM_EXIT_HYPERV_HCALL, .words = { input_, 0, one_, two_ } } } }
+/* The guest says what it is; hypercalls wait for that. Where it has no MSR to do so, the host does. */
+#define HV_HYPERCALLS_ON WRMSR(HV_GUEST_OS_ID, HV_OS_ID)
+#define HV_HOST_HYPERCALLS_ON HOST_DO(hv_host_os_id)
+
 /* --- the host's half --- */
 
 struct hv_leaves {
@@ -129,6 +140,16 @@ static inline void hv_vcpus_set(struct test *t, enum hv_with with, uint32_t syni
 		if (with == HV_ENFORCED_NOTHING)
 			hv_cap_enable(t->vm->vcpus[i], KVM_CAP_HYPERV_ENFORCE_CPUID);
 	}
+}
+
+static inline void hv_host_os_id(struct test *t)
+{
+	expect_result(t, 1, msr_set_try(t->vcpu, HV_GUEST_OS_ID, HV_OS_ID));
+}
+
+static inline void hv_host_answer(struct test *t)
+{
+	t->vcpu->run->hyperv.u.hcall.result = HV_ANSWER;
 }
 
 /* --- the guest's half --- */

@@ -18,10 +18,8 @@
 
 #include "cases/ioctl/hyperv.h"
 #include "cases/ioctl/lapic_regs.h"
-#include "cases/ioctl/vcpu_state.h"
 
 #define CONNECTION 5
-#define ANSWER 0x1234
 #define SPARSE 0	/* a set's format */
 #define ALL 1
 #define CR4_OSFXSR (1u << 9)
@@ -35,20 +33,10 @@ struct row {
 
 /* --- the host's half --- */
 
-static void host_os_id(struct test *t)
-{
-	expect_result(t, 1, msr_set_try(t->vcpu, HV_GUEST_OS_ID, HV_OS_ID));
-}
-
 /* vCPU 1 is VP 5, so that its bit in a set is not that of its number. */
 static void host_vp_5(struct test *t)
 {
 	expect_result(t, 1, msr_set_try(t->vm->vcpus[1], HV_VP_INDEX, 5));
-}
-
-static void host_answer(struct test *t)
-{
-	t->vcpu->run->hyperv.u.hcall.result = ANSWER;
 }
 
 static long event_try(struct test *t, uint32_t id, int fd, uint32_t flags)
@@ -263,7 +251,7 @@ static void guest_denied(void)
 
 static void guest_post(void)
 {
-	CHECK_EQ(ANSWER, hypercall(HV_POST_MESSAGE, 0x123456789000, 0xabcdef0123456));
+	CHECK_EQ(HV_ANSWER, hypercall(HV_POST_MESSAGE, 0x123456789000, 0xabcdef0123456));
 }
 
 static void guest_not_posted(void)
@@ -281,12 +269,12 @@ static void guest_not_posted(void)
 
 static void guest_signal_unknown(void)
 {
-	CHECK_EQ(ANSWER, hypercall(HV_SIGNAL_EVENT | HV_FAST, CONNECTION, 7));
+	CHECK_EQ(HV_ANSWER, hypercall(HV_SIGNAL_EVENT | HV_FAST, CONNECTION, 7));
 }
 
 static void guest_signal_flag(void)
 {
-	CHECK_EQ(ANSWER, hypercall(HV_SIGNAL_EVENT | HV_FAST, 1ull << 32 | CONNECTION, 0));
+	CHECK_EQ(HV_ANSWER, hypercall(HV_SIGNAL_EVENT | HV_FAST, 1ull << 32 | CONNECTION, 0));
 }
 
 static void guest_signal(void)
@@ -296,43 +284,38 @@ static void guest_signal(void)
 }
 
 #define SYNIC .synic = KVM_CAP_HYPERV_SYNIC2
-#define HYPERCALLS_ON WRMSR(HV_GUEST_OS_ID, HV_OS_ID)
 #define BOTH_LAPICS_ON VCPU(1), LAPIC_ON, VCPU(0), LAPIC_ON
-#define GUEST_CALL(function_, input_, one_, two_)						\
-	{ OP(OP_GUEST, #function_), .guest = function_, .host = ON_HOST(host_answer),		\
-	  .exit = &(const struct exit_record){ .reason = KVM_EXIT_HYPERV,			\
-			.hyperv = { .type = KVM_EXIT_HYPERV_HCALL, .words = { input_, 0, one_, two_ } } } }
 
 static const struct row rows[] = {
-	{ .label = "statuses", .ops = OPS { HYPERCALLS_ON, GUEST_DO(guest_statuses), END } },
-	{ .label = "flush", .ops = OPS { HYPERCALLS_ON, GUEST_DO(guest_flushes), END } },
-	{ .label = "flush_sparse", .ops = OPS { HYPERCALLS_ON, GUEST_DO(guest_sparse_flushes), END } },
+	{ .label = "statuses", .ops = OPS { HV_HYPERCALLS_ON, GUEST_DO(guest_statuses), END } },
+	{ .label = "flush", .ops = OPS { HV_HYPERCALLS_ON, GUEST_DO(guest_flushes), END } },
+	{ .label = "flush_sparse", .ops = OPS { HV_HYPERCALLS_ON, GUEST_DO(guest_sparse_flushes), END } },
 	{ .label = "ipi", .ops = OPS {
-		BOTH_LAPICS_ON, HYPERCALLS_ON, GUEST_DO(guest_ipis), TAKE(0x51), VCPU(1), TAKE(0x62), LAPIC_EOI,
+		BOTH_LAPICS_ON, HV_HYPERCALLS_ON, GUEST_DO(guest_ipis), TAKE(0x51), VCPU(1), TAKE(0x62), LAPIC_EOI,
 		TAKE(0x51), END } },
 	{ .label = "ipi_memory", .ops = OPS {
-		BOTH_LAPICS_ON, HYPERCALLS_ON, GUEST_DO(guest_memory_ipis), TAKE(0), VCPU(1), TAKE(0x51), END } },
+		BOTH_LAPICS_ON, HV_HYPERCALLS_ON, GUEST_DO(guest_memory_ipis), TAKE(0), VCPU(1), TAKE(0x51), END } },
 	{ .label = "ipi_sparse", .ops = OPS {
-		BOTH_LAPICS_ON, HYPERCALLS_ON, GUEST_DO(guest_sparse_ipis), TAKE(0x62), VCPU(1), TAKE(0x51), END } },
+		BOTH_LAPICS_ON, HV_HYPERCALLS_ON, GUEST_DO(guest_sparse_ipis), TAKE(0x62), VCPU(1), TAKE(0x51), END } },
 	{ .label = "ipi_xmm", .ops = OPS {
-		BOTH_LAPICS_ON, HYPERCALLS_ON, GUEST_DO(guest_xmm_ipis), TAKE(0x62), VCPU(1), TAKE(0x51), END } },
+		BOTH_LAPICS_ON, HV_HYPERCALLS_ON, GUEST_DO(guest_xmm_ipis), TAKE(0x62), VCPU(1), TAKE(0x51), END } },
 	{ .label = "ipi_all", .ops = OPS {
-		BOTH_LAPICS_ON, HYPERCALLS_ON, GUEST_DO(guest_ipi_all), TAKE(0x51), VCPU(1), TAKE(0x51), END } },
+		BOTH_LAPICS_ON, HV_HYPERCALLS_ON, GUEST_DO(guest_ipi_all), TAKE(0x51), VCPU(1), TAKE(0x51), END } },
 	{ .label = "ipi_vp_index", .ops = OPS {
-		BOTH_LAPICS_ON, HYPERCALLS_ON, HOST_DO(host_vp_5), GUEST_DO(guest_vp_5), TAKE(0), VCPU(1), TAKE(0x62), END } },
+		BOTH_LAPICS_ON, HV_HYPERCALLS_ON, HOST_DO(host_vp_5), GUEST_DO(guest_vp_5), TAKE(0), VCPU(1), TAKE(0x62), END } },
 	{ .label = "denied", .with = HV_ENFORCED_NOTHING, .needs = "KVM_CAP_HYPERV_ENFORCE_CPUID", .ops = OPS {
-		HOST_DO(host_os_id), GUEST_DO(guest_denied), END } },
+		HV_HOST_HYPERCALLS_ON, GUEST_DO(guest_denied), END } },
 	{ .label = "post", SYNIC, .ops = OPS {
-		HYPERCALLS_ON, GUEST_CALL(guest_post, HV_POST_MESSAGE, 0x123456789000, 0xabcdef0123456),
+		HV_HYPERCALLS_ON, HV_GUEST_CALL(guest_post, HV_POST_MESSAGE, 0x123456789000, 0xabcdef0123456),
 		GUEST_DO(guest_not_posted), END } },
 	{ .label = "event", SYNIC, .needs = "KVM_CAP_HYPERV_EVENTFD", .ops = OPS {
-		HYPERCALLS_ON, GUEST_CALL(guest_signal_unknown, HV_SIGNAL_EVENT | HV_FAST, CONNECTION, 7),
+		HV_HYPERCALLS_ON, HV_GUEST_CALL(guest_signal_unknown, HV_SIGNAL_EVENT | HV_FAST, CONNECTION, 7),
 		HOST_DO(host_event_assign), GUEST_DO(guest_signal), HOST_DO(host_2_events), GUEST_DO(guest_not_posted),
 		HOST_DO(host_no_event),
 		/* KVM does not know of flags. */
-		GUEST_CALL(guest_signal_flag, HV_SIGNAL_EVENT | HV_FAST, 1ull << 32 | CONNECTION, 0),
+		HV_GUEST_CALL(guest_signal_flag, HV_SIGNAL_EVENT | HV_FAST, 1ull << 32 | CONNECTION, 0),
 		HOST_DO(host_no_event), HOST_DO(host_event_deassign),
-		GUEST_CALL(guest_signal_unknown, HV_SIGNAL_EVENT | HV_FAST, CONNECTION, 7), HOST_DO(host_no_event), END } },
+		HV_GUEST_CALL(guest_signal_unknown, HV_SIGNAL_EVENT | HV_FAST, CONNECTION, 7), HOST_DO(host_no_event), END } },
 };
 
 CASE(hyperv_hypercall, .says = "Hyper-V's hypercalls do and answer what is specified, in either width",

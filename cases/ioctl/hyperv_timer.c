@@ -14,7 +14,6 @@
 
 #include "cases/ioctl/hyperv.h"
 #include "cases/ioctl/lapic_regs.h"
-#include "cases/ioctl/vcpu_state.h"
 
 #define STIMER_ENABLE 1ull
 #define STIMER_PERIODIC 2ull
