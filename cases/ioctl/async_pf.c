@@ -116,6 +116,12 @@ static uint32_t page_miss(unsigned int page)
 	return fault.cr2;
 }
 
+/* A user's access. */
+static void user_touch(void *argument)
+{
+	read32(page_address(*(unsigned int *)argument));
+}
+
 /* There, or waited for without a word. */
 static void page_check(unsigned int page)
 {
@@ -161,6 +167,26 @@ static void guest_two(void)
 	CHECK_CR2(tokens[1], first);
 	page_check(0);
 	CHECK_EQ(2, nr_ready);
+}
+
+/* One after the other, each by a token of its own; who has it is not told again. */
+static void guest_in_turn(void)
+{
+	uint32_t token, last = 0;
+	unsigned int page;
+
+	start(TOLD | KVM_ASYNC_PF_SEND_ALWAYS);
+	for (page = 0; page < NR_PAGES; page++) {
+		token = page_miss(page);
+		CHECK(abi_self()->cr2_is_lost || (token && token != last));
+		last = token;
+		GUEST_VALUE(AT_STAGE, page + 1);
+		ready_wait(page + 1);
+		CHECK_CR2(tokens[page], token);
+		page_check(page);
+		CHECK_EQ(page + 1, nr_ready);
+		CHECK_EQ(0, area()->token);
+	}
 }
 
 /* Both pages come, one event does, until it is acknowledged. */
@@ -226,6 +252,25 @@ static void guest_user_only(void)
 	guest_untold(TOLD);
 }
 
+/* At CPL 3 that is enough. */
+static void guest_user(void)
+{
+	unsigned int page = 0;
+	struct fault fault;
+
+	start(TOLD);
+	fault = guest_catch_user(user_touch, &page);
+	CHECK_EQ(PF_VECTOR, (uint64_t)fault.vector);
+	CHECK_EQ(KVM_PV_REASON_PAGE_NOT_PRESENT, area()->flags);
+	area()->flags = 0;
+	GUEST_VALUE(AT_STAGE, 1);
+	sti();
+	ready_wait(1);
+	CHECK_CR2(tokens[0], (uint32_t)fault.cr2);
+	page_check(0);
+	CHECK_EQ(1, nr_ready);
+}
+
 static void guest_masked(void)
 {
 	start(TOLD | KVM_ASYNC_PF_SEND_ALWAYS);
@@ -235,17 +280,31 @@ static void guest_masked(void)
 	CHECK_EQ(0, nr_ready);
 }
 
-/* What is outstanding then is not delivered. */
+/* What is outstanding then is not delivered. Note, the WRMSR waits for the page. */
 static void guest_disabled(void)
 {
 	start(TOLD | KVM_ASYNC_PF_SEND_ALWAYS);
 	page_miss(0);
-	wrmsr(MSR_KVM_ASYNC_PF_EN, 0);
 	GUEST_VALUE(AT_STAGE, 1);
+	wrmsr(MSR_KVM_ASYNC_PF_EN, 0);
 	page_check(0);
 	pause_long();
 	CHECK_EQ(0, nr_ready);
 	CHECK_EQ(0, area()->token);
+}
+
+/* The address alone enables nothing, also where it did before. */
+static void guest_turned_off(void)
+{
+	start(TOLD | KVM_ASYNC_PF_SEND_ALWAYS);
+	page_miss(0);
+	GUEST_VALUE(AT_STAGE, 1);
+	ready_wait(1);
+	wrmsr(MSR_KVM_ASYNC_PF_EN, AREA);
+	GUEST_VALUE(AT_STAGE, 2);
+	page_check(1);
+	pause_long();
+	CHECK_EQ(1, nr_ready);
 }
 
 /* --- the host's half --- */
@@ -287,11 +346,16 @@ static bool value_wait(struct test *t, unsigned int at, uint64_t value)
 	return page->values[at] >= value;
 }
 
-static void fault_wait(void)
+/* Until that page is asked for. */
+static void fault_wait(unsigned int page)
 {
 	struct pollfd event = { .fd = uffd, .events = POLLIN };
+	struct uffd_msg message;
+	uint64_t offset = NR_PAGES * 4096;
 
-	poll(&event, 1, 5000);
+	while (offset / 4096 != page && poll(&event, 1, 5000) > 0)
+		if (read(uffd, &message, sizeof(message)) == sizeof(message))
+			offset = message.arg.pagefault.address - (uintptr_t)missing;
 }
 
 static void serve_two(struct test *t)
@@ -300,6 +364,16 @@ static void serve_two(struct test *t)
 	page_fill(1);
 	value_wait(t, AT_STAGE, 2);
 	page_fill(0);
+}
+
+static void serve_in_turn(struct test *t)
+{
+	unsigned int page;
+
+	for (page = 0; page < NR_PAGES; page++) {
+		value_wait(t, AT_STAGE, page + 1);
+		page_fill(page);
+	}
 }
 
 static void serve_acknowledged(struct test *t)
@@ -326,7 +400,7 @@ static void serve_untold(struct test *t)
 	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = OTHER_VECTOR };
 
 	value_wait(t, AT_STAGE, 1);
-	fault_wait();
+	fault_wait(0);
 	vm_ioctl(t->vm, KVM_SIGNAL_MSI, &msi);
 	is_deaf = !value_wait(t, AT_OTHER, 1);
 	page_fill(0);
@@ -335,24 +409,42 @@ static void serve_untold(struct test *t)
 static void serve_masked(struct test *t)
 {
 	(void)t;
-	fault_wait();
+	fault_wait(0);
 	page_fill(0);
 }
 
-static void serve_disabled(struct test *t)
+static void serve_first(struct test *t)
 {
 	value_wait(t, AT_STAGE, 1);
 	page_fill(0);
 }
 
+/* Time for the guest to be at its WRMSR. */
+static void serve_disabled(struct test *t)
+{
+	value_wait(t, AT_STAGE, 1);
+	usleep(50000);
+	page_fill(0);
+}
+
+static void serve_turned_off(struct test *t)
+{
+	serve_first(t);
+	fault_wait(1);
+	page_fill(1);
+}
+
 static const struct row rows[] = {
+	{ .label = "in_turn", .guest = guest_in_turn, .serve = ON_HOST(serve_in_turn) },
 	{ .label = "two", .guest = guest_two, .serve = ON_HOST(serve_two) },
 	{ .label = "acknowledged", .guest = guest_acknowledged, .serve = ON_HOST(serve_acknowledged) },
 	{ .label = "again", .guest = guest_again, .serve = ON_HOST(serve_again) },
 	{ .label = "not_enabled", .guest = guest_not_enabled, .serve = ON_HOST(serve_untold) },
 	{ .label = "user_only", .guest = guest_user_only, .serve = ON_HOST(serve_untold) },
+	{ .label = "user", .guest = guest_user, .serve = ON_HOST(serve_first) },
 	{ .label = "masked", .guest = guest_masked, .serve = ON_HOST(serve_masked) },
 	{ .label = "disabled", .guest = guest_disabled, .serve = ON_HOST(serve_disabled) },
+	{ .label = "turned_off", .guest = guest_turned_off, .serve = ON_HOST(serve_turned_off) },
 };
 
 CASE(async_pf, .says = "memory that is not there yet is told missing, and told ready, by one token", .modes = LONG64,
