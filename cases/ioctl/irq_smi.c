@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "cases/ioctl/lapic_regs.h"
+#include "cases/mmu/feature_hide.h"
 
 #define SMBASE 0x30000
 #define OTHER_SMBASE 0x50000
@@ -428,18 +429,6 @@ static void guest_32(void)
 }
 #endif
 
-static void cpuid_without_lm(struct test *t)
-{
-	struct kvm_cpuid2 *cpuid = sys_supported_cpuid(t->sys);
-	unsigned int i;
-
-	for (i = 0; i < cpuid->nent; i++)
-		if (cpuid->entries[i].function == 0x80000001)
-			cpuid->entries[i].edx &= ~(1u << 29);
-	vcpu_ioctl(t->vcpu, KVM_SET_CPUID2, cpuid);
-	free(cpuid);
-}
-
 /* An OUT has left: its completion is behind it. */
 static void out_complete(struct test *t)
 {
@@ -513,7 +502,7 @@ static void expect_state_32(struct test *t, struct state_32 *want)
 /* Up to the SMI's handler, of which @code is the whole. */
 static void smi_32(struct test *t, const uint8_t *code, size_t bytes, struct state_32 *state)
 {
-	cpuid_without_lm(t);
+	feature_hide(t, 0x80000001, 3, 1u << 29);
 	code_put(t, SMBASE, code, bytes);
 	require_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 0x44);
 	out_complete(t);

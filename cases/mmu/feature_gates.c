@@ -6,10 +6,8 @@
  * Can break: a mask that is made from the host's features, or once and not for each KVM_SET_CPUID2.
  * Source: APM vol. 2, 3.1.3 and 3.1.7, vol. 3, appendix D; SDM vol. 3A, 2.5.
  */
+#include "cases/mmu/feature_hide.h"
 #include "case.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum what { WRITE_CR4, WRITE_MSR };
 
@@ -82,24 +80,11 @@ GUEST(feature_gates)
 	CHECK_EQ(old, value_read(row));
 }
 
-static void feature_hide(struct test *t, const struct row *row)
-{
-	struct kvm_cpuid2 *cpuid = sys_supported_cpuid(t->sys);
-	unsigned int i;
-
-	for (i = 0; i < cpuid->nent; i++) {
-		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
-
-		if (entry->function == row->leaf && entry->index == 0)
-			(&entry->eax)[row->reg] &= ~(1u << row->bit);
-	}
-	vcpu_ioctl(t->vcpu, KVM_SET_CPUID2, cpuid);
-	free(cpuid);
-}
-
 HOST(feature_gates)
 {
-	if (ROW(t, rows)->hidden)
-		feature_hide(t, ROW(t, rows));
+	const struct row *row = ROW(t, rows);
+
+	if (row->hidden)
+		feature_hide(t, row->leaf, row->reg, 1u << row->bit);
 	expect_done(t);
 }
