@@ -107,12 +107,11 @@ static void vmmcall(struct cpu *cpu, const struct op *op)
 	cpu_raise(cpu, VECTOR_UD);
 }
 
-/* Only its checks and its intercept: there is no TPM to tell of the secure loader. */
+/* CPUID does not offer it: there is no TPM to tell of the secure loader. Only its intercept is looked at. */
 static void skinit(struct cpu *cpu, const struct op *op)
 {
 	(void)op;
-	svm_check_allowed(cpu);
-	cpu_unimplemented(cpu, "SKINIT");
+	cpu_raise(cpu, VECTOR_UD);
 }
 
 #define ROW(mnemonic, exec) \
