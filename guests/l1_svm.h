@@ -121,7 +121,10 @@ GUEST_API void check_exit_code(const struct vmcb *vmcb, uint64_t want, const cha
 
 #define CHECK_EXIT_CODE(want_) check_exit_code(&l1_vmcb, want_, __FILE__, __LINE__)
 
-/* L2 has done what exits with @code_ where that is intercepted, it was not, and there was no such exit. */
+/*
+ * L2 has done what exits with @code_ where that is intercepted, it was not, and there was no such exit. A code without
+ * an intercept of its own (NPF, ERR): there was no such exit.
+ */
 GUEST_API void check_no_exit(const struct vmcb *vmcb, uint32_t code, const char *file, unsigned int line);
 
 #define CHECK_NO_EXIT(code_) check_no_exit(&l1_vmcb, code_, __FILE__, __LINE__)

@@ -79,6 +79,8 @@ static void check_exit(const struct row *row)
 static void check_delivered(const struct row *row)
 {
 	CHECK_L2_DONE(p_wait_end - 3);
+	if (row->is_delivered)
+		CHECK_NO_EXIT(SVM_EXIT_EXCP_BASE + row->vector);
 	CHECK_EQ(1, nr_taken);
 	CHECK_EQ(row->vector, taken.vector);
 	CHECK_EQ(row->has_error ? ERROR_CODE : 0, taken.error_code);

@@ -46,6 +46,7 @@ CODE(mwait, "mwait")
 CODE(xsetbv, "xsetbv")
 CODE(cr0_am, "mov %rbx, %cr0")
 CODE(icebp, ".byte 0xf1")
+CODE(invpcid, "invpcid (%rsp), %rbx")
 
 struct row {
 	ROW_FIELDS;
@@ -72,6 +73,7 @@ static const struct row rows[] = {
 	ROW_OF(xsetbv, XSETBV, .needs = "cpuid:xsave", .known = { "0106-qemu-xsetbv-not-intercepted", "lab-svm" }),
 	ROW_OF(cr0_am, CR0_SEL_WRITE, .from_cr0 = true),
 	ROW_OF(icebp, ICEBP, .known = { "0108-qemu-icebp-undefined", "lab-svm" }),
+	ROW_OF(invpcid, INVPCID, .rbx = 2, .needs = "cpuid:invpcid"),
 };
 
 CASE(intercept, .says = "an intercepted instruction of L2 exits to L1 and does nothing", .modes = LONG64,

@@ -19,6 +19,8 @@ CODE(str, "xor %eax, %eax\n\tstr %ax")
 CODE(lidt, "sidt -16(%rsp)\n\tlidt -16(%rsp)")
 CODE(lgdt, "sgdt -16(%rsp)\n\tlgdt -16(%rsp)")
 CODE(lldt, "xor %eax, %eax\n\tlldt %ax")
+CODE(ltr, "mov $0xa8, %ebx\n\tltr %bx\n\txor %eax, %eax\n\tstr %ax")
+CODE(invpcid, "push $0\n\tpush $0\n\tmov $2, %eax\n\tinvpcid (%rsp), %rax\n\tmov $77, %eax")
 CODE(rdtsc, "rdtsc\n\txor %eax, %eax")
 CODE(pushf, "pushf\n\tpop %rax")
 CODE(popf, "push $0xc97\n\tpopf\n\tpushf\n\tpop %rax\n\tpush $2\n\tpopf")
@@ -91,6 +93,8 @@ static const struct row rows[] = {
 	ROW_OF(lidt, EXITS(SVM_EXIT_IDTR_WRITE)),
 	ROW_OF(lgdt, EXITS(SVM_EXIT_GDTR_WRITE)),
 	ROW_OF(lldt, EXITS(SVM_EXIT_LDTR_WRITE)),
+	ROW_OF(ltr, EXITS(SVM_EXIT_TR_WRITE), .value = SEL_FREE),
+	ROW_OF(invpcid, EXITS(SVM_EXIT_INVPCID), .value = 77, .needs = "cpuid:invpcid"),
 	ROW_OF(rdtsc, EXITS(SVM_EXIT_RDTSC)),
 	ROW_OF(pushf, EXITS(SVM_EXIT_PUSHF), .value = 2),
 	ROW_OF(popf, EXITS(SVM_EXIT_POPF), .value = 0xc97),
@@ -156,6 +160,13 @@ static void ignore(struct guest_regs *regs)
 	(void)regs;
 }
 
+/* SEL_FREE: a TSS that is not busy, where this vCPU's is. */
+static void tss_make(void)
+{
+	*(uint64_t *)(GDT_GPA + SEL_FREE) = 0x0000890054000067ull;
+	*(uint64_t *)(GDT_GPA + SEL_FREE + 8) = 0;
+}
+
 GUEST(intercept_off)
 {
 	const struct row *row = GUEST_ROW(rows);
@@ -163,6 +174,7 @@ GUEST(intercept_off)
 
 	write_cr4(read_cr4() | (cpuid(1, 0).ecx & 1u << 26 ? X86_CR4_OSXSAVE : 0));
 	guest_handle(0x81, ignore);
+	tss_make();
 	l1_svm_init();
 	l2_warm();
 	l2_run(row->code);

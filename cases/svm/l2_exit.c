@@ -67,8 +67,11 @@ GUEST(l2_exit)
 	write32(0x200000, 0x76543210);
 	l1_svm_init();
 	l2_regs.rbx = MMIO_GPA + 0x100;
-	if (row->what == SHUTDOWN && !row->is_intercepted)
+	if (row->what == SHUTDOWN && !row->is_intercepted) {
 		vmcb_intercept_clear(&l1_vmcb, SVM_EXIT_SHUTDOWN);
+		/* The host sees that there is none. */
+		guest_met(ABI_MET_SVM_OFF, SVM_EXIT_SHUTDOWN);
+	}
 	if (row->what == HLT && row->is_intercepted)
 		vmcb_intercept(&l1_vmcb, SVM_EXIT_HLT);
 	guest_sync(1);

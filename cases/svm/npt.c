@@ -80,6 +80,7 @@ static void check_outcome(const struct row *row, uint64_t gpa, const uint64_t *e
 
 	if (!row->error) {
 		CHECK_EXIT_CODE(SVM_EXIT_VMMCALL);
+		CHECK_NO_EXIT(SVM_EXIT_NPF);
 		if (is_final)
 			CHECK_EQ(row->dirty, *entry & (PTE_A | PTE_D));
 		return;

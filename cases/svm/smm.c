@@ -128,6 +128,8 @@ static void check_done(const struct row *row, const struct l2_regs *before)
 	want.r15++;
 	want.rcx = row->is_nested ? 0x2468ace0 : 0x13579bdf;
 	CHECK_L2_DONE(s_l2_end - 3);
+	if (row->kind != EXITS)
+		CHECK_NO_EXIT(SVM_EXIT_SMI);
 	CHECK_L2_REGS(&want);
 	CHECK_EQ(0x5678, l1_vmcb.save.rax);
 	CHECK_EQ(X86_EFLAGS_FIXED, l1_vmcb.save.rflags & ~(X86_EFLAGS_IF | 0x8d5ull));
