@@ -230,6 +230,11 @@ static void exception_queue(struct soft_vcpu *vcpu, const struct vmcb_control *c
 		vcpu->vmcb->save.cr2 = control->exit_info_2;
 }
 
+static bool is_wanted(const struct vmcb_control *control, uint64_t exit_code)
+{
+	return control->intercept[exit_code / 32] >> exit_code % 32 & 1;
+}
+
 static void control_restore(struct vmcb *vmcb, const struct vmcb_control *before)
 {
 	memcpy(vmcb->control.intercept, before->intercept, sizeof(before->intercept));
@@ -341,7 +346,10 @@ long vcpu_give_writes(struct soft_vcpu *vcpu)
 		return 0;
 	}
 	vcpu->nr_accesses = 0;
-	return 1;
+	if (!vcpu->is_trap_due)
+		return 1;
+	vcpu->is_trap_due = false;
+	return vcpu_handle_exit(vcpu);
 }
 
 /* --- the instruction --- */
@@ -378,7 +386,10 @@ static int instruction_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 	}
 	if (end == ATTEMPT_EXIT)
 		return vcpu_handle_exit(vcpu);
-	if (end == ATTEMPT_EXCEPTION)
+	/* What the hypervisor itself wants, a debugger's traps, is behind what the instruction wrote. */
+	if (end == ATTEMPT_EXCEPTION && is_wanted(&before.control, vmcb->control.exit_code))
+		vcpu->is_trap_due = true;
+	else if (end == ATTEMPT_EXCEPTION)
 		exception_queue(vcpu, &vmcb->control);
 	vcpu->nr_given = 0;
 	return (int)vcpu_give_writes(vcpu);

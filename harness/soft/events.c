@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Events on their way into a guest: what user space queues, KVM_GET/SET_VCPU_EVENTS, guest debugging. */
+/* Events on their way into a guest: what user space queues, KVM_GET/SET_VCPU_EVENTS. */
 #include "soft/private.h"
 
 #include <asm/svm.h>
@@ -177,27 +177,10 @@ static long answer_nmi(struct call *call)
 	return 0;
 }
 
-static long answer_guest_debug(struct call *call)
-{
-	const struct kvm_guest_debug *debug = call->data;
-	struct soft_vcpu *vcpu = call->vcpu;
-
-	if (debug->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
-		if (vcpu->exception.is_pending)
-			return -EBUSY;
-		vcpu_queue_exception(vcpu, debug->control & KVM_GUESTDBG_INJECT_DB ? VECTOR_DB : VECTOR_BP, false, 0);
-	}
-	vcpu->debug = *debug;
-	if (!(debug->control & KVM_GUESTDBG_ENABLE))
-		vcpu->debug.control = 0;
-	return 0;
-}
-
 const struct answer event_answers[] = {
 	{ KVM_GET_VCPU_EVENTS, answer_get_events, false },
 	{ KVM_SET_VCPU_EVENTS, answer_set_events, false },
 	{ KVM_INTERRUPT, answer_interrupt, false },
 	{ KVM_NMI, answer_nmi, true },
-	{ KVM_SET_GUEST_DEBUG, answer_guest_debug, false },
 	{ 0, NULL, false },
 };

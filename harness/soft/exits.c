@@ -22,14 +22,11 @@ static uint64_t *rip_of(struct soft_vcpu *vcpu)
 	return &vcpu->vmcb->save.rip;
 }
 
-void instruction_skip(struct soft_vcpu *vcpu)
+int instruction_skip(struct soft_vcpu *vcpu)
 {
 	*rip_of(vcpu) = vcpu->vmcb->control.next_rip;
 	vcpu->vmcb->control.int_state &= ~INT_STATE_SHADOW;
-	if (vcpu->vmcb->save.rflags & X86_EFLAGS_TF) {
-		vcpu->vmcb->save.dr6 |= 1u << 14;
-		vcpu_queue_exception(vcpu, VECTOR_DB, false, 0);
-	}
+	return debug_step(vcpu);
 }
 
 static int inject_gp(struct soft_vcpu *vcpu)
@@ -81,97 +78,6 @@ static int handle_npf(struct soft_vcpu *vcpu)
 	}
 }
 
-/* --- I/O --- */
-
-static void in_finish(struct soft_vcpu *vcpu, uint64_t value, unsigned int size)
-{
-	uint64_t *rax = &vcpu->regs[REG_RAX];
-
-	*rax = size == 4 ? value : (*rax & ~((1ull << 8 * size) - 1)) | value;
-	instruction_skip(vcpu);
-}
-
-static uint64_t linear_rip(const struct soft_vcpu *vcpu)
-{
-	const struct vmcb_save *save = &vcpu->vmcb->save;
-
-	if ((save->efer & EFER_LMA) && (save->cs.attrib & SEG_L))
-		return save->rip;
-	return (uint32_t)(save->cs.base + save->rip);
-}
-
-/* The vCPU may have been taken elsewhere meanwhile: then the access is not its any more. */
-static bool is_still_at_port(const struct soft_vcpu *vcpu)
-{
-	return linear_rip(vcpu) == vcpu->port_rip;
-}
-
-static long complete_in(struct soft_vcpu *vcpu)
-{
-	uint64_t value = 0;
-
-	if (!is_still_at_port(vcpu))
-		return 1;
-	memcpy(&value, (uint8_t *)vcpu->run + SOFT_PIO_OFFSET, vcpu->run->io.size);
-	in_finish(vcpu, value, vcpu->run->io.size);
-	return 1;
-}
-
-/* A port of a device of the VM's; true: done. */
-static bool port_access(struct soft_vcpu *vcpu, uint16_t port, unsigned int size, bool is_in)
-{
-	uint64_t value, *rax = &vcpu->regs[REG_RAX], mask = (1ull << 8 * size) - 1;
-
-	if (!is_in && !chips_write(vcpu, true, port, size, *rax & mask))
-		return false;
-	if (is_in && !chips_read(vcpu, true, port, size, &value))
-		return false;
-	if (is_in)
-		*rax = size == 4 ? (uint32_t)value : (*rax & ~mask) | (value & mask);
-	instruction_skip(vcpu);
-	return true;
-}
-
-static long complete_out(struct soft_vcpu *vcpu)
-{
-	if (is_still_at_port(vcpu))
-		instruction_skip(vcpu);
-	return 1;
-}
-
-/* What KVM_X86_QUIRK_OUT_7E_INC_RIP keeps for QEMU: RIP is behind the OUT at its exit. */
-static bool skips_at_exit(const struct soft_vcpu *vcpu, uint16_t port)
-{
-	return port == 0x7e && !(vcpu->vm->disabled_quirks & KVM_X86_QUIRK_OUT_7E_INC_RIP);
-}
-
-static int handle_ioio(struct soft_vcpu *vcpu)
-{
-	uint64_t info = vcpu->vmcb->control.exit_info_1;
-	struct kvm_run *run = vcpu->run;
-	bool is_in = info & IOIO_IN;
-
-	if (info & IOIO_STRING)
-		return vcpu_emulate(vcpu, 0);
-	vcpu->vmcb->control.next_rip = vcpu->vmcb->control.exit_info_2;
-	if (port_access(vcpu, (uint16_t)(info >> 16), info >> 4 & 7, is_in))
-		return 1;
-	run->exit_reason = KVM_EXIT_IO;
-	run->io.direction = is_in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
-	run->io.size = info >> 4 & 7;
-	run->io.port = (uint16_t)(info >> 16);
-	run->io.count = 1;
-	run->io.data_offset = SOFT_PIO_OFFSET;
-	if (!is_in)
-		memcpy((uint8_t *)run + SOFT_PIO_OFFSET, &vcpu->regs[REG_RAX], 4);
-	vcpu->port_rip = linear_rip(vcpu);
-	if (!is_in && skips_at_exit(vcpu, run->io.port))
-		instruction_skip(vcpu);
-	else
-		vcpu->complete = is_in ? complete_in : complete_out;
-	return 0;
-}
-
 /* --- instructions --- */
 
 static int handle_cpuid(struct soft_vcpu *vcpu)
@@ -183,16 +89,16 @@ static int handle_cpuid(struct soft_vcpu *vcpu)
 	regs[REG_RBX] = answer.ebx;
 	regs[REG_RCX] = answer.ecx;
 	regs[REG_RDX] = answer.edx;
-	instruction_skip(vcpu);
-	return 1;
+	return instruction_skip(vcpu);
 }
 
 static int handle_hlt(struct soft_vcpu *vcpu)
 {
-	instruction_skip(vcpu);
+	int r = instruction_skip(vcpu);
+
 	if (vcpu->chips.has_lapic) {
 		vcpu->mp_state = KVM_MP_STATE_HALTED;
-		return 1;
+		return r;
 	}
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
@@ -200,8 +106,7 @@ static int handle_hlt(struct soft_vcpu *vcpu)
 
 static int handle_skip(struct soft_vcpu *vcpu)
 {
-	instruction_skip(vcpu);
-	return 1;
+	return instruction_skip(vcpu);
 }
 
 static int handle_xsetbv(struct soft_vcpu *vcpu)
@@ -233,8 +138,7 @@ static int handle_vmmcall(struct soft_vcpu *vcpu)
 	uint64_t result = 0 - (uint64_t)KVM_ENOSYS;
 
 	vcpu->regs[REG_RAX] = is_64bit ? result : (uint32_t)result;
-	instruction_skip(vcpu);
-	return 1;
+	return instruction_skip(vcpu);
 }
 
 static int handle_cr4_write(struct soft_vcpu *vcpu)
@@ -243,21 +147,21 @@ static int handle_cr4_write(struct soft_vcpu *vcpu)
 
 	if (cr4_set(vcpu, vcpu->regs[info & 0xf]))
 		return inject_gp(vcpu);
-	instruction_skip(vcpu);
-	return 1;
+	return instruction_skip(vcpu);
 }
 
 /* Without a local APIC, user space is told when the guest lowers its priority. */
 static int handle_cr8_write(struct soft_vcpu *vcpu)
 {
 	uint64_t value = vcpu->regs[vcpu->vmcb->control.exit_info_1 & 0xf], before = vcpu->cr8;
+	int r;
 
 	if (value & ~0xfull)
 		return inject_gp(vcpu);
 	vcpu_cr8_set(vcpu, (uint8_t)value);
-	instruction_skip(vcpu);
+	r = instruction_skip(vcpu);
 	if (vcpu->chips.has_lapic || before <= value)
-		return 1;
+		return r;
 	vcpu->run->exit_reason = KVM_EXIT_SET_TPR;
 	return 0;
 }
@@ -291,22 +195,6 @@ static int handle_shutdown(struct soft_vcpu *vcpu)
 	return 0;
 }
 
-static int handle_debug(struct soft_vcpu *vcpu)
-{
-	struct vmcb *vmcb = vcpu->vmcb;
-	struct kvm_run *run = vcpu->run;
-
-	run->exit_reason = KVM_EXIT_DEBUG;
-	run->debug.arch.exception = (uint32_t)(vmcb->control.exit_code - SVM_EXIT_EXCP_BASE);
-	run->debug.arch.dr6 = run->debug.arch.dr7 = 0;
-	if (run->debug.arch.exception == VECTOR_DB) {
-		run->debug.arch.dr6 = vmcb->save.dr6;
-		run->debug.arch.dr7 = vmcb->save.dr7;
-	}
-	run->debug.arch.pc = vmcb->save.cs.base + vmcb->save.rip;
-	return 0;
-}
-
 static int handle_invalid(struct soft_vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
@@ -321,8 +209,10 @@ static int handle_invalid(struct soft_vcpu *vcpu)
 static const exit_handler exit_handlers[NR_HANDLERS] = {
 	[SVM_EXIT_WRITE_CR4] = handle_cr4_write,
 	[SVM_EXIT_WRITE_CR8] = handle_cr8_write,
-	[EXCEPTION(VECTOR_DB)] = handle_debug,
-	[EXCEPTION(VECTOR_BP)] = handle_debug,
+	[SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR0 + 15] = handle_dr,
+	[SVM_EXIT_WRITE_DR0 ... SVM_EXIT_WRITE_DR0 + 15] = handle_dr,
+	[EXCEPTION(VECTOR_DB)] = handle_db,
+	[EXCEPTION(VECTOR_BP)] = handle_bp,
 	[EXCEPTION(VECTOR_UD)] = handle_ud,
 	[SVM_EXIT_INTR] = handle_nothing,
 	[SVM_EXIT_NMI] = handle_nothing,

@@ -22,8 +22,7 @@ static int msr_finish(struct soft_vcpu *vcpu, bool is_write, uint64_t value)
 		vcpu->regs[REG_RAX] = (uint32_t)value;
 		vcpu->regs[REG_RDX] = value >> 32;
 	}
-	instruction_skip(vcpu);
-	return 1;
+	return instruction_skip(vcpu);
 }
 
 static long complete_msr(struct soft_vcpu *vcpu)

@@ -75,7 +75,7 @@ struct answer {
 /* By kind of descriptor, each ends with a row of zeroes. */
 extern const struct answer system_answers[], vm_answers[], vm_state_answers[], slot_answers[], vcpu_answers[],
 	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], mce_answers[],
-	chip_answers[], chip_vcpu_answers[], guest_mmu_answers[];
+	chip_answers[], chip_vcpu_answers[], guest_mmu_answers[], guest_debug_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
@@ -227,6 +227,12 @@ struct soft_mce {
 	uint64_t (*banks)[4];		/* MCi_CTL, _STATUS, _ADDR, _MISC */
 };
 
+/* The guest's own, while a debugger's are in their place. */
+struct soft_debugged {
+	uint64_t dr6, dr7;
+	bool has_tf;
+};
+
 struct soft_vcpu {
 	struct soft_vm *vm;
 	uint32_t id;
@@ -258,15 +264,19 @@ struct soft_vcpu {
 	uint64_t tsc_offset;
 	uint32_t tsc_khz;
 	struct kvm_guest_debug debug;
+	struct soft_debugged debugged;
+	uint64_t debug_dr6, debug_dr7;	/* as the guest left them, whose ever they are */
 	struct soft_vcpu_chips chips;
 	bool has_signal_mask;
 	uint64_t signal_mask;		/* blocked while KVM_RUN runs; bit n - 1 is signal n */
 
+	uint64_t io_linear;		/* of the IN or OUT that user space is asked for */
 	struct soft_access accesses[SOFT_MAX_ACCESSES];	/* of the instruction being emulated */
 	struct soft_ahead ahead;
 	unsigned int nr_accesses;
 	unsigned int nr_given;		/* writes that user space has been told */
 	unsigned int nr_known, nr_used;	/* reads that are answered (bare.c) */
+	bool is_trap_due;		/* the exit behind the instruction's writes */
 	bool is_asking;			/* the last access waits for user space (bare.c) */
 	bool is_completing;		/* KVM_RUN must first take what user space answered */
 	long (*complete)(struct soft_vcpu *vcpu);
@@ -380,12 +390,26 @@ int bare_run(struct soft_vcpu *vcpu);
 /* A triple fault: true when it was an exit to the guest's own hypervisor. */
 bool bare_shutdown(struct soft_vcpu *vcpu);
 
+/* --- user space as debugger (guest_debug.c) --- */
+
+/* What it wants is intercepted. */
+void debug_prepare(struct soft_vcpu *vcpu);
+/* Around VMRUN: its registers in the guest's place, and back. */
+void debug_load(struct soft_vcpu *vcpu);
+void debug_unload(struct soft_vcpu *vcpu);
+/* A trap behind an instruction that was executed for the guest, where one is wanted; as vcpu_handle_exit(). */
+int debug_step(struct soft_vcpu *vcpu);
+int handle_db(struct soft_vcpu *vcpu);
+int handle_bp(struct soft_vcpu *vcpu);
+int handle_dr(struct soft_vcpu *vcpu);
+
+/* The instruction at RIP is executed; as vcpu_handle_exit(). */
+int instruction_skip(struct soft_vcpu *vcpu);
 /* 1: go on in the guest, 0: back to user space, or -errno. */
 int vcpu_handle_exit(struct soft_vcpu *vcpu);
+int handle_ioio(struct soft_vcpu *vcpu);	/* port_io.c */
 int handle_ud(struct soft_vcpu *vcpu);		/* invalid_opcode.c */
-int handle_msr(struct soft_vcpu *vcpu);
-/* Goes behind the instruction that the exit is of. */
-void instruction_skip(struct soft_vcpu *vcpu);
+int handle_msr(struct soft_vcpu *vcpu);		/* msr_exits.c */
 void vcpu_queue_exception(struct soft_vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);
 
 #endif

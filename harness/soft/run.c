@@ -42,11 +42,9 @@ static void host_to_guest(struct soft_vcpu *vcpu)
 {
 	struct cpu *cpu = vcpu->cpu;
 	struct vmcb *vmcb = vcpu->vmcb;
-	unsigned int i;
 
 	memcpy(cpu->regs, vcpu->regs, sizeof(vcpu->regs));
-	for (i = 0; i < 4; i++)
-		cpu->dr[i] = vcpu->dr[i];
+	debug_load(vcpu);
 	vmcb->save.rax = vcpu->regs[REG_RAX];
 	vmcb->save.rsp = vcpu->regs[REG_RSP];
 	vmcb->control.int_ctl = (vmcb->control.int_ctl & ~V_TPR_BITS) | (uint32_t)vcpu->cr8;
@@ -60,12 +58,10 @@ static void host_to_guest(struct soft_vcpu *vcpu)
 static void guest_to_host(struct soft_vcpu *vcpu)
 {
 	struct cpu *cpu = vcpu->cpu;
-	unsigned int i;
 
 	machine_vmsave(cpu, vcpu->vmcb_spa);
 	memcpy(vcpu->regs, cpu->regs, sizeof(vcpu->regs));
-	for (i = 0; i < 4; i++)
-		vcpu->dr[i] = cpu->dr[i];
+	debug_unload(vcpu);
 	vcpu->regs[REG_RAX] = vcpu->vmcb->save.rax;
 	vcpu->regs[REG_RSP] = vcpu->vmcb->save.rsp;
 	vcpu_cr8_set(vcpu, vcpu->vmcb->control.int_ctl & 0xf);
@@ -246,18 +242,6 @@ static void events_complete(struct soft_vcpu *vcpu)
 static bool has_event_behind(const struct soft_vcpu *vcpu)
 {
 	return needs_reinjection(vcpu) && (vcpu->exception.is_pending || (vcpu->nmi.nr_pending && is_nmi_allowed(vcpu)));
-}
-
-static void debug_prepare(struct soft_vcpu *vcpu)
-{
-	uint32_t control = vcpu->debug.control;
-	bool is_on = control & KVM_GUESTDBG_ENABLE;
-
-	vmcb_intercept(vcpu->vmcb, SVM_EXIT_EXCP_BASE + VECTOR_DB,
-		is_on && control & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP));
-	vmcb_intercept(vcpu->vmcb, SVM_EXIT_EXCP_BASE + VECTOR_BP, is_on && control & KVM_GUESTDBG_USE_SW_BP);
-	if (is_on && control & KVM_GUESTDBG_SINGLESTEP)
-		vcpu->vmcb->save.rflags |= X86_EFLAGS_TF;
 }
 
 /* --- the loop --- */
