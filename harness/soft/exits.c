@@ -118,8 +118,7 @@ static int handle_xsetbv(struct soft_vcpu *vcpu)
 	if (vcpu->vmcb->save.cpl || (uint32_t)regs[REG_RCX] ||
 	    xcr0_set(vcpu, (uint32_t)regs[REG_RAX] | regs[REG_RDX] << 32))
 		return inject_gp(vcpu);
-	instruction_skip(vcpu);
-	return 1;
+	return instruction_skip(vcpu);
 }
 
 /* MONITOR and MWAIT do nothing, though CPUID has them not: KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS. */
