@@ -360,8 +360,11 @@ int chips_enter(struct soft_vcpu *vcpu)
 
 static uint64_t wait_ns(struct soft_vcpu *vcpu)
 {
-	uint64_t at = irqchip_deadline_ns(&vcpu->vm->chips.chip, &vcpu->chips.lapic), now = clock_ns();
+	uint64_t at, now = clock_ns();
 
+	if (!vcpu->chips.has_lapic)
+		return MAX_WAIT_NS;
+	at = irqchip_deadline_ns(&vcpu->vm->chips.chip, &vcpu->chips.lapic);
 	if (at <= now)
 		return 0;
 	return at - now < MAX_WAIT_NS ? at - now : MAX_WAIT_NS;

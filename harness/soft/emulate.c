@@ -304,6 +304,8 @@ static void pio_ask(struct kvm_run *run, const struct soft_access *access)
 
 void vcpu_ask_access(struct soft_vcpu *vcpu, const struct soft_access *access)
 {
+	if (!access->is_port)
+		stat_count(&vcpu->stats, STAT_mmio_exits);
 	if (access->is_port)
 		pio_ask(vcpu->run, access);
 	else
@@ -400,6 +402,8 @@ int vcpu_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 {
 	int r = instruction_emulate(vcpu, nr_known);
 
+	if (!nr_known)
+		stat_count(&vcpu->stats, STAT_insn_emulation);
 	while (r == 1 && vcpu->ahead.nr_used < vcpu->ahead.nr_bytes)
 		r = instruction_emulate(vcpu, 0);
 	return r;

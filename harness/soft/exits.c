@@ -68,10 +68,13 @@ enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error)
 
 static int handle_npf(struct soft_vcpu *vcpu)
 {
+	stat_count(&vcpu->stats, STAT_pf_taken);
 	switch (npf_map(vcpu, vcpu->vmcb->control.exit_info_2, vcpu->vmcb->control.exit_info_1)) {
 	case NPF_MAPPED:
+		stat_count(&vcpu->stats, STAT_pf_fixed);
 		return 1;
 	case NPF_MMIO:
+		stat_count(&vcpu->stats, STAT_pf_emulate);
 		return vcpu_emulate(vcpu, 0);
 	default:
 		return -EFAULT;
@@ -96,6 +99,11 @@ static int handle_hlt(struct soft_vcpu *vcpu)
 {
 	int r = instruction_skip(vcpu);
 
+	if (vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT) {
+		vcpu->is_idle = true;
+		return r;
+	}
+	stat_count(&vcpu->stats, STAT_halt_exits);
 	if (vcpu->chips.has_lapic) {
 		vcpu->mp_state = KVM_MP_STATE_HALTED;
 		return r;
@@ -136,6 +144,7 @@ static int handle_vmmcall(struct soft_vcpu *vcpu)
 	bool is_64bit = (save->efer & EFER_LMA) && (save->cs.attrib & SEG_L);
 	uint64_t result = 0 - (uint64_t)KVM_ENOSYS;
 
+	stat_count(&vcpu->stats, STAT_hypercalls);
 	vcpu->regs[REG_RAX] = is_64bit ? result : (uint32_t)result;
 	return instruction_skip(vcpu);
 }
@@ -175,6 +184,7 @@ static int handle_nothing(struct soft_vcpu *vcpu)
 
 static int handle_vintr(struct soft_vcpu *vcpu)
 {
+	stat_count(&vcpu->stats, STAT_irq_window_exits);
 	vcpu->vmcb->control.int_ctl &= ~V_IRQ;
 	vmcb_intercept(vcpu->vmcb, SVM_EXIT_VINTR, false);
 	return 1;
@@ -245,6 +255,7 @@ int vcpu_handle_exit(struct soft_vcpu *vcpu)
 	uint64_t code = vcpu->vmcb->control.exit_code;
 	struct kvm_run *run = vcpu->run;
 
+	stat_count(&vcpu->stats, STAT_exits);
 	if (code == (uint64_t)SVM_EXIT_ERR)
 		return handle_invalid(vcpu);
 	if (code < NR_HANDLERS && exit_handlers[code])

@@ -18,9 +18,10 @@ static const struct {
 	int unknown;
 } kinds[NR_SOFT_KINDS] = {
 	[SOFT_SYSTEM] = { { system_answers }, EINVAL },
-	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers, msr_filter_answers }, ENOTTY },
+	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers, msr_filter_answers, vm_stats_answers }, ENOTTY },
 	[SOFT_VCPU] = { { vcpu_answers, vcpu_state_answers, cpuid_answers, msr_answers, event_answers,
-		mce_answers, chip_vcpu_answers, guest_mmu_answers, guest_debug_answers }, EINVAL },
+		mce_answers, vcpu_stats_answers, chip_vcpu_answers, guest_mmu_answers,
+		guest_debug_answers }, EINVAL },
 };
 
 static struct soft *soft_of(const struct backend *backend)

@@ -87,6 +87,7 @@ int handle_ioio(struct soft_vcpu *vcpu)
 	unsigned int size = info >> 4 & 7;
 	uint16_t port = (uint16_t)(info >> 16);
 
+	stat_count(&vcpu->stats, STAT_io_exits);
 	if (info & IOIO_STRING)
 		return vcpu_emulate(vcpu, 0);
 	control->next_rip = control->exit_info_2;

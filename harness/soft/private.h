@@ -14,6 +14,7 @@
 #include "soft/chips.h"
 #include "soft/msr_filter.h"
 #include "soft/soft.h"
+#include "soft/stats.h"
 #include "vm/x86/vmcb.h"
 
 #define SOFT_MAX_SLOTS 32764
@@ -75,7 +76,8 @@ struct answer {
 /* By kind of descriptor, each ends with a row of zeroes. */
 extern const struct answer system_answers[], vm_answers[], vm_state_answers[], slot_answers[], vcpu_answers[],
 	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], mce_answers[],
-	chip_answers[], chip_vcpu_answers[], guest_mmu_answers[], guest_debug_answers[];
+	vm_stats_answers[], vcpu_stats_answers[], chip_answers[], chip_vcpu_answers[], guest_mmu_answers[],
+	guest_debug_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
@@ -187,6 +189,7 @@ struct soft_vm {
 	bool has_payloads, has_triple_fault_event, exits_on_failure, guests_read_platform_info;
 	uint64_t manual_dirty;		/* KVM_DIRTY_LOG_MANUAL_* */
 	unsigned long nr_mmu_pages;
+	struct soft_stats stats;
 	struct soft_chips chips;
 };
 
@@ -255,12 +258,14 @@ struct soft_vcpu {
 	struct { bool is_injected, is_masked; uint8_t nr_pending; } nmi;
 	bool has_triple_fault, is_smm_pending;
 	bool enforces_pv_cpuid;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
+	bool is_idle;			/* in a HLT that is no exit */
 	bool has_run;			/* KVM_RUN got as far as the guest */
 
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t nr_cpuid;
 	uint64_t *msrs;			/* values of the MSRs that are only kept, by row (msrs.c) */
 	struct soft_mce mce;
+	struct soft_stats stats;
 	uint64_t tsc_offset;
 	uint32_t tsc_khz;
 	struct kvm_guest_debug debug;

@@ -182,6 +182,18 @@ static void window_open(struct soft_vcpu *vcpu)
 	vmcb_intercept(vcpu->vmcb, SVM_EXIT_VINTR, true);
 }
 
+static void nmi_inject(struct soft_vcpu *vcpu)
+{
+	event_inject(vcpu, EVENT_NMI, VECTOR_NMI, false, 0);
+	stat_count(&vcpu->stats, STAT_nmi_injections);
+}
+
+static void interrupt_inject(struct soft_vcpu *vcpu)
+{
+	event_inject(vcpu, vcpu->interrupt.is_soft ? EVENT_SOFT : EVENT_INTR, vcpu->interrupt.vector, false, 0);
+	stat_count(&vcpu->stats, STAT_irq_injections);
+}
+
 static void events_inject(struct soft_vcpu *vcpu)
 {
 	const struct soft_exception *exception = &vcpu->exception;
@@ -201,9 +213,9 @@ static void events_inject(struct soft_vcpu *vcpu)
 		event_inject(vcpu, EVENT_EXCEPTION, exception->vector,
 			exception->has_error && (vcpu->vmcb->save.cr0 & X86_CR0_PE), exception->error);
 	else if (vcpu->nmi.is_injected)
-		event_inject(vcpu, EVENT_NMI, VECTOR_NMI, false, 0);
+		nmi_inject(vcpu);
 	else if (vcpu->interrupt.is_injected)
-		event_inject(vcpu, vcpu->interrupt.is_soft ? EVENT_SOFT : EVENT_INTR, vcpu->interrupt.vector, false, 0);
+		interrupt_inject(vcpu);
 }
 
 /* What the exit interrupted is injected again: EXITINTINFO, APM vol. 2, 15.7.2. */
@@ -275,10 +287,14 @@ static int guest_run(struct soft_vcpu *vcpu)
 	return exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED ? 1 : exit_unimplemented(vcpu, exit);
 }
 
-static bool must_leave(const struct soft_vcpu *vcpu, const struct soft_signals *signals)
+static bool must_leave(struct soft_vcpu *vcpu, const struct soft_signals *signals)
 {
-	return __atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED) ||
-		(signals->is_held && signals_wait(signals, vcpu->has_signal_mask ? &vcpu->signal_mask : NULL));
+	if (__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED))
+		return true;
+	if (!signals->is_held || !signals_wait(signals, vcpu->has_signal_mask ? &vcpu->signal_mask : NULL))
+		return false;
+	stat_count(&vcpu->stats, STAT_signal_exits);
+	return true;
 }
 
 static long run_interrupted(struct soft_vcpu *vcpu)
@@ -331,11 +347,18 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 		}
 		if (!r)
 			return 0;
+		if (vcpu->is_idle && !vcpu_has_wake_event(vcpu)) {
+			signals_hold(signals);
+			chips_wait(vcpu);
+			continue;
+		}
+		vcpu->is_idle = false;
 		r = guest_run(vcpu);
 		if (r <= 0)
 			return r;
 		if (wants_window(vcpu) && is_ready_for_user_interrupt(vcpu)) {
 			run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+			stat_count(&vcpu->stats, STAT_request_irq_exits);
 			return 0;
 		}
 		if (vcpu->vmcb->control.exit_code == SVM_EXIT_INTR)
@@ -386,6 +409,7 @@ static long run_locked(struct soft_vcpu *vcpu, struct soft_signals *signals)
 	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED)
 		return run_unstarted(vcpu, signals);
 	vcpu->has_run = true;
+	vcpu->is_idle = false;		/* what leaves KVM_RUN ends a HLT, as an exit does */
 	machine_ram_may_have_changed(vcpu->vm->machine);
 	if (complete) {
 		vcpu->complete = NULL;

@@ -75,6 +75,7 @@ void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 	free(vcpu->cpuid);
 	free(vcpu->msrs);
 	mce_free(vcpu);
+	stats_free(&vcpu->stats);
 	pthread_mutex_destroy(&vcpu->lock);
 	free(vcpu);
 }

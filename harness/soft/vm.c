@@ -71,6 +71,7 @@ void soft_vm_destroy(struct soft_vm *vm)
 		soft_vcpu_destroy(vm->vcpus[i]);
 	chips_free(vm);
 	slots_free(vm);
+	stats_free(&vm->stats);
 	msr_filter_clear(&vm->msr_filter);
 	machine_destroy(vm->machine);
 	pages_free(vm);
