@@ -64,7 +64,7 @@ static void state_load(struct soft_vcpu *vcpu)
 	machine_state_load(cpu, vmcb);
 	machine_tpr_set(cpu, (uint8_t)vcpu->cr8);
 	cpu->has_shadow = vmcb->control.int_state & INT_STATE_SHADOW;
-	cpu->tsc = clock_ns() + vcpu->tsc_offset;
+	cpu->tsc = tsc_guest(vcpu);
 	if (!vcpu->asid_generation)
 		machine_flush_tlb(cpu);
 	vcpu->asid_generation = 1;

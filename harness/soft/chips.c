@@ -42,7 +42,7 @@ static struct lapic_clock on_clock(void *opaque, uint32_t id)
 	uint64_t now_ns = clock_ns();
 
 	return (struct lapic_clock) {
-		.now_ns = now_ns, .tsc = now_ns + (vcpu ? vcpu->tsc_offset : 0), .tsc_khz = SOFT_TSC_KHZ,
+		.now_ns = now_ns, .tsc = vcpu ? tsc_guest(vcpu) : now_ns, .tsc_khz = vcpu ? vcpu->tsc.khz : SOFT_TSC_KHZ,
 	};
 }
 

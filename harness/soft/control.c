@@ -147,6 +147,11 @@ int cr4_set(struct soft_vcpu *vcpu, uint64_t value)
 	return 0;
 }
 
+uint64_t soft_xcr0_supported(void)
+{
+	return XCR0_SUPPORTED;
+}
+
 /* x87's bit is always set, and the others are those of the CPUID: APM vol. 2, 11.5.2. */
 int xcr0_set(struct soft_vcpu *vcpu, uint64_t value)
 {

@@ -39,6 +39,9 @@ static void entry_of_leaf(const struct machine_cpuid *leaf, struct kvm_cpuid_ent
 		/* MCE, MCA, MTRR: registers that are kept; APIC */
 		entry->edx |= BIT(7) | BIT(14) | BIT(12) | BIT(9);
 		break;
+	case 7:
+		entry->ebx |= BIT(1);			/* IA32_TSC_ADJUST */
+		break;
 	case 0x80000000:
 		entry->eax = 0x80000008;
 		break;

@@ -17,11 +17,13 @@ static const struct {
 	const struct answer *tables[12];	/* ends with NULL */
 	int unknown;
 } kinds[NR_SOFT_KINDS] = {
-	[SOFT_SYSTEM] = { { system_answers }, EINVAL },
-	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers, msr_filter_answers, vm_stats_answers }, ENOTTY },
+	[SOFT_SYSTEM] = { { system_answers, system_attr_answers }, EINVAL },
+	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers, msr_filter_answers, vm_stats_answers,
+		vm_tsc_answers, vm_device_answers, pmu_filter_answers }, ENOTTY },
 	[SOFT_VCPU] = { { vcpu_answers, vcpu_state_answers, cpuid_answers, msr_answers, event_answers,
-		mce_answers, vcpu_stats_answers, chip_vcpu_answers, guest_mmu_answers,
+		mce_answers, vcpu_stats_answers, vcpu_tsc_answers, chip_vcpu_answers, guest_mmu_answers,
 		guest_debug_answers }, EINVAL },
+	[SOFT_DEVICE] = { { device_answers }, ENOTTY },
 };
 
 static struct soft *soft_of(const struct backend *backend)
@@ -53,9 +55,11 @@ static int files_grow(struct soft *soft, size_t nr)
 	return 0;
 }
 
+static void file_drop(struct soft *soft, struct soft_file *file);
+
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu)
 {
-	struct soft_file *file = calloc(1, sizeof(*file));
+	struct soft_file *file = calloc(1, sizeof(*file)), *gone = NULL;
 	int fd = file ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1, r = 0;
 
 	if (fd < 0) {
@@ -67,14 +71,35 @@ int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct 
 	pthread_mutex_lock(&soft->lock);
 	if ((size_t)fd >= soft->nr_files)
 		r = files_grow(soft, ((size_t)fd + 64) & ~63ull);
-	if (!r)
+	if (!r) {
+		gone = soft->files[fd];
 		soft->files[fd] = file;
+	}
 	pthread_mutex_unlock(&soft->lock);
+	/* The number was of one that was closed past us. */
+	if (gone)
+		file_drop(soft, gone);
 	if (!r)
 		return fd;
 	close(fd);
 	free(file);
 	return r;
+}
+
+int file_add_of_vm(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu)
+{
+	int fd;
+
+	pthread_mutex_lock(&soft->lock);
+	vm->nr_refs++;
+	pthread_mutex_unlock(&soft->lock);
+	fd = file_add(soft, kind, vm, vcpu);
+	if (fd >= 0)
+		return fd;
+	pthread_mutex_lock(&soft->lock);
+	vm->nr_refs--;
+	pthread_mutex_unlock(&soft->lock);
+	return fd;
 }
 
 static struct soft_file *file_hold(struct soft *soft, int fd)

@@ -52,7 +52,7 @@ static const struct msr_row rows[] = {
 	{ MSR_EFER, UNLISTED },
 	{ MSR_IA32_APICBASE, UNLISTED },
 	{ MSR_TSC_AUX, LISTED, .reserved = ~0xffffffffull },
-	{ MSR_IA32_TSC_ADJUST, UNLISTED },
+	{ MSR_IA32_TSC_ADJUST, LISTED },
 	{ MSR_IA32_MISC_ENABLE, LISTED, .reset = 1 },
 	{ MSR_MCG_CAP, UNLISTED },
 	{ MSR_MCG_STATUS, LISTED },
@@ -159,11 +159,6 @@ static bool pat_is_valid(uint64_t value)
 	return true;
 }
 
-static uint64_t guest_tsc(const struct soft_vcpu *vcpu)
-{
-	return clock_ns() + vcpu->tsc_offset;
-}
-
 uint64_t msr_misc_enable(const struct soft_vcpu *vcpu)
 {
 	return vcpu->msrs[row_find(MSR_IA32_MISC_ENABLE) - rows];
@@ -174,7 +169,7 @@ static bool row_is_there(const struct soft_vcpu *vcpu, const struct msr_row *row
 {
 	switch (row->index) {
 	case MSR_IA32_TSC_ADJUST:
-		return is_host;
+		return is_host || vcpu_has(vcpu, 7, 1, 1);
 	case MSR_TSC_AUX:
 		return is_host || vcpu_has(vcpu, 0x80000001, 3, 27);
 	case MSR_PLATFORM_INFO:
@@ -202,7 +197,10 @@ int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is
 		return -ENOENT;
 	switch (index) {
 	case MSR_IA32_TSC:
-		*ret_value = guest_tsc(vcpu);
+		*ret_value = tsc_guest(vcpu);
+		return 0;
+	case MSR_IA32_TSC_ADJUST:
+		*ret_value = vcpu->tsc.adjust;
 		return 0;
 	case MSR_EFER:
 		*ret_value = vcpu->vmcb->save.efer & ~vcpu->hidden_efer;
@@ -250,7 +248,10 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 		return -ENOENT;
 	switch (index) {
 	case MSR_IA32_TSC:
-		vcpu->tsc_offset = value - clock_ns();
+		tsc_set(vcpu, value, is_host);
+		return 0;
+	case MSR_IA32_TSC_ADJUST:
+		tsc_adjust_set(vcpu, value, is_host);
 		return 0;
 	case MSR_EFER:
 		return efer_set(vcpu, value, is_host);

@@ -17,6 +17,8 @@
 #include "soft/stats.h"
 #include "vm/x86/vmcb.h"
 
+struct soft_vcpu;
+
 #define SOFT_MAX_SLOTS 32764
 #define SOFT_MAX_VCPUS 64
 #define SOFT_MAX_VCPU_ID 4096
@@ -38,7 +40,7 @@
 
 /* --- descriptors (file.c) --- */
 
-enum soft_kind { SOFT_SYSTEM, SOFT_VM, SOFT_VCPU, NR_SOFT_KINDS };
+enum soft_kind { SOFT_SYSTEM, SOFT_VM, SOFT_VCPU, SOFT_DEVICE, NR_SOFT_KINDS };
 
 struct soft_file {
 	enum soft_kind kind;
@@ -76,11 +78,14 @@ struct answer {
 /* By kind of descriptor, each ends with a row of zeroes. */
 extern const struct answer system_answers[], vm_answers[], vm_state_answers[], slot_answers[], vcpu_answers[],
 	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], mce_answers[],
-	vm_stats_answers[], vcpu_stats_answers[], chip_answers[], chip_vcpu_answers[], guest_mmu_answers[],
-	guest_debug_answers[];
+	vm_stats_answers[], vcpu_stats_answers[], pmu_filter_answers[], vm_tsc_answers[], vcpu_tsc_answers[],
+	vm_device_answers[], device_answers[], system_attr_answers[], chip_answers[], chip_vcpu_answers[],
+	guest_mmu_answers[], guest_debug_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
+/* The same for what is a VM's: with a reference of its own. */
+int file_add_of_vm(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
 /* Whether @fd stands for a VM of @soft. */
 bool soft_is_vm(struct soft *soft, int fd);
 /* Of the process that calls. */
@@ -154,6 +159,27 @@ void npt_write_protect(struct soft_npt *npt, uint64_t gpa);
 /* Forgets all translations. */
 void npt_zap(struct soft_npt *npt);
 
+/* --- the TSC (tsc.c) --- */
+
+struct soft_tsc {
+	uint32_t khz;
+	uint64_t offset;	/* to the machine's at that frequency */
+	uint64_t adjust;	/* IA32_TSC_ADJUST */
+};
+
+/* The last that user space gave one of the VM's vCPUs. */
+struct soft_tsc_write {
+	uint64_t at_ns, value, offset;
+	uint32_t khz;		/* 0: there was none */
+};
+
+void tsc_init(struct soft_vcpu *vcpu);
+/* The machine's at the vCPU's frequency, and the guest's. */
+uint64_t tsc_unshifted(const struct soft_vcpu *vcpu);
+uint64_t tsc_guest(const struct soft_vcpu *vcpu);
+void tsc_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);
+void tsc_adjust_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);
+
 /* --- VMs (vm.c) --- */
 
 struct soft_vm {
@@ -181,7 +207,9 @@ struct soft_vm {
 	uint32_t boot_cpu_id;
 	uint64_t disabled_quirks;
 	uint32_t disabled_exits;
-	uint32_t tsc_khz;
+	uint32_t tsc_khz;		/* of vCPUs to come */
+	struct soft_tsc_write tsc_last;
+	bool has_vfio;			/* the device was created */
 	int64_t clock_offset;		/* of KVM_GET_CLOCK to the monotonic clock */
 	uint64_t tss_addr, identity_addr;
 	uint32_t msr_exits;		/* KVM_CAP_X86_USER_SPACE_MSR */
@@ -266,8 +294,7 @@ struct soft_vcpu {
 	uint64_t *msrs;			/* values of the MSRs that are only kept, by row (msrs.c) */
 	struct soft_mce mce;
 	struct soft_stats stats;
-	uint64_t tsc_offset;
-	uint32_t tsc_khz;
+	struct soft_tsc tsc;
 	struct kvm_guest_debug debug;
 	struct soft_debugged debugged;
 	uint64_t debug_dr6, debug_dr7;	/* as the guest left them, whose ever they are */
@@ -338,6 +365,8 @@ bool cr0_is_valid(uint64_t value);
 bool cr4_is_valid(const struct soft_vcpu *vcpu, uint64_t value);
 bool vcpu_is_legal_gpa(const struct soft_vcpu *vcpu, uint64_t gpa);
 int apic_base_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);
+/* What guests may set in XCR0. */
+uint64_t soft_xcr0_supported(void);
 /* Of a guest's MOV to CR: 0 or -EINVAL (#GP). */
 int cr0_set(struct soft_vcpu *vcpu, uint64_t value);
 int cr3_set(struct soft_vcpu *vcpu, uint64_t value);

@@ -49,8 +49,8 @@ static void host_to_guest(struct soft_vcpu *vcpu)
 	vmcb->save.rsp = vcpu->regs[REG_RSP];
 	vmcb->control.int_ctl = (vmcb->control.int_ctl & ~V_TPR_BITS) | (uint32_t)vcpu->cr8;
 	machine_vmload(cpu, vcpu->vmcb_spa);
-	cpu->tsc = clock_ns();
-	vmcb->control.tsc_offset = vcpu->tsc_offset;
+	cpu->tsc = tsc_unshifted(vcpu);
+	vmcb->control.tsc_offset = vcpu->tsc.offset;
 	cpu->tsc_aux = 0;
 	cpu->xcr0 = vcpu->xcr0;
 }

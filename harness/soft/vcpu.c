@@ -112,7 +112,7 @@ int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcp
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->index = vm->nr_vcpus;
-	vcpu->tsc_khz = vm->tsc_khz;
+	tsc_init(vcpu);
 	pthread_mutex_init(&vcpu->lock, NULL);
 	r = vcpu_init(vcpu);
 	if (r) {
@@ -146,20 +146,6 @@ static long answer_signal_mask(struct call *call)
 	return 0;
 }
 
-static long answer_get_tsc_khz(struct call *call)
-{
-	return call->vcpu->tsc_khz;
-}
-
-static long answer_set_tsc_khz(struct call *call)
-{
-	/* There is no scaling, so the guest's can only be the machine's; 0 asks for that. */
-	if (call->argument && call->argument != SOFT_TSC_KHZ)
-		return -EINVAL;
-	call->vcpu->tsc_khz = SOFT_TSC_KHZ;
-	return 0;
-}
-
 static long answer_enable_cap(struct call *call)
 {
 	const struct kvm_enable_cap *cap = call->data;
@@ -173,8 +159,6 @@ static long answer_enable_cap(struct call *call)
 const struct answer vcpu_answers[] = {
 	{ KVM_RUN, answer_run, true },
 	{ KVM_SET_SIGNAL_MASK, answer_signal_mask, true },
-	{ KVM_GET_TSC_KHZ, answer_get_tsc_khz, true },
-	{ KVM_SET_TSC_KHZ, answer_set_tsc_khz, true },
 	{ KVM_ENABLE_CAP, answer_enable_cap, false },
 	{ 0, NULL, false },
 };

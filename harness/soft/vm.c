@@ -114,18 +114,7 @@ static long answer_create_vcpu(struct call *call)
 	pthread_mutex_lock(&vm->lock);
 	r = vcpu_add(vm, (uint32_t)call->argument, &vcpu);
 	pthread_mutex_unlock(&vm->lock);
-	if (r)
-		return r;
-	pthread_mutex_lock(&call->soft->lock);
-	vm->nr_refs++;
-	pthread_mutex_unlock(&call->soft->lock);
-	r = file_add(call->soft, SOFT_VCPU, vm, vcpu);
-	if (r >= 0)
-		return r;
-	pthread_mutex_lock(&call->soft->lock);
-	vm->nr_refs--;
-	pthread_mutex_unlock(&call->soft->lock);
-	return r;
+	return r ? r : file_add_of_vm(call->soft, SOFT_VCPU, vm, vcpu);
 }
 
 static long answer_check_extension(struct call *call)
