@@ -60,6 +60,12 @@ void machine_destroy(struct machine *machine);	/* NULL is fine */
 int machine_ram_add(struct machine *machine, uint64_t gpa, uint64_t len_bytes, void *host, bool is_readonly);
 /* Takes back what machine_ram_add() gave at @gpa; -ENOENT. */
 int machine_ram_remove(struct machine *machine, uint64_t gpa);
+/*
+ * From now on a CPU that writes to the RAM at @gpa, be it a guest's store, a page walk or a #VMEXIT, sets the page's bit
+ * in @dirty, which has one for each page and is the caller's; NULL ends it. After taking bits away, the owner calls
+ * cpu_state_changed() for each CPU. -ENOENT.
+ */
+int machine_ram_watch(struct machine *machine, uint64_t gpa, uint64_t *dirty);
 /* Must be called when somebody else than a CPU of this machine wrote to RAM: decoded instructions are forgotten. */
 void machine_ram_written(struct machine *machine, uint64_t gpa, uint64_t len_bytes);
 /*

@@ -61,6 +61,8 @@ static void fast_page_fill(struct cpu *cpu, uint64_t linear, uint64_t gpa, enum 
 		return;
 	if (access == ACCESS_WRITE && (slot->is_readonly || slot->code_lines[(gpa - slot->gpa) / PAGE_BYTES]))
 		return;
+	if (access == ACCESS_WRITE)
+		ram_slot_mark(slot, gpa);
 	page->tag = (linear & ~PAGE_MASK) | cpu->fast_generation;
 	page->addend = (uintptr_t)slot->host + (gpa - slot->gpa) - linear;
 }

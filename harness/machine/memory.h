@@ -24,7 +24,16 @@ struct ram_slot {
 	uint8_t *host;
 	bool is_readonly;
 	uint64_t *code_lines;	/* for each page: which of its 64-byte lines have been decoded */
+	uint64_t *dirty;	/* the owner's: a bit for each page that was written, or NULL */
 };
+
+static inline void ram_slot_mark(const struct ram_slot *slot, uint64_t gpa)
+{
+	uint64_t page = (gpa - slot->gpa) / PAGE_BYTES;
+
+	if (slot->dirty)
+		slot->dirty[page / 64] |= 1ull << page % 64;
+}
 
 /* NULL when no RAM is there. */
 struct ram_slot *ram_find(struct machine *machine, uint64_t gpa);

@@ -57,7 +57,7 @@ int machine_ram_add(struct machine *machine, uint64_t gpa, uint64_t len_bytes, v
 	for (i = machine->nr_slots; i && slots[i - 1].gpa > gpa; i--)
 		slots[i] = slots[i - 1];
 	slots[i] = (struct ram_slot) { gpa, len_bytes, host, is_readonly,
-		calloc(len_bytes / PAGE_BYTES, sizeof(uint64_t)) };
+		calloc(len_bytes / PAGE_BYTES, sizeof(uint64_t)), NULL };
 	if (!slots[i].code_lines) {
 		memmove(&slots[i], &slots[i + 1], (machine->nr_slots - i) * sizeof(*slots));
 		return -ENOMEM;
@@ -77,6 +77,19 @@ int machine_ram_remove(struct machine *machine, uint64_t gpa)
 	free(slot->code_lines);
 	machine->nr_slots--;
 	memmove(slot, slot + 1, (size_t)(&machine->slots[machine->nr_slots] - slot) * sizeof(*slot));
+	return 0;
+}
+
+int machine_ram_watch(struct machine *machine, uint64_t gpa, uint64_t *dirty)
+{
+	struct ram_slot *slot = ram_find(machine, gpa);
+	unsigned int i;
+
+	if (!slot || slot->gpa != gpa)
+		return -ENOENT;
+	slot->dirty = dirty;
+	for (i = 0; i < machine->nr_cpus; i++)
+		cpu_forget_fast(machine->cpus[i]);
 	return 0;
 }
 
@@ -113,6 +126,7 @@ void physical_write(struct machine *machine, uint64_t gpa, unsigned int size, ui
 
 	if (slot && !slot->is_readonly) {
 		host_write(slot->host + (gpa - slot->gpa), size, value);
+		ram_slot_mark(slot, gpa);
 		block_forget_range(machine, slot, gpa, size);
 	} else if (machine->bus.write) {
 		machine->bus.write(machine->bus.opaque, MACHINE_SPACE_MEMORY, gpa, size, value);

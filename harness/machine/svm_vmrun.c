@@ -22,7 +22,10 @@ struct vmcb *svm_vmcb(struct cpu *cpu, uint64_t pa)
 {
 	const struct ram_slot *slot = ram_find(cpu->machine, pa);
 
-	return slot && !slot->is_readonly ? (struct vmcb *)(void *)(slot->host + (pa - slot->gpa)) : NULL;
+	if (!slot || slot->is_readonly)
+		return NULL;
+	ram_slot_mark(slot, pa);
+	return (struct vmcb *)(void *)(slot->host + (pa - slot->gpa));
 }
 
 /* Bases are sign-extended, whatever was written (APM vol. 2, 15.5.1). */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The machine's paging and its TLB: what a walk allows and says, and what is believed until it is flushed. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -309,6 +310,45 @@ static void test_alias_modification(void **state)
 	fixture_close(&fixture);
 }
 
+/* --- who wrote where --- */
+
+MACHINE_CODE(store_rsi, "mov %rax, (%rsi); mov (%rdi), %rcx; hlt");
+
+#define STORE_GPA 0x8000u
+#define PAGE_BIT(gpa_) (1ull << (gpa_) / 0x1000)
+
+static void store_watched(struct fixture *fixture)
+{
+	fixture->cpu->regs[REG_RSI] = STORE_GPA;
+	fixture->cpu->regs[REG_RDI] = STACK0_GPA;
+	run_code(fixture, store_rsi, store_rsi_end);
+}
+
+static void test_watch(void **state)
+{
+	uint64_t dirty[FIXTURE_RAM_BYTES / 0x1000 / 64] = { 0 };
+	struct fixture fixture;
+
+	(void)state;
+	fixture_open(&fixture);
+	fixture_enter_long64(&fixture);
+	assert_int_equal(machine_ram_watch(fixture.machine, 0x1000, dirty), -ENOENT);
+	assert_int_equal(machine_ram_watch(fixture.machine, 0, dirty), 0);
+	store_watched(&fixture);
+	/* The store, and the walk's A and D. */
+	assert_int_equal(dirty[0], PAGE_BIT(STORE_GPA) | PAGE_BIT(PML4_GPA) | PAGE_BIT(PDPT_GPA) | PAGE_BIT(PD_GPA));
+	assert_int_equal(dirty[1], 0);
+	dirty[0] = 0;
+	cpu_state_changed(fixture.cpu);
+	store_watched(&fixture);
+	assert_int_equal(dirty[0], PAGE_BIT(STORE_GPA));
+	dirty[0] = 0;
+	machine_ram_watch(fixture.machine, 0, NULL);
+	store_watched(&fixture);
+	assert_int_equal(dirty[0], 0);
+	fixture_close(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +362,7 @@ int main(void)
 		cmocka_unit_test(test_self_modification),
 		cmocka_unit_test(test_two_places),
 		cmocka_unit_test(test_alias_modification),
+		cmocka_unit_test(test_watch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
