@@ -245,6 +245,12 @@ static void op_set_prefixes(struct op *op, const ZydisDecodedInstruction *insn)
 		op->prefixes |= OP_REPNE;
 }
 
+/* A port has at most 4 bytes, whatever REX.W says (APM vol. 3, INS, OUTS). */
+static bool is_port_string(const ZydisDecodedInstruction *insn)
+{
+	return insn->mnemonic == ZYDIS_MNEMONIC_INSD || insn->mnemonic == ZYDIS_MNEMONIC_OUTSD;
+}
+
 /*
  * An operand-size prefix makes a near branch of 64-bit mode a 16-bit one on AMD's CPUs. Note, Zydis says so for
  * 32-bit displacements only.
@@ -309,6 +315,8 @@ enum decode_result op_decode(const struct exec_index *index, enum code_mode mode
 	op.size = op.nr_operands && !(row && (row->flags & ROW_WIDTH)) ? op.operands[0].size : insn.operand_width / 8;
 	if (is_branch16(&insn, mode))
 		op.size = 2;
+	if (is_port_string(&insn))
+		op.size = 4;
 	op.is_16bit = (mode != CODE_PROT32 && mode != CODE_LONG64) !=
 		((insn.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !insn.raw.rex.W);
 	op_bind(index, &op, row, ret_ends_block);

@@ -464,6 +464,8 @@ MACHINE_CODE(in_byte, "in $0x60, %al; hlt");
 MACHINE_CODE(out_dword, "out %eax, %dx; hlt");
 MACHINE_CODE(rep_outs, "rep outsw %gs:(%rsi), %dx; hlt");
 MACHINE_CODE(insb32, "insb %dx, %es:(%edi); hlt");
+MACHINE_CODE(wide_ins, ".byte 0x48; insl %dx, %es:(%rdi); hlt");
+MACHINE_CODE(wide_outs, ".byte 0x48; outsl %ds:(%rsi), %dx; hlt");
 
 static void test_ports(void **state)
 {
@@ -480,6 +482,11 @@ static void test_ports(void **state)
 		  IOIO_PORT(0x1234) | IOIO_STRING | IOIO_REP | IOIO_SIZE(2) | IOIO_ADDRESS(8) | IOIO_SEGMENT(5) },
 		{ insb32, insb32_end, 0xffff, 0xffff,
 		  IOIO_PORT(0xffffu) | IOIO_STRING | IOIO_IN | IOIO_SIZE(1) | IOIO_ADDRESS(4) },
+		/* REX.W makes no port of 8 bytes. */
+		{ wide_ins, wide_ins_end, 0x80, 0x83,
+		  IOIO_PORT(0x80) | IOIO_STRING | IOIO_IN | IOIO_SIZE(4) | IOIO_ADDRESS(8) },
+		{ wide_outs, wide_outs_end, 0x80, 0x80,
+		  IOIO_PORT(0x80) | IOIO_STRING | IOIO_SIZE(4) | IOIO_ADDRESS(8) | IOIO_SEGMENT(3) },
 	};
 	unsigned int i, is_set;
 
