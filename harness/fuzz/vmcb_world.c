@@ -338,8 +338,8 @@ void vmcb_program_apply(struct vmcb_program *program, const struct input_op *op)
 
 void vmcb_program_ran(struct vmcb_program *program)
 {
+	/* What runs next begins behind the HLT. */
+	program->code_at += program->has_code;
 	program->has_code = false;
 	program->pins = 0;
-	/* What runs next begins behind the HLT. */
-	program->code_at++;
 }

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuzz/vmcb_outcome.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fuzz/vmcb_ops.h"
+
+#define LINE_BYTES 1024
+
+static const char *const end_names[NR_VMCB_ENDS] = { "exit", "refused", "budget", "halted", "shutdown", "unimplemented" };
+
+static const char *const reg_names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11",
+	"r12", "r13", "r14", "r15" };
+
+/* --- as text --- */
+
+struct out {
+	char *buf;
+	size_t len_bytes, at;
+};
+
+static void out_add(struct out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void out_add(struct out *out, const char *format, ...)
+{
+	size_t left = out->at < out->len_bytes ? out->len_bytes - out->at : 0;
+	va_list args;
+
+	va_start(args, format);
+	out->at += (size_t)vsnprintf(left ? out->buf + out->at : NULL, left, format, args);
+	va_end(args);
+}
+
+static void out_exit(struct out *out, const struct vmcb_outcome *outcome)
+{
+	const char *name = vmcb_exit_name(outcome->exit_code);
+
+	if (name)
+		out_add(out, "exit=%s", name);
+	else
+		out_add(out, "exit=0x%" PRIx64, outcome->exit_code);
+	out_add(out, " info1=0x%" PRIx64 " info2=0x%" PRIx64 " intinfo=0x%x interror=0x%x nrip=0x%" PRIx64,
+		outcome->exit_info_1, outcome->exit_info_2, outcome->exit_int_info, outcome->exit_int_info_error,
+		outcome->next_rip);
+}
+
+size_t vmcb_outcome_print(const struct vmcb_outcome *outcome, char *buf, size_t len_bytes)
+{
+	struct out out = { buf, len_bytes, 0 };
+	unsigned int i;
+
+	switch (outcome->end) {
+	case VMCB_END_EXIT:
+		out_exit(&out, outcome);
+		break;
+	case VMCB_END_REFUSED:
+		out_add(&out, "refused rule=%s", outcome->rule ? outcome->rule->id : "none");
+		return out.at;
+	case VMCB_END_UNIMPLEMENTED:
+		out_add(&out, "unimplemented: %s", outcome->unimplemented);
+		return out.at;
+	default:
+		out_add(&out, "%s", end_names[outcome->end]);
+		break;
+	}
+	out_add(&out, " rip=0x%" PRIx64 " rflags=0x%" PRIx64 " cr2=0x%" PRIx64, outcome->rip, outcome->rflags, outcome->cr2);
+	for (i = 0; i < 16; i++)
+		if (outcome->regs[i])
+			out_add(&out, " %s=0x%" PRIx64, reg_names[i], outcome->regs[i]);
+	return out.at;
+}
+
+/* --- expectations --- */
+
+/* Whether @line has the word [@word, @word + @len), between blanks. */
+static bool has_word(const char *line, const char *word, size_t len)
+{
+	while (*line) {
+		size_t this = strcspn(line, " ");
+
+		if (this == len && !memcmp(line, word, len))
+			return true;
+		line += this;
+		line += *line == ' ';
+	}
+	return false;
+}
+
+bool vmcb_result_expect(const struct vmcb_result *result, const char *expect, char *buf, size_t len_bytes)
+{
+	char line[LINE_BYTES];
+	unsigned int run = 0;
+
+	for (; *expect; run++) {
+		if (run == result->nr_runs) {
+			snprintf(buf, len_bytes, "run %u: there is none", run);
+			return false;
+		}
+		vmcb_outcome_print(&result->runs[run], line, sizeof(line));
+		while (*expect && *expect != '\n') {
+			size_t len = strcspn(expect, " \n");
+
+			if (!has_word(line, expect, len)) {
+				snprintf(buf, len_bytes, "run %u: want %.*s, got %s", run, (int)len, expect, line);
+				return false;
+			}
+			expect += len;
+			expect += *expect == ' ';
+		}
+		expect += *expect == '\n';
+	}
+	return true;
+}
+
+/* --- comparison --- */
+
+static bool is_comparable(const struct vmcb_outcome *outcome)
+{
+	return outcome->end != VMCB_END_BUDGET && outcome->end != VMCB_END_UNIMPLEMENTED;
+}
+
+struct difference {
+	unsigned int run;
+	char *buf;
+	size_t len_bytes;
+};
+
+static bool number_differs(const struct difference *difference, const char *name, uint64_t want, uint64_t got)
+{
+	if (want == got)
+		return false;
+	snprintf(difference->buf, difference->len_bytes, "run %u: %s: want 0x%" PRIx64 ", got 0x%" PRIx64, difference->run,
+		 name, want, got);
+	return true;
+}
+
+static bool text_differs(const struct difference *difference, const char *name, const char *want, const char *got)
+{
+	if (!strcmp(want, got))
+		return false;
+	snprintf(difference->buf, difference->len_bytes, "run %u: %s: want %s, got %s", difference->run, name, want, got);
+	return true;
+}
+
+static bool outcome_differs(const struct difference *d, const struct vmcb_outcome *want, const struct vmcb_outcome *got)
+{
+	unsigned int i;
+
+	if (text_differs(d, "end", end_names[want->end], end_names[got->end]))
+		return true;
+	/* Which of several broken rules a target names is its own. */
+	if (want->end == VMCB_END_REFUSED)
+		return false;
+	if (number_differs(d, "exit_code", want->exit_code, got->exit_code) ||
+	    number_differs(d, "exit_info_1", want->exit_info_1, got->exit_info_1) ||
+	    number_differs(d, "exit_info_2", want->exit_info_2, got->exit_info_2) ||
+	    number_differs(d, "exit_int_info", want->exit_int_info, got->exit_int_info) ||
+	    number_differs(d, "exit_int_info_error", want->exit_int_info_error, got->exit_int_info_error) ||
+	    number_differs(d, "rip", want->rip, got->rip) ||
+	    number_differs(d, "next_rip", want->next_rip, got->next_rip) ||
+	    number_differs(d, "rflags", want->rflags, got->rflags) || number_differs(d, "cr2", want->cr2, got->cr2))
+		return true;
+	for (i = 0; i < 16; i++)
+		if (number_differs(d, reg_names[i], want->regs[i], got->regs[i]))
+			return true;
+	return false;
+}
+
+bool vmcb_result_differs(const struct vmcb_result *want, const struct vmcb_result *got, char *buf, size_t len_bytes)
+{
+	struct difference difference = { 0, buf, len_bytes };
+	unsigned int i;
+
+	for (i = 0; i < want->nr_runs && i < got->nr_runs; i++) {
+		difference.run = i;
+		if (!is_comparable(&want->runs[i]) || !is_comparable(&got->runs[i]))
+			return false;
+		if (outcome_differs(&difference, &want->runs[i], &got->runs[i]))
+			return true;
+	}
+	difference.run = i;
+	return number_differs(&difference, "nr_runs", want->nr_runs, got->nr_runs) ||
+	       number_differs(&difference, "memory", want->memory_hash, got->memory_hash);
+}
+
+/* --- features --- */
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 29;
+}
+
+/* What kind of run it was: numbers that have any value (addresses) count by their being there. */
+static uint64_t kind_of(const struct vmcb_outcome *outcome)
+{
+	uint64_t hash = mix(1, outcome->end);
+
+	if (outcome->rule)
+		hash = mix(hash, (uint64_t)(outcome->rule - svm_rules) + 1);
+	if (outcome->end != VMCB_END_EXIT)
+		return hash;
+	hash = mix(hash, outcome->exit_code);
+	return mix(hash, outcome->exit_int_info & (EVENT_VALID | EVENT_TYPE(7) | EVENT_HAS_ERROR));
+}
+
+/* The details: low bits of EXITINFO1 have flags for most exits, and the vector is a class of its own. */
+static uint64_t details_of(const struct vmcb_outcome *outcome, uint64_t kind)
+{
+	uint64_t hash = mix(kind, outcome->exit_info_1 & 0x3000003ff);
+
+	hash = mix(hash, outcome->exit_int_info & EVENT_VECTOR);
+	return mix(hash, (outcome->next_rip ? 1 : 0) | (outcome->exit_info_2 ? 2 : 0));
+}
+
+unsigned int vmcb_result_features(const struct vmcb_result *result, uint16_t *features)
+{
+	uint64_t before = 0, two_before = 0;
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < result->nr_runs; i++) {
+		const struct vmcb_outcome *outcome = &result->runs[i];
+		uint64_t kind = kind_of(outcome);
+
+		features[nr++] = (uint16_t)(kind >> 7);
+		if (outcome->end == VMCB_END_EXIT)
+			features[nr++] = (uint16_t)(details_of(outcome, kind) >> 7);
+		if (i)
+			features[nr++] = (uint16_t)(mix(before, kind) >> 7);
+		if (i > 1)
+			features[nr++] = (uint16_t)(mix(mix(two_before, before), kind) >> 7);
+		two_before = before;
+		before = kind;
+	}
+	return nr;
+}
