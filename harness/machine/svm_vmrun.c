@@ -28,15 +28,17 @@ struct vmcb *svm_vmcb(struct cpu *cpu, uint64_t pa)
 	return (struct vmcb *)(void *)(slot->host + (pa - slot->gpa));
 }
 
-/* Bases are sign-extended, whatever was written (APM vol. 2, 15.5.1). */
-static uint64_t canonical(uint64_t address)
+/* Bases are sign-extended from what the CPU implements of an address, whatever was written (APM vol. 2, 15.5.1). */
+static uint64_t canonical(const struct cpu *cpu, uint64_t address)
 {
-	return (uint64_t)((int64_t)(address << 16) >> 16);
+	unsigned int shift = cpu_has(cpu, FEATURE_LA57) ? 64 - 57 : 64 - 48;
+
+	return (uint64_t)((int64_t)(address << shift) >> shift);
 }
 
-static struct segment segment_of(const struct vmcb_seg *seg)
+static struct segment segment_of(const struct cpu *cpu, const struct vmcb_seg *seg)
 {
-	return (struct segment) { seg->selector, seg->attrib & SEG_ATTRIB_BITS, seg->limit, canonical(seg->base) };
+	return (struct segment) { seg->selector, seg->attrib & SEG_ATTRIB_BITS, seg->limit, canonical(cpu, seg->base) };
 }
 
 static struct vmcb_seg seg_of(const struct segment *segment)
@@ -44,9 +46,9 @@ static struct vmcb_seg seg_of(const struct segment *segment)
 	return (struct vmcb_seg) { segment->selector, segment->attrib, segment->limit, segment->base };
 }
 
-static struct table_register table_of(const struct vmcb_seg *seg)
+static struct table_register table_of(const struct cpu *cpu, const struct vmcb_seg *seg)
 {
-	return (struct table_register) { canonical(seg->base), (uint16_t)seg->limit };
+	return (struct table_register) { canonical(cpu, seg->base), (uint16_t)seg->limit };
 }
 
 static void table_save(struct vmcb_seg *seg, const struct table_register *table)
@@ -107,12 +109,12 @@ void svm_state_load(struct cpu *cpu, const struct vmcb_save *save)
 {
 	bool is_long = (save->efer & EFER_LME) && (save->cr0 & X86_CR0_PG);
 
-	cpu->segs[SEG_ES] = segment_of(&save->es);
-	cpu->segs[SEG_CS] = segment_of(&save->cs);
-	cpu->segs[SEG_SS] = segment_of(&save->ss);
-	cpu->segs[SEG_DS] = segment_of(&save->ds);
-	cpu->gdtr = table_of(&save->gdtr);
-	cpu->idtr = table_of(&save->idtr);
+	cpu->segs[SEG_ES] = segment_of(cpu, &save->es);
+	cpu->segs[SEG_CS] = segment_of(cpu, &save->cs);
+	cpu->segs[SEG_SS] = segment_of(cpu, &save->ss);
+	cpu->segs[SEG_DS] = segment_of(cpu, &save->ds);
+	cpu->gdtr = table_of(cpu, &save->gdtr);
+	cpu->idtr = table_of(cpu, &save->idtr);
 	cpu->efer = is_long ? save->efer | EFER_LMA : save->efer & ~EFER_LMA;
 	cpu->cr0 = save->cr0 | X86_CR0_ET;
 	cpu->cr2 = save->cr2;
@@ -324,14 +326,14 @@ void svm_vmload(struct cpu *cpu, const struct vmcb *vmcb)
 {
 	const struct vmcb_save *save = &vmcb->save;
 
-	cpu->segs[SEG_FS] = segment_of(&save->fs);
-	cpu->segs[SEG_GS] = segment_of(&save->gs);
-	cpu->segs[SEG_TR] = segment_of(&save->tr);
-	cpu->segs[SEG_LDTR] = segment_of(&save->ldtr);
-	cpu->kernel_gs_base = canonical(save->kernel_gs_base);
+	cpu->segs[SEG_FS] = segment_of(cpu, &save->fs);
+	cpu->segs[SEG_GS] = segment_of(cpu, &save->gs);
+	cpu->segs[SEG_TR] = segment_of(cpu, &save->tr);
+	cpu->segs[SEG_LDTR] = segment_of(cpu, &save->ldtr);
+	cpu->kernel_gs_base = canonical(cpu, save->kernel_gs_base);
 	cpu->star = save->star;
-	cpu->lstar = canonical(save->lstar);
-	cpu->cstar = canonical(save->cstar);
+	cpu->lstar = canonical(cpu, save->lstar);
+	cpu->cstar = canonical(cpu, save->cstar);
 	cpu->sfmask = (uint32_t)save->sfmask;
 	cpu->sysenter_cs = save->sysenter_cs;
 	cpu->sysenter_esp = save->sysenter_esp;
