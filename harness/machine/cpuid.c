@@ -62,7 +62,7 @@ static const struct {
 /* An EPYC's face, with what the machine implements and no more. */
 const struct machine_cpuid machine_cpuid_default[] = {
 	{ 0x00000000, ANY_SUBLEAF, 0x0000000d, 0x68747541, 0x444d4163, 0x69746e65 },
-	{ 0x00000001, ANY_SUBLEAF, 0x00800f12, 0x00010800, BIT(0) | BIT(3) | BIT(9) | BIT(13) | BIT(17) | BIT(20) |
+	{ 0x00000001, ANY_SUBLEAF, 0x00800f12, 0x00010800, BIT(0) | BIT(3) | BIT(9) | BIT(13) | BIT(17) |
 	  BIT(22) | BIT(23) | BIT(26),
 	  BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | BIT(16) |
 	  BIT(17) | BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26) },
