@@ -21,7 +21,7 @@ static const struct {
 	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers, msr_filter_answers, vm_stats_answers,
 		vm_tsc_answers, vm_device_answers, pmu_filter_answers }, ENOTTY },
 	[SOFT_VCPU] = { { vcpu_answers, vcpu_state_answers, cpuid_answers, msr_answers, event_answers,
-		mce_answers, vcpu_stats_answers, vcpu_tsc_answers, chip_vcpu_answers, guest_mmu_answers,
+		mce_answers, vcpu_stats_answers, vcpu_tsc_answers, chip_vcpu_answers, vapic_answers, guest_mmu_answers,
 		guest_debug_answers }, EINVAL },
 	[SOFT_DEVICE] = { { device_answers }, ENOTTY },
 };

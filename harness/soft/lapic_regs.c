@@ -93,7 +93,7 @@ static void icr_send(struct lapic *lapic, uint32_t low, uint32_t destination)
 	lapic->owner.send(lapic->owner.opaque, lapic, &message);
 }
 
-static void tpr_set(struct lapic *lapic, uint8_t tpr)
+void lapic_tpr_set(struct lapic *lapic, uint8_t tpr)
 {
 	reg_set(lapic, LAPIC_TPR, tpr);
 	lapic_ppr_update(lapic);
@@ -158,7 +158,7 @@ static int reg_write(struct lapic *lapic, unsigned int offset, uint32_t value)
 	switch (offset) {
 	case LAPIC_TPR:
 		tpr_report(lapic, true);
-		tpr_set(lapic, value);
+		lapic_tpr_set(lapic, value);
 		return 0;
 	case LAPIC_EOI:
 		lapic_eoi(lapic);
@@ -259,6 +259,11 @@ int lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 	return reg_write(lapic, offset, value);
 }
 
+uint8_t lapic_tpr_get(const struct lapic *lapic)
+{
+	return (uint8_t)reg_get(lapic, LAPIC_TPR);
+}
+
 uint8_t lapic_cr8_get(const struct lapic *lapic)
 {
 	return reg_get(lapic, LAPIC_TPR) >> 4 & 0xf;
@@ -266,5 +271,5 @@ uint8_t lapic_cr8_get(const struct lapic *lapic)
 
 void lapic_cr8_set(struct lapic *lapic, uint8_t cr8)
 {
-	tpr_set(lapic, (cr8 & 0xf) << 4);
+	lapic_tpr_set(lapic, (cr8 & 0xf) << 4);
 }

@@ -17,6 +17,8 @@
 #define MSR_MCG_STATUS 0x17a
 #define MSR_MCG_CTL 0x17b
 #define MSR_PLATFORM_INFO 0xce
+#define MSR_KVM_WALL_CLOCK 0x11
+#define MSR_KVM_SYSTEM_TIME 0x12
 #define MSR_DE_CFG 0xc0011029
 #define MSR_UCODE_REV 0x8b
 #define MSR_HWCR 0xc0010015
@@ -58,6 +60,9 @@ static const struct msr_row rows[] = {
 	{ MSR_MCG_STATUS, LISTED },
 	{ MSR_MCG_CTL, LISTED },
 	{ MSR_PLATFORM_INFO, LISTED, .is_fixed = true },
+	/* KVM's clock, which CPUID does not offer: user space may say that it is off. */
+	{ MSR_KVM_WALL_CLOCK, UNLISTED, .reserved = ~0ull },
+	{ MSR_KVM_SYSTEM_TIME, UNLISTED, .reserved = ~0ull },
 	{ MSR_UCODE_REV, LISTED, .is_fixed = true, .reset = 0x01000065 },
 	{ MSR_MTRRcap, UNLISTED, .is_fixed = true, .reset = 0x508 },
 	{ MSR_MTRRdefType, UNLISTED, .reserved = ~0xcffull },

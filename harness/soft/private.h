@@ -79,7 +79,7 @@ struct answer {
 extern const struct answer system_answers[], vm_answers[], vm_state_answers[], slot_answers[], vcpu_answers[],
 	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], mce_answers[],
 	vm_stats_answers[], vcpu_stats_answers[], pmu_filter_answers[], vm_tsc_answers[], vcpu_tsc_answers[],
-	vm_device_answers[], device_answers[], system_attr_answers[], chip_answers[], chip_vcpu_answers[],
+	vm_device_answers[], device_answers[], system_attr_answers[], chip_answers[], chip_vcpu_answers[], vapic_answers[],
 	guest_mmu_answers[], guest_debug_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
@@ -439,6 +439,9 @@ int handle_dr(struct soft_vcpu *vcpu);
 
 /* The instruction at RIP is executed; as vcpu_handle_exit(). */
 int instruction_skip(struct soft_vcpu *vcpu);
+/* The TPR's word in guest memory, around each entry (vapic.c). */
+void vapic_enter(struct soft_vcpu *vcpu);
+void vapic_leave(struct soft_vcpu *vcpu);
 /* 1: go on in the guest, 0: back to user space, or -errno. */
 int vcpu_handle_exit(struct soft_vcpu *vcpu);
 int handle_ioio(struct soft_vcpu *vcpu);	/* port_io.c */

@@ -278,8 +278,10 @@ static int guest_run(struct soft_vcpu *vcpu)
 	if (wants_window(vcpu) && chips_accept_user_interrupt(vcpu))
 		window_open(vcpu);
 	debug_prepare(vcpu);
+	vapic_enter(vcpu);
 	/* What has to wait for an event that goes in now is next: only that one is delivered. */
 	exit = vcpu_enter(vcpu, has_event_behind(vcpu) ? 0 : SLICE_INSTRUCTIONS);
+	vapic_leave(vcpu);
 	if (exit == MACHINE_EXIT_VMEXIT || exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED)
 		events_complete(vcpu);
 	if (exit == MACHINE_EXIT_VMEXIT)

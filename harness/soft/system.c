@@ -11,6 +11,7 @@ static const struct {
 	{ KVM_CAP_HLT, 1 },
 	{ KVM_CAP_USER_MEMORY, 1 },
 	{ KVM_CAP_IRQCHIP, 1 },
+	{ KVM_CAP_VAPIC, 1 },
 	{ KVM_CAP_PIT, 1 },
 	{ KVM_CAP_PIT2, 1 },
 	{ KVM_CAP_PIT_STATE2, 1 },
