@@ -36,6 +36,20 @@ static unsigned int level_shift(const struct walk *walk, unsigned int level)
 	return 12 + (level - 1) * walk->index_bits;
 }
 
+/* Without a look at CR4, which is an exit on most CPUs. */
+static uint64_t entry_read(const struct walk *walk, const void *pte)
+{
+	return walk->entry_bytes == 8 ? *(const volatile uint64_t *)pte : *(const volatile uint32_t *)pte;
+}
+
+static void entry_write(const struct walk *walk, void *pte, uint64_t value)
+{
+	if (walk->entry_bytes == 8)
+		*(volatile uint64_t *)pte = value;
+	else
+		*(volatile uint32_t *)pte = value;
+}
+
 /* Reading CR4 is an exit on most CPUs: a 64-bit guest's entries are known to be wide without it. */
 static bool is_wide_now(void)
 {
@@ -72,7 +86,7 @@ void *page_alloc(void)
 /* Replaces the large page or the hole in *@pte, an entry at @level, by a table of the same translations. */
 static void table_add(const struct walk *walk, void *pte, unsigned int level)
 {
-	uint64_t old = pte_read(pte);
+	uint64_t old = entry_read(walk, pte);
 	void *table = page_alloc();
 	unsigned int entry, child_shift = level_shift(walk, level - 1);
 	uint64_t base = old & 0x000ffffffffff000ull & ~((1ull << level_shift(walk, level)) - 1);
@@ -81,11 +95,11 @@ static void table_add(const struct walk *walk, void *pte, unsigned int level)
 
 	if (old & PTE_P)
 		for (entry = 0; entry < 1u << walk->index_bits; entry++)
-			pte_write((uint8_t *)table + entry * walk->entry_bytes,
-				  (base + ((uint64_t)entry << child_shift)) | flags);
+			entry_write(walk, (uint8_t *)table + entry * walk->entry_bytes,
+				    (base + ((uint64_t)entry << child_shift)) | flags);
 	/* A PAE page-directory-pointer entry has no W, U, A bits. */
-	pte_write(pte, (ulong_t)table | PTE_P |
-		       (walk->levels == 3 && level == 3 ? 0 : PTE_W | PTE_U | PTE_A));
+	entry_write(walk, pte, (ulong_t)table | PTE_P |
+			       (walk->levels == 3 && level == 3 ? 0 : PTE_W | PTE_U | PTE_A));
 }
 
 void *pte_find(ulong_t address, unsigned int level)
@@ -101,11 +115,11 @@ void *pte_find(ulong_t address, unsigned int level)
 
 		if (at == level)
 			return pte;
-		value = pte_read(pte);
+		value = entry_read(&walk, pte);
 		/* PS is a table's bit only at levels 2 and 3; it is never set above in these tables. */
 		if (!(value & PTE_P) || (value & PTE_PS)) {
 			table_add(&walk, pte, at);
-			value = pte_read(pte);
+			value = entry_read(&walk, pte);
 		}
 		table = (uint8_t *)(ulong_t)(value & 0x000ffffffffff000ull);
 	}
