@@ -175,15 +175,19 @@ static inline void code_write(struct walk_test *w, uint8_t *page, enum walk_acce
 	memcpy(at, "\xcd\x80", 2);
 }
 
-/* Takes U from all of the guest's own memory. */
+/* Takes U from all of the guest's own memory. Note, a table's entries follow each other, and each pte_find() is an exit. */
 static inline void make_supervisor(void)
 {
-	uint64_t step = guest_mode() == PAGE32 ? 4ul << 20 : 2ul << 20, at;
+	uint64_t bytes_of_table = guest_mode() == PAGE32 ? 4ull << 30 : 1ull << 30, at;
+	unsigned int i;
 
-	for (at = 0; at < 1ull << 32; at += step) {
-		void *pde = pte_find(at, 2);
+	for (at = 0; at < 4ull << 30; at += bytes_of_table) {
+		void *table = pte_find(at, 2);
 
-		pte_write(pde, pte_read(pde) & ~PTE_U);
+		for (i = 0; i < 1024 && guest_mode() == PAGE32; i++)
+			((volatile uint32_t *)table)[i] &= ~(uint32_t)PTE_U;
+		for (i = 0; i < 512 && guest_mode() != PAGE32; i++)
+			((volatile uint64_t *)table)[i] &= ~(uint64_t)PTE_U;
 	}
 	write_cr3(read_cr3());
 }
@@ -368,7 +372,6 @@ static inline void walk_report(const struct walk_test *w, const uint64_t *entrie
 	CHECK_FAULT(want->vector, want->error_code, got);
 }
 
-/* Writes @entries[leaf .. levels], makes the access, compares everything with the model. */
 /* As pte_read() and pte_write(), which have to ask CR4, an exit, for the entries' width. */
 static inline uint64_t entry_read(const struct walk_test *w, unsigned int level)
 {
@@ -387,6 +390,7 @@ static inline void entry_write(const struct walk_test *w, unsigned int level, ui
 		*(volatile uint32_t *)entry = value;
 }
 
+/* Writes @entries[leaf .. levels], makes the access, compares everything with the model. */
 static inline void walk_try(struct walk_test *w, const uint64_t *entries, enum walk_access access)
 {
 	struct walk_outcome want = walk_predict(w, entries, access);
