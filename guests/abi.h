@@ -61,6 +61,8 @@
 /* Ports that end a guest or a stage of it; recognised by the report page's state, not by the exit. */
 #define DONE_PORT	0xf4
 #define SYNC_PORT	0xf5
+/* Where a vCPU of expect_all_done() that waits for another one gives up the CPU; nothing else comes of it. */
+#define YIELD_PORT	0xf6
 
 #define ABI_MAGIC	0x7661
 

@@ -380,7 +380,7 @@ static inline uint32_t vcpu_index(void)
 	return abi_self()->vcpu;
 }
 
-/* Waits until all vCPUs of the VM are here. */
+/* Waits until all vCPUs of the VM are here; the host runs them by expect_all_done(). */
 GUEST_API void guest_barrier(void);
 
 GUEST_API void *memset(void *to, int value, size_t len_bytes);

@@ -311,8 +311,12 @@ static void wait_open(void)
 		cli();
 }
 
+/* The other vCPU may need this one's CPU to come here; with a CPU of its own it comes soon. */
+#define BARRIER_TURNS 2000
+
 void guest_barrier(void)
 {
+	unsigned int nr_turns = 0;
 	uint32_t round = __atomic_load_n(&barrier_round, __ATOMIC_SEQ_CST);
 
 	if (__atomic_add_fetch(&barrier_arrived, 1, __ATOMIC_SEQ_CST) == abi_self()->nr_vcpus) {
@@ -320,8 +324,11 @@ void guest_barrier(void)
 		__atomic_add_fetch(&barrier_round, 1, __ATOMIC_SEQ_CST);
 		return;
 	}
-	while (__atomic_load_n(&barrier_round, __ATOMIC_SEQ_CST) == round)
+	while (__atomic_load_n(&barrier_round, __ATOMIC_SEQ_CST) == round) {
 		wait_open();
+		if (++nr_turns % BARRIER_TURNS == 0)
+			out8(YIELD_PORT, 0);
+	}
 }
 
 /* --- what the compiler calls on its own --- */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -464,12 +465,22 @@ struct runner_thread {
 	int error;
 };
 
+static bool is_yield(const struct kvm_run *run)
+{
+	return run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT && run->io.port == YIELD_PORT;
+}
+
 static void *thread_run(void *argument)
 {
 	struct runner_thread *self = argument;
 
 	self->vcpu->tid = syscall(SYS_gettid);
-	self->error = vcpu_run_try(self->vcpu);
+	for (;;) {
+		self->error = vcpu_run_try(self->vcpu);
+		if (self->error || !is_yield(self->vcpu->run))
+			break;
+		sched_yield();
+	}
 	self->vcpu->tid = 0;
 	return NULL;
 }

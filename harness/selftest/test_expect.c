@@ -254,6 +254,11 @@ static const struct row rows[] = {
 			    "CR2 0x0"),
 
 	ROW_EXPECT("right", all_done, STEPS(STEP_DONE)),
+	ROW_EXPECT("waits for another vCPU", all_done,
+		   STEPS(STEP_OUT(.port = YIELD_PORT, .size = 1, .count = 1),
+			 STEP_OUT(.port = YIELD_PORT, .size = 1, .count = 1), STEP_DONE)),
+	ROW_EXPECT("reads where it would wait", all_done, STEPS(STEP_IN(.port = YIELD_PORT, .size = 1, .count = 1)),
+		   UNEXPECTED, .want = "vCPU 0 is done", .got = "IO direction=in port=0xf6 size=1 count=1 data=0x0"),
 	ROW_EXPECT("an extra exit", all_done, STEPS(OUT_80_5A), UNEXPECTED, .want = "vCPU 0 is done", .got = W_OUT),
 	ROW_EXPECT("KVM_RUN fails", all_done, STEPS(STEP_FAIL(EFAULT)), UNEXPECTED, .want = "vCPU 0 is done",
 		   .got = "EFAULT"),
