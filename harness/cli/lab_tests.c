@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/brief.h"
 #include "cli/gcov_files.h"
 #include "cli/lab_death.h"
 #include "cli/lab_notes.h"
@@ -45,6 +46,8 @@ struct lab_run {
 	unsigned int nr_held;
 
 	/* Of this boot. */
+	size_t *given;			/* the items that it was given, in their order */
+	size_t nr_given;
 	struct lab_outcome outcome;
 	unsigned int nr_running;
 	unsigned int nr_results;
@@ -84,13 +87,10 @@ static void take_run(struct lab_run *run, struct json_object *line)
 	sinks_run_begin(run->sinks, &info);
 }
 
-static void take_start(struct lab_run *run, struct json_object *line)
+static void take_start(struct lab_run *run, const char *test, unsigned int round)
 {
-	struct json_object *round = NULL;
-	enum item_state *state;
+	enum item_state *state = state_find(run, test, round);
 
-	json_object_object_get_ex(line, "round", &round);
-	state = state_find(run, json_text(line, "test"), json_object_get_int(round));
 	if (!run->clock.first_test_us)
 		run->clock.first_test_us = clock_us();
 	if (!state)
@@ -98,7 +98,7 @@ static void take_start(struct lab_run *run, struct json_object *line)
 	if (!run->nr_running++)
 		run->console_from = run->outcome.emulator.console.nr_bytes;
 	*state = ITEM_RUNNING;
-	sinks_test_begin(run->sinks, json_text(line, "test"), run->args->run.target, json_object_get_int(round));
+	sinks_test_begin(run->sinks, test, run->args->run.target, round);
 }
 
 static void report(struct lab_run *run, const struct result *result)
@@ -109,9 +109,9 @@ static void report(struct lab_run *run, const struct result *result)
 	sinks_test_end(run->sinks, result);
 }
 
-static void take_result(struct lab_run *run, struct json_object *line)
+/* Takes over @result; NULL is none. */
+static void take_result(struct lab_run *run, struct result *result)
 {
-	struct result *result = result_from_json(line);
 	enum item_state *state = result ? state_find(run, result->test, result->round) : NULL;
 
 	if (!state) {
@@ -142,27 +142,57 @@ static void take_gcov(struct lab_run *run, struct json_object *line)
 		run->nr_gcov_files++;
 }
 
+static void take_brief(struct lab_run *run, const struct brief *brief)
+{
+	const struct plan_item *item;
+	struct result *result;
+
+	if (brief->place >= run->nr_given)
+		return;
+	item = &run->plan->items[run->given[brief->place]];
+	if (brief->is_start) {
+		take_start(run, item->entry->name, item->round);
+		return;
+	}
+	result = result_new(item->entry->name, run->args->run.target, item->entry->file);
+	if (!result)
+		return;
+	result->round = item->round;
+	result->duration_us = brief->duration_us;
+	result->nr_checks = brief->nr_checks;
+	take_result(run, result);
+}
+
 static void on_line(void *context, const char *text)
 {
 	struct lab_run *run = context;
-	struct json_object *line = json_tokener_parse(text);
-	const char *type = line ? json_text(line, "type") : "";
+	struct json_object *line, *round = NULL;
+	struct brief brief;
+	const char *type;
 
-	if (!strcmp(type, "run"))
+	if (brief_read(&brief, text)) {
+		take_brief(run, &brief);
+		return;
+	}
+	line = json_tokener_parse(text);
+	type = line ? json_text(line, "type") : "";
+	if (!strcmp(type, "run")) {
 		take_run(run, line);
-	else if (!strcmp(type, "start"))
-		take_start(run, line);
-	else if (!strcmp(type, "result"))
-		take_result(run, line);
-	else if (!strcmp(type, "gcov"))
+	} else if (!strcmp(type, "start")) {
+		json_object_object_get_ex(line, "round", &round);
+		take_start(run, json_text(line, "test"), json_object_get_int(round));
+	} else if (!strcmp(type, "result")) {
+		take_result(run, result_from_json(line));
+	} else if (!strcmp(type, "gcov")) {
 		take_gcov(run, line);
+	}
 	json_object_put(line);
 }
 
 /* --- the words that the run inside is given --- */
 
 /* Tests that are like one that cost a boot come last, for they may cost the boots that others need. */
-static void add_waiting(const struct lab_run *run, struct strlist *words)
+static void add_waiting(struct lab_run *run, struct strlist *words)
 {
 	enum item_state wanted = run->nr_suspects ? ITEM_SUSPECT : ITEM_WAITING;
 	unsigned int level, max = 0;
@@ -171,14 +201,17 @@ static void add_waiting(const struct lab_run *run, struct strlist *words)
 	for (i = 0; i < run->plan->nr_items; i++)
 		if (run->suspicions[i] > max)
 			max = run->suspicions[i];
+	run->nr_given = 0;
 	for (level = 0; level <= max; level++)
 		for (i = 0; i < run->plan->nr_items; i++)
-			if (run->states[i] == wanted && run->suspicions[i] == level)
+			if (run->states[i] == wanted && run->suspicions[i] == level) {
 				strlist_addf(words, "%s#%u", run->plan->items[i].entry->name,
 					     run->plan->items[i].round);
+				run->given[run->nr_given++] = i;
+			}
 }
 
-static struct strlist words_for_tests(const struct lab_run *run, bool is_last)
+static struct strlist words_for_tests(struct lab_run *run, bool is_last)
 {
 	const struct args *args = run->args;
 	struct strlist words = { 0 };
@@ -400,6 +433,7 @@ static void run_free(struct lab_run *run)
 	free(run->states);
 	free(run->suspicions);
 	free(run->are_second);
+	free(run->given);
 }
 
 int lab_run_plan(struct args *args, const struct plan *plan, struct sink *const *sinks, lab_boot_fn *boot,
@@ -415,7 +449,8 @@ int lab_run_plan(struct args *args, const struct plan *plan, struct sink *const 
 	run.suspicions = calloc(plan->nr_items + 1, sizeof(*run.suspicions));
 	run.held = calloc(plan->nr_items + 1, sizeof(*run.held));
 	run.are_second = calloc(plan->nr_items + 1, sizeof(*run.are_second));
-	if (!run.states || !run.suspicions || !run.held || !run.are_second) {
+	run.given = calloc(plan->nr_items + 1, sizeof(*run.given));
+	if (!run.states || !run.suspicions || !run.held || !run.are_second || !run.given) {
 		run_free(&run);
 		return err_set(err, ENOMEM, "out of memory");
 	}

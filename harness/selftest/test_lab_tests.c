@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "cli/brief.h"
 #include "cli/lab_tests.h"
 #include "err.h"
 
@@ -19,7 +21,10 @@
 #define REPORTED "the kernel reported: BUG: kernel NULL pointer dereference, address: 0 at f+0x1"
 #define RAN_THEN " (2 tests ran then: which of them is to blame is not known)"
 
-/* What a boot does: a word for each step, "+a" starts test a, "-a" is its PASS, "!a" its FAIL, "@" the panic's lines, "%" a warning's. */
+/*
+ * What a boot does: a word for each step, "+a" starts test a, "-a" is its PASS, "!a" its FAIL, "@" the panic's lines, "%" a
+ * warning's; ">0" starts the first test that the boot was given, "<0" is its PASS, in brief.
+ */
 struct boot {
 	const char *steps;
 	enum emulator_end end;
@@ -61,7 +66,11 @@ static void play(const char *step, struct lab_outcome *outcome, void (*on_line)(
 		tail_feed(&outcome->emulator.console, said, strlen(said));
 		return;
 	}
-	if (*step == '+')
+	if (*step == '>')
+		snprintf(line, sizeof(line), "+%s", step + 1);
+	else if (*step == '<')
+		snprintf(line, sizeof(line), "=%s 1 1", step + 1);
+	else if (*step == '+')
 		snprintf(line, sizeof(line), "{\"type\":\"start\",\"test\":\"%s\",\"round\":0}", step + 1);
 	else
 		snprintf(line, sizeof(line), "{\"type\":\"result\",\"test\":\"%s\",\"target\":\"lab-x\",\"file\":\"f\","
@@ -199,6 +208,10 @@ static const struct scene scenes[] = {
 	{ "before any test, all boots would end so", 5, { { "", EMULATOR_FAILED } }, 1,
 	  { { VERDICT_ERROR, "not run: its last words" }, { VERDICT_ERROR, "not run: its last words" },
 	    { VERDICT_ERROR, "not run: its last words" }, { VERDICT_ERROR, "not run: its last words" } } },
+	{ "places are those of the boot", 5, { { ">0 <0 >1 @" }, { ">0 <0 >1 !c", DONE } }, 2,
+	  { PASSED, { VERDICT_FAIL, REPORTED, PANIC }, { VERDICT_FAIL }, PASSED } },
+	{ "a place that was not given is nobody's", 5, { { ">0 <0 <4 >9 <1 <2 <3", DONE } }, 1,
+	  { PASSED, PASSED, PASSED, PASSED } },
 	{ "between tests, nobody answers", 5, { { "+a -a @" }, { "-b -c -d", DONE } }, 2,
 	  { PASSED, PASSED, PASSED, PASSED }, -ENOTRECOVERABLE },
 };
@@ -310,17 +323,88 @@ static void test_suspects_are_alone(void **state)
 	assert_non_null(strstr(words[2], " -- c#0 d#0"));
 }
 
+static void assert_read(const char *line, bool is_start, size_t place, uint64_t duration_us, uint64_t nr_checks)
+{
+	struct brief brief;
+
+	assert_true(brief_read(&brief, line));
+	assert_int_equal(brief.is_start, is_start);
+	assert_int_equal(brief.place, place);
+	assert_int_equal(brief.duration_us, duration_us);
+	assert_int_equal(brief.nr_checks, nr_checks);
+}
+
+static void test_brief_lines(void **state)
+{
+	static const char *const others[] = {
+		"", "+", "=", "+x", "=1", "=1 2", "=1 2 3 4", "=1 2 3x", "+1 2", "{\"type\":\"start\"}", "=1 2 3\030",
+	};
+	struct brief brief;
+	size_t i;
+
+	(void)state;
+	assert_read("+0", true, 0, 0, 0);
+	assert_read("+7120", true, 7120, 0, 0);
+	assert_read("=3 18446744073709551615 2", false, 3, UINT64_MAX, 2);
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (brief_read(&brief, others[i]))
+			fail_msg("'%s' is taken", others[i]);
+}
+
+static void sink_pass(struct sink *sink, const char *test, const char *output)
+{
+	struct result *result = result_new(test, "lab-x", "f");
+
+	result->duration_us = 15;
+	result->nr_checks = 2;
+	if (output)
+		result_add_note(result, &(struct note){ .kind = NOTE_OUTPUT, .text = (char *)output });
+	sink->ops->test_end(sink, result);
+	result_free(result);
+}
+
+/* In any order; what has more to say, or is not in the plan, says it in JSON. */
+static void test_brief_sink(void **state)
+{
+	struct test_entry entries[] = { { .name = (char *)"a" }, { .name = (char *)"b" } };
+	struct plan_item items[] = { { &entries[0], 0 }, { &entries[1], 0 }, { &entries[1], 1 } };
+	struct plan plan = { items, 3 };
+	struct sink *sink;
+	char text[2048] = "";
+	struct err err;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(sink_brief_open(ends[1], &plan, &sink, &err), 0);
+	sink->ops->test_begin(sink, "b", "lab-x", 1);
+	sink->ops->test_begin(sink, "b", "lab-x", 0);
+	sink_pass(sink, "b", NULL);
+	sink->ops->test_begin(sink, "a", "lab-x", 0);
+	sink_pass(sink, "a", "said");
+	sink->ops->test_begin(sink, "c", "lab-x", 0);
+	assert_int_equal(sink->ops->close(sink, &err), 0);
+	assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+	assert_ptr_equal(strstr(text, "+2\n+1\n=1 15 2\n+0\n{\"type\":\"result\",\"test\":\"a\","), text);
+	assert_non_null(strstr(text, "\"said\""));
+	assert_non_null(strstr(text, "\n{\"type\":\"start\",\"test\":\"c\","));
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	enum { NR_SCENES = sizeof(scenes) / sizeof(scenes[0]) };
-	struct CMUnitTest tests[NR_SCENES + 2] = {
+	enum { NR_OTHERS = 4 };
+	struct CMUnitTest tests[NR_SCENES + NR_OTHERS] = {
 		cmocka_unit_test(test_words), cmocka_unit_test(test_suspects_are_alone),
+		cmocka_unit_test(test_brief_lines), cmocka_unit_test(test_brief_sink),
 	};
 	unsigned int i;
 	int r;
 
 	for (i = 0; i < NR_SCENES; i++)
-		tests[i + 2] = (struct CMUnitTest){ scenes[i].name, test_scene, NULL, NULL, (void *)&scenes[i] };
+		tests[i + NR_OTHERS] = (struct CMUnitTest){ scenes[i].name, test_scene, NULL, NULL, (void *)&scenes[i] };
 	r = cmocka_run_group_tests(tests, NULL, NULL);
 	for (i = 0; i < MAX_TESTS; i++)
 		result_free(results[i]);
