@@ -31,7 +31,7 @@ static const struct row rows[] = {
 };
 
 CASE(nested_state_rules, .says = "A nested state that breaks a rule of VMRUN is refused", .modes = LONG64,
-     .needs = "vendor:amd nested KVM_CAP_NESTED_STATE", .rows = ROWS(rows))
+     .needs = "vendor:amd nested KVM_CAP_NESTED_STATE", .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(nested_state_rules)
 {

@@ -25,7 +25,7 @@ static const struct row rows[] = {
 };
 
 CASE(vmrun_entered, .says = "VMRUN enters the legal states beside the limit of each rule", .modes = LONG64,
-     .needs = "vendor:amd nested KVM_CAP_NESTED_STATE", .rows = ROWS(rows))
+     .needs = "vendor:amd nested KVM_CAP_NESTED_STATE", .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(vmrun_entered)
 {

@@ -26,7 +26,7 @@ static const struct row rows[] = {
 };
 
 CASE(vmrun_refused, .says = "VMRUN refuses a state that breaks one rule, and changes nothing", .modes = LONG64,
-     .needs = "vendor:amd nested KVM_CAP_NESTED_STATE", .rows = ROWS(rows))
+     .needs = "vendor:amd nested KVM_CAP_NESTED_STATE", .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(vmrun_refused)
 {

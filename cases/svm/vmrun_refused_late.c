@@ -23,7 +23,7 @@ static const struct row rows[] = {
 };
 
 CASE(vmrun_refused_late, .says = "A state that is found illegal late is refused whole", .modes = LONG64,
-     .needs = "vendor:amd nested KVM_CAP_NESTED_STATE", .rows = ROWS(rows))
+     .needs = "vendor:amd nested KVM_CAP_NESTED_STATE", .rows = ROWS(rows), .shadow_too = true)
 
 GUEST(vmrun_refused_late)
 {
