@@ -16,6 +16,8 @@
 
 #define SMBASE 0x30000
 #define ENTRY 0x8000
+#define SAVED_CS 0xfe10
+#define SAVED_SS 0xfe20
 #define SAVED_EFER 0xfed0
 #define SAVED_SVM_STATE 0xfed8
 #define SAVED_VMCB 0xfee0
@@ -33,6 +35,7 @@
 #define SMM_PORT 0x80
 #define L2_PORT 0x81
 #define VECTOR 0x55
+#define USER_IOPL 0x3000ull
 
 INSN(s_l2, "mov $0x5678, %eax\n\tstc\n\tout %al, $0x81\n\ts_l2_next: inc %r15\n\tmov (%rbx), %rcx\n\tvmmcall")
 extern const char s_l2_next[] GUEST_API;
@@ -50,6 +53,7 @@ struct row {
 	ROW_FIELDS;
 	enum kind kind;
 	bool is_nested, is_masking, is_interrupt;
+	bool is_user;		/* L2 is at CPL 3, with IOPL 3 */
 	uint32_t saved_at;	/* a word of the save area, and what is changed in it */
 	uint64_t saved_xor;
 	struct {
@@ -66,7 +70,10 @@ static const struct row rows[] = {
 	{ .label = "returns_nested", .kind = RETURNS, .is_nested = true, .needs = "cpuid:npt tdp" },
 	{ .label = "returns_masking", .kind = RETURNS, .is_masking = true },
 	{ .label = "returns_to_interrupt", .kind = RETURNS, .is_interrupt = true },
+	{ .label = "returns_user", .kind = RETURNS, .is_user = true },
+	{ .label = "returns_user_nested", .kind = RETURNS, .is_user = true, .is_nested = true, .needs = "cpuid:npt tdp" },
 	{ .label = "exits", .kind = EXITS },
+	{ .label = "exits_user", .kind = EXITS, .is_user = true },
 	{ .label = "exits_nested", .kind = EXITS, .is_nested = true, .needs = "cpuid:npt tdp" },
 	{ .label = "gif_clear", .kind = GIF_CLEAR },
 	{ .label = "saved_svme_clear", .kind = SHUTDOWN, .saved_at = SAVED_EFER, .saved_xor = EFER_SVME },
@@ -94,6 +101,16 @@ static void on_interrupt(struct guest_regs *regs)
 	write32(APIC_EOI, 0);
 }
 
+static void user_make(struct vmcb_save *save)
+{
+	save->cs.selector = SEL_USER_CODE64;
+	save->cs.attrib |= SEG_ATTRIB_DPL(3);
+	save->ss.selector = SEL_USER_DATA;
+	save->ss.attrib |= SEG_ATTRIB_DPL(3);
+	save->cpl = 3;
+	save->rflags |= USER_IOPL;
+}
+
 static void prepare(const struct row *row)
 {
 	write32(APIC_SVR, SVR_ENABLE | 0xff);
@@ -117,8 +134,20 @@ static void prepare(const struct row *row)
 		vmcb_intercept(&l1_vmcb, SVM_EXIT_INTR);
 		l1_vmcb.save.rflags |= X86_EFLAGS_IF;
 	}
+	if (row->is_user)
+		user_make(&l1_vmcb.save);
 	if (row->kind == EXITS)
 		vmcb_intercept(&l1_vmcb, SVM_EXIT_SMI);
+}
+
+static void check_user(void)
+{
+	CHECK_EQ(3, l1_vmcb.save.cpl);
+	CHECK_EQ(SEL_USER_CODE64, l1_vmcb.save.cs.selector);
+	CHECK_EQ(0xafb, l1_vmcb.save.cs.attrib);
+	CHECK_EQ(SEL_USER_DATA, l1_vmcb.save.ss.selector);
+	CHECK_EQ(0xcf3, l1_vmcb.save.ss.attrib);
+	CHECK_EQ(USER_IOPL, l1_vmcb.save.rflags & USER_IOPL);
 }
 
 static void check_done(const struct row *row, const struct l2_regs *before)
@@ -132,7 +161,9 @@ static void check_done(const struct row *row, const struct l2_regs *before)
 		CHECK_NO_EXIT(SVM_EXIT_SMI);
 	CHECK_L2_REGS(&want);
 	CHECK_EQ(0x5678, l1_vmcb.save.rax);
-	CHECK_EQ(X86_EFLAGS_FIXED, l1_vmcb.save.rflags & ~(X86_EFLAGS_IF | 0x8d5ull));
+	CHECK_EQ(X86_EFLAGS_FIXED, l1_vmcb.save.rflags & ~(X86_EFLAGS_IF | USER_IOPL | 0x8d5ull));
+	if (row->is_user)
+		check_user();
 }
 
 /* L1 is what it was: control registers, and that it can enter L2 as before. */
@@ -201,8 +232,10 @@ static void expect_l2_saved(struct test *t, const struct row *row)
 	expect_eq(t, 0x5678, *saved(t, SAVED_RAX));
 	expect_eq(t, SCRATCH_GPA, *saved(t, SAVED_RBX));
 	expect_eq(t, 15, *saved(t, SAVED_R15));
-	expect_eq(t, X86_EFLAGS_FIXED | X86_EFLAGS_CF | (row->is_interrupt ? X86_EFLAGS_IF : 0),
-		  *saved(t, SAVED_RFLAGS));
+	expect_eq(t, X86_EFLAGS_FIXED | X86_EFLAGS_CF | (row->is_interrupt ? X86_EFLAGS_IF : 0) |
+		  (row->is_user ? USER_IOPL : 0), *saved(t, SAVED_RFLAGS));
+	expect_eq(t, row->is_user ? SEL_USER_CODE64 : SEL_CODE64, (uint16_t)*saved(t, SAVED_CS));
+	expect_eq(t, row->is_user ? SEL_USER_DATA : SEL_DATA, (uint16_t)*saved(t, SAVED_SS));
 	expect_eq(t, EFER_SVME | EFER_LMA | EFER_LME, *saved(t, SAVED_EFER) & (EFER_SVME | EFER_LMA | EFER_LME));
 	expect_eq(t, TABLES_GPA, *saved(t, SAVED_CR3));
 	expect_eq(t, X86_CR0_PG | X86_CR0_PE, *saved(t, SAVED_CR0) & (X86_CR0_PG | X86_CR0_PE));
