@@ -2,9 +2,11 @@
 /*
  * #VMEXIT brings back what VMRUN has saved of L1, whatever L2 made of it: CR0, CR3, CR4, EFER, RFLAGS, RSP, RAX, CS,
  * SS, DS, ES, GDTR, IDTR; DR7 becomes 400h. What VMRUN does not save stays as L2 left it: DR0 to DR3, DR6, CR2, FS, GS,
- * TR, LDTR, the MSRs of system calls. GIF is clear.
+ * TR, LDTR, the MSRs of system calls. GIF is clear. What L2 made of its own is in the VMCB, and nothing else has changed
+ * there. User space sees L1's state, too.
  *
- * Can break: L1's register restored from the wrong VMCB, or not at all, KVM's caches of control registers and segments.
+ * Can break: L1's register restored from the wrong VMCB, or not at all, KVM's caches of control registers and segments; a
+ * field of the VMCB that is not saved, or not from where the register is.
  * Source: APM vol. 2, 15.5.1, 15.6.
  */
 #include "guests/l1_svm.h"
@@ -134,10 +136,60 @@ static void apply_leaks(const struct row *row, struct machine *want)
 		want->sysenter_cs = row->rbx;
 }
 
+/* What L2 has made of @save. */
+static void apply_changes(const struct row *row, struct vmcb_save *save)
+{
+	if (row->code == h_cr0)
+		save->cr0 ^= 0x4002a;
+	if (row->code == h_cr4)
+		save->cr4 ^= 0x68c;
+	if (row->code == h_cr3)
+		save->cr3 = l2_regs.rbx;
+	if (row->code == h_efer)
+		save->efer ^= 0x801;
+	if (row->code == h_rflags)
+		save->rflags = 0xcd7;
+	if (row->code == h_tables) {
+		save->gdtr.limit = save->idtr.limit = 0x77;
+		save->gdtr.base = save->idtr.base = row->rbx;
+	}
+	if (row->code == h_dr7)
+		save->dr7 = 0x555;
+	if (row->code == h_cr2)
+		save->cr2 = row->rbx;
+}
+
+static void check_saved(const struct row *row, const struct vmcb_save *before)
+{
+	struct vmcb_save want = *before, *got = &l1_vmcb.save;
+
+	apply_changes(row, &want);
+	want.rip = got->rip;
+	want.rax = got->rax;
+	if (row->code == h_rsp)
+		want.rsp = row->rbx;
+	else
+		want.rsp = got->rsp;
+	/* The arithmetic flags are XOR's where there is one. */
+	if (row->code != h_rflags)
+		want.rflags = (want.rflags & ~0x8d5ull) | (got->rflags & 0x8d5);
+	if (row->code == h_segments) {
+		CHECK_EQ(0x3b, got->ds.selector);
+		CHECK_EQ(0x3b, got->es.selector);
+		CHECK_EQ(0x28, got->ss.selector);
+		want.ds = got->ds;
+		want.es = got->es;
+		want.ss = got->ss;
+	}
+	check_vmcb_save(got, &want, __FILE__, __LINE__);
+	CHECK_EQ(want.rsp, got->rsp);
+}
+
 GUEST(state_host)
 {
 	const struct row *row = GUEST_ROW(rows);
 	struct machine before, after;
+	struct vmcb_save saved;
 
 	l1_svm_init();
 	wrmsr(MSR_LSTAR, 0x1111);
@@ -148,15 +200,33 @@ GUEST(state_host)
 	write_cr2(0x7777);
 	l1_vmcb.save.cr2 = 0x6666;
 	l2_regs.rbx = row->code == h_cr3 ? read_cr3() | 0x18 : row->rbx;
+	saved = l1_vmcb.save;
 	before = machine_read();
 	l2_run(row->code);
 	after = machine_read();
+	guest_sync(1);
 	CHECK_EXIT_CODE(SVM_EXIT_VMMCALL);
+	GUEST_VALUE(0, before.cr0);
+	GUEST_VALUE(1, before.cr3);
+	GUEST_VALUE(2, before.cr4);
+	GUEST_VALUE(3, before.efer);
 	apply_leaks(row, &before);
 	check_machine(&before, &after);
+	check_saved(row, &saved);
 }
 
 HOST(state_host)
 {
+	struct kvm_debugregs debug;
+	struct kvm_sregs sregs;
+
+	require_sync(t, 1);
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &debug);
 	expect_done(t);
+	expect_eq(t, guest_value(t, 0), sregs.cr0);
+	expect_eq(t, guest_value(t, 1), sregs.cr3);
+	expect_eq(t, guest_value(t, 2), sregs.cr4);
+	expect_eq(t, guest_value(t, 3), sregs.efer);
+	expect_eq(t, 0x400, debug.dr7);
 }
