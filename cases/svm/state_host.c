@@ -35,12 +35,13 @@ struct row {
 	ROW_FIELDS;
 	const char *code;
 	uint64_t rbx;
+	uint64_t cr0;		/* bits that L2 begins with, other than L1's */
 };
 
 #define ROW_OF(name_, ...) { .label = #name_, .code = h_##name_, ##__VA_ARGS__ }
 
 static const struct row rows[] = {
-	ROW_OF(clean), ROW_OF(cr0), ROW_OF(cr4), ROW_OF(cr3), ROW_OF(efer), ROW_OF(rflags), ROW_OF(segments),
+	ROW_OF(clean), { .label = "cr0_loaded", .code = h_clean, .cr0 = X86_CR0_WP | X86_CR0_MP }, ROW_OF(cr0), ROW_OF(cr4), ROW_OF(cr3), ROW_OF(efer), ROW_OF(rflags), ROW_OF(segments),
 	ROW_OF(tables, .rbx = 0x123000), ROW_OF(dr7), ROW_OF(dr0, .rbx = 0x1234), ROW_OF(dr3, .rbx = 0x5678),
 	ROW_OF(cr2, .rbx = 0xabcd), ROW_OF(lstar, .rbx = 0x4321), ROW_OF(fs_base, .rbx = 0x5432),
 	ROW_OF(sysenter_cs, .rbx = 0x33), ROW_OF(rsp, .rbx = 0x200800),
@@ -200,6 +201,7 @@ GUEST(state_host)
 	write_cr2(0x7777);
 	l1_vmcb.save.cr2 = 0x6666;
 	l2_regs.rbx = row->code == h_cr3 ? read_cr3() | 0x18 : row->rbx;
+	l1_vmcb.save.cr0 ^= row->cr0;
 	saved = l1_vmcb.save;
 	before = machine_read();
 	l2_run(row->code);

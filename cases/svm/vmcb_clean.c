@@ -123,7 +123,7 @@ static void vmcb_check(struct vmcb *vmcb, uint32_t clean, uint32_t parts)
 	CHECK_EQ(want.rip, vmcb->save.rip);
 	want.rax = vmcb->save.rax;
 	check_vmcb_save(&vmcb->save, &want, __FILE__, __LINE__);
-	CHECK_EQ(parts & CLEAN_CR2 ? 0x5000 : 0x4000, l2_regs.r8);
+	CHECK_CR2(parts & CLEAN_CR2 ? 0x5000 : 0x4000, l2_regs.r8);
 	CHECK_EQ(parts & CLEAN_TPR ? 5 : 3, l2_regs.r9);
 	CHECK_EQ(want.cr0, l2_regs.r10);
 	CHECK_EQ(parts & CLEAN_NP ? 0x2222 : 0x1111, l2_regs.r11);
