@@ -72,7 +72,9 @@ static unsigned int supported_fill(struct kvm_cpuid_entry2 *entries, unsigned in
 			.ebx = 0x4b4d564b, .ecx = 0x564b4d56, .edx = 0x4d,
 		};
 	if (nr < max)
-		entries[nr++] = (struct kvm_cpuid_entry2) { .function = KVM_FEATURES };
+		entries[nr++] = (struct kvm_cpuid_entry2) {
+			.function = KVM_FEATURES, .eax = paravirt_features(),
+		};
 	return nr;
 }
 

@@ -86,8 +86,11 @@ static int handle_npf(struct soft_vcpu *vcpu)
 static int handle_cpuid(struct soft_vcpu *vcpu)
 {
 	uint64_t *regs = vcpu->regs;
-	struct kvm_cpuid_entry2 answer = vcpu_cpuid_answer(vcpu, (uint32_t)regs[REG_RAX], (uint32_t)regs[REG_RCX]);
+	struct kvm_cpuid_entry2 answer;
 
+	if (vcpu->vmcb->save.cpl && msr_faults_cpuid(vcpu))
+		return inject_gp(vcpu);
+	answer = vcpu_cpuid_answer(vcpu, (uint32_t)regs[REG_RAX], (uint32_t)regs[REG_RCX]);
 	regs[REG_RAX] = answer.eax;
 	regs[REG_RBX] = answer.ebx;
 	regs[REG_RCX] = answer.ecx;

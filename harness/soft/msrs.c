@@ -6,6 +6,7 @@
  */
 #include "soft/private.h"
 
+#include <asm/kvm_para.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +18,19 @@
 #define MSR_MCG_STATUS 0x17a
 #define MSR_MCG_CTL 0x17b
 #define MSR_PLATFORM_INFO 0xce
-#define MSR_KVM_WALL_CLOCK 0x11
-#define MSR_KVM_SYSTEM_TIME 0x12
+#define PLATFORM_INFO_CPUID_FAULT (1ull << 31)
+#define MSR_MISC_FEATURES_ENABLES 0x140
+#define MISC_FEATURES_CPUID_FAULT 1ull
 #define MSR_DE_CFG 0xc0011029
+#define MSR_OSVW_ID_LENGTH 0xc0010140
+#define MSR_OSVW_STATUS 0xc0010141
 #define MSR_UCODE_REV 0x8b
 #define MSR_HWCR 0xc0010015
 #define LFENCE_SERIALIZE 2u
+
+/* Nothing is speculated: RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO. */
+#define MSR_IA32_ARCH_CAPABILITIES 0x10a
+#define ARCH_CAPABILITIES 0x179
 
 enum msr_list { UNLISTED, LISTED };
 
@@ -59,15 +67,22 @@ static const struct msr_row rows[] = {
 	{ MSR_MCG_CAP, UNLISTED },
 	{ MSR_MCG_STATUS, LISTED },
 	{ MSR_MCG_CTL, LISTED },
-	{ MSR_PLATFORM_INFO, LISTED, .is_fixed = true },
-	/* KVM's clock, which CPUID does not offer: user space may say that it is off. */
-	{ MSR_KVM_WALL_CLOCK, UNLISTED, .reserved = ~0ull },
-	{ MSR_KVM_SYSTEM_TIME, UNLISTED, .reserved = ~0ull },
+	{ MSR_PLATFORM_INFO, LISTED, .reset = PLATFORM_INFO_CPUID_FAULT },
+	{ MSR_MISC_FEATURES_ENABLES, LISTED, .reserved = ~MISC_FEATURES_CPUID_FAULT },
 	{ MSR_UCODE_REV, LISTED, .is_fixed = true, .reset = 0x01000065 },
 	{ MSR_MTRRcap, UNLISTED, .is_fixed = true, .reset = 0x508 },
 	{ MSR_MTRRdefType, UNLISTED, .reserved = ~0xcffull },
 	{ MSR_HWCR, LISTED },
 	{ MSR_DE_CFG, UNLISTED },
+	{ MSR_OSVW_ID_LENGTH, LISTED },
+	{ MSR_OSVW_STATUS, LISTED },
+	{ MSR_KVM_WALL_CLOCK, LISTED },
+	{ MSR_KVM_SYSTEM_TIME, LISTED },
+	{ MSR_KVM_WALL_CLOCK_NEW, LISTED },
+	{ MSR_KVM_SYSTEM_TIME_NEW, LISTED },
+	{ MSR_KVM_STEAL_TIME, LISTED },
+	{ MSR_KVM_PV_EOI_EN, LISTED },
+	{ MSR_KVM_POLL_CONTROL, LISTED },
 };
 #define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -164,9 +179,37 @@ static bool pat_is_valid(uint64_t value)
 	return true;
 }
 
+static uint64_t *value_of_index(const struct soft_vcpu *vcpu, uint32_t index)
+{
+	return &vcpu->msrs[row_find(index) - rows];
+}
+
+bool msr_faults_cpuid(const struct soft_vcpu *vcpu)
+{
+	return *value_of_index(vcpu, MSR_MISC_FEATURES_ENABLES) & MISC_FEATURES_CPUID_FAULT;
+}
+
+/* Only user space changes it, and not what is in use. */
+static int platform_info_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
+{
+	if (!is_host || (!(value & PLATFORM_INFO_CPUID_FAULT) && msr_faults_cpuid(vcpu)))
+		return -EINVAL;
+	*value_of_index(vcpu, MSR_PLATFORM_INFO) = value;
+	return 0;
+}
+
+static int misc_features_set(struct soft_vcpu *vcpu, uint64_t value)
+{
+	if ((value & ~MISC_FEATURES_CPUID_FAULT) ||
+	    (value && !(*value_of_index(vcpu, MSR_PLATFORM_INFO) & PLATFORM_INFO_CPUID_FAULT)))
+		return -EINVAL;
+	*value_of_index(vcpu, MSR_MISC_FEATURES_ENABLES) = value;
+	return 0;
+}
+
 uint64_t msr_misc_enable(const struct soft_vcpu *vcpu)
 {
-	return vcpu->msrs[row_find(MSR_IA32_MISC_ENABLE) - rows];
+	return *value_of_index(vcpu, MSR_IA32_MISC_ENABLE);
 }
 
 /* Only some rows' features are CPUID's to give. */
@@ -177,6 +220,9 @@ static bool row_is_there(const struct soft_vcpu *vcpu, const struct msr_row *row
 		return is_host || vcpu_has(vcpu, 7, 1, 1);
 	case MSR_TSC_AUX:
 		return is_host || vcpu_has(vcpu, 0x80000001, 3, 27);
+	case MSR_OSVW_ID_LENGTH:
+	case MSR_OSVW_STATUS:
+		return vcpu_has(vcpu, 0x80000001, 2, 9);
 	case MSR_PLATFORM_INFO:
 		return is_host || vcpu->vm->guests_read_platform_info;
 	default:
@@ -192,6 +238,8 @@ int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is
 
 	if (!r)
 		r = mce_msr_get(vcpu, index, ret_value, is_host);
+	if (!r)
+		r = paravirt_msr_get(vcpu, index, ret_value);
 	if (r)
 		return r < 0 ? r : 0;
 	if (mtrr) {
@@ -241,6 +289,8 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 
 	if (!r)
 		r = mce_msr_set(vcpu, index, value, is_host);
+	if (!r)
+		r = paravirt_msr_set(vcpu, index, value);
 	if (r)
 		return r < 0 ? r : 0;
 	if (mtrr) {
@@ -262,6 +312,10 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 		return efer_set(vcpu, value, is_host);
 	case MSR_IA32_APICBASE:
 		return apic_base_set(vcpu, value, is_host);
+	case MSR_PLATFORM_INFO:
+		return platform_info_set(vcpu, value, is_host);
+	case MSR_MISC_FEATURES_ENABLES:
+		return misc_features_set(vcpu, value);
 	default:
 		return row_set(vcpu, row, value, is_host);
 	}
@@ -299,6 +353,7 @@ long system_msr_list(struct call *call)
 static const struct { uint32_t index; uint64_t value; } features[] = {
 	{ MSR_DE_CFG, LFENCE_SERIALIZE },
 	{ MSR_UCODE_REV, 0x01000065 },
+	{ MSR_IA32_ARCH_CAPABILITIES, ARCH_CAPABILITIES },
 };
 #define NR_FEATURES (sizeof(features) / sizeof(features[0]))
 

@@ -13,6 +13,7 @@
 #include "machine/machine.h"
 #include "soft/chips.h"
 #include "soft/msr_filter.h"
+#include "soft/paravirt.h"
 #include "soft/soft.h"
 #include "soft/stats.h"
 #include "vm/x86/vmcb.h"
@@ -78,9 +79,9 @@ struct answer {
 /* By kind of descriptor, each ends with a row of zeroes. */
 extern const struct answer system_answers[], vm_answers[], vm_state_answers[], slot_answers[], vcpu_answers[],
 	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], mce_answers[],
-	vm_stats_answers[], vcpu_stats_answers[], pmu_filter_answers[], vm_tsc_answers[], vcpu_tsc_answers[],
-	vm_device_answers[], device_answers[], system_attr_answers[], chip_answers[], chip_vcpu_answers[], vapic_answers[],
-	guest_mmu_answers[], guest_debug_answers[];
+	paravirt_answers[], vm_stats_answers[], vcpu_stats_answers[], pmu_filter_answers[], vm_tsc_answers[],
+	vcpu_tsc_answers[], vm_device_answers[], device_answers[], system_attr_answers[], chip_answers[],
+	chip_vcpu_answers[], vapic_answers[], guest_mmu_answers[], guest_debug_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
@@ -210,6 +211,7 @@ struct soft_vm {
 	uint32_t tsc_khz;		/* of vCPUs to come */
 	struct soft_tsc_write tsc_last;
 	bool has_vfio;			/* the device was created */
+	uint64_t wall_clock;		/* MSR_KVM_WALL_CLOCK(_NEW) */
 	int64_t clock_offset;		/* of KVM_GET_CLOCK to the monotonic clock */
 	uint64_t tss_addr, identity_addr;
 	uint32_t msr_exits;		/* KVM_CAP_X86_USER_SPACE_MSR */
@@ -224,6 +226,7 @@ struct soft_vm {
 struct soft_vm *vm_of_call(struct call *call);
 void soft_vm_destroy(struct soft_vm *vm);
 uint64_t clock_ns(void);
+uint64_t realtime_ns(void);
 
 /* --- vCPUs (vcpu.c) --- */
 
@@ -295,6 +298,7 @@ struct soft_vcpu {
 	struct soft_mce mce;
 	struct soft_stats stats;
 	struct soft_tsc tsc;
+	struct soft_paravirt paravirt;
 	struct kvm_guest_debug debug;
 	struct soft_debugged debugged;
 	uint64_t debug_dr6, debug_dr7;	/* as the guest left them, whose ever they are */
@@ -346,6 +350,8 @@ bool vcpu_has(const struct soft_vcpu *vcpu, uint32_t leaf, unsigned int reg, uns
 
 int msrs_init(struct soft_vcpu *vcpu);
 void msrs_reset(struct soft_vcpu *vcpu);
+/* CPUID is #GP but to CPL 0. */
+bool msr_faults_cpuid(const struct soft_vcpu *vcpu);
 uint64_t msr_misc_enable(const struct soft_vcpu *vcpu);
 /* As the guest or user space sees them: 0, -ENOENT for what is not there, or -EINVAL for what is not allowed. */
 int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is_host);

@@ -280,8 +280,10 @@ static int guest_run(struct soft_vcpu *vcpu)
 	debug_prepare(vcpu);
 	vapic_enter(vcpu);
 	/* What has to wait for an event that goes in now is next: only that one is delivered. */
+	paravirt_enter(vcpu);
 	exit = vcpu_enter(vcpu, has_event_behind(vcpu) ? 0 : SLICE_INSTRUCTIONS);
 	vapic_leave(vcpu);
+	paravirt_leave(vcpu);
 	if (exit == MACHINE_EXIT_VMEXIT || exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED)
 		events_complete(vcpu);
 	if (exit == MACHINE_EXIT_VMEXIT)
@@ -443,7 +445,10 @@ long vcpu_run(struct soft_vcpu *vcpu)
 	long r;
 
 	vcpu->run->flags = 0;
+	vcpu->paravirt.stolen_ns -= clock_ns();
 	vm_lock(vm);
+	vcpu->paravirt.stolen_ns += clock_ns();
+	paravirt_load(vcpu);
 	r = run_locked(vcpu, &signals);
 	run_save(vcpu);
 	pthread_mutex_unlock(&vm->lock);

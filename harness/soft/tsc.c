@@ -29,6 +29,7 @@ uint64_t tsc_guest(const struct soft_vcpu *vcpu)
 static void offset_set(struct soft_vcpu *vcpu, uint64_t offset, uint64_t value)
 {
 	vcpu->tsc.offset = offset;
+	paravirt_clock_changed(vcpu);
 	vcpu->vm->tsc_last = (struct soft_tsc_write) {
 		.at_ns = clock_ns(), .value = value, .khz = vcpu->tsc.khz, .offset = offset,
 	};
@@ -69,6 +70,7 @@ void tsc_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
 		return;
 	}
 	vcpu->tsc.offset += change;
+	paravirt_clock_changed(vcpu);
 	vcpu->tsc.adjust += change;
 }
 
@@ -77,6 +79,7 @@ void tsc_adjust_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
 	if (!is_host)
 		vcpu->tsc.offset += value - vcpu->tsc.adjust;
 	vcpu->tsc.adjust = value;
+	paravirt_clock_changed(vcpu);
 }
 
 /* --- requests --- */
@@ -108,6 +111,7 @@ static long answer_get_khz(struct call *call)
 
 static long answer_set_khz(struct call *call)
 {
+	paravirt_clock_changed(call->vcpu);
 	return khz_of_call(call, &call->vcpu->tsc.khz);
 }
 

@@ -36,6 +36,7 @@ void vcpu_reset(struct soft_vcpu *vcpu)
 		(vcpu->id == vcpu->vm->boot_cpu_id ? APIC_BASE_BSP : 0);
 	init_vmcb(vcpu, false);
 	msrs_reset(vcpu);
+	paravirt_reset(vcpu);
 	chips_vcpu_reset(vcpu, false);
 }
 

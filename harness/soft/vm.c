@@ -292,7 +292,7 @@ static long answer_get_mmu_pages(struct call *call)
 	return (long)call->vm->nr_mmu_pages;
 }
 
-static uint64_t realtime_ns(void)
+uint64_t realtime_ns(void)
 {
 	struct timespec now;
 
@@ -318,12 +318,17 @@ static long answer_set_clock(struct call *call)
 {
 	const struct kvm_clock_data *clock = call->data;
 	uint64_t value = clock->clock, now = realtime_ns();
+	unsigned int i;
 
 	if (clock->flags & ~(uint32_t)(KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC | KVM_CLOCK_TSC_STABLE))
 		return -EINVAL;
 	if ((clock->flags & KVM_CLOCK_REALTIME) && now > clock->realtime)
 		value += now - clock->realtime;
+	pthread_mutex_lock(&call->vm->lock);
 	call->vm->clock_offset = (int64_t)(value - clock_ns());
+	for (i = 0; i < call->vm->nr_vcpus; i++)
+		paravirt_clock_changed(call->vm->vcpus[i]);
+	pthread_mutex_unlock(&call->vm->lock);
 	return 0;
 }
 
