@@ -46,10 +46,17 @@ static struct lapic_clock on_clock(void *opaque, uint32_t id)
 	};
 }
 
+/* Who never waited has no descriptor to be woken by. */
+static void wake_write(struct soft_vcpu *vcpu)
+{
+	if (vcpu->chips.wake_fd >= 0)
+		eventfd_write(vcpu->chips.wake_fd, 1);
+}
+
 static void vcpu_wake(struct soft_vcpu *vcpu)
 {
 	if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
-		eventfd_write(vcpu->chips.wake_fd, 1);
+		wake_write(vcpu);
 }
 
 static void on_kick(void *opaque, uint32_t id)
@@ -148,10 +155,7 @@ int chips_vcpu_init(struct soft_vcpu *vcpu)
 	struct soft_chips *chips = &vcpu->vm->chips;
 	int r;
 
-	vcpu->chips = (struct soft_vcpu_chips) { .extint = -1, .eoi_exit = -1 };
-	vcpu->chips.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (vcpu->chips.wake_fd < 0)
-		return -errno;
+	vcpu->chips = (struct soft_vcpu_chips) { .wake_fd = -1, .extint = -1, .eoi_exit = -1 };
 	if (chips->chip.kind != IRQCHIP_NONE) {
 		r = irqchip_add_lapic(&chips->chip, &vcpu->chips.lapic, vcpu->id, is_bsp(vcpu));
 		if (r)
@@ -167,7 +171,7 @@ void chips_vcpu_free(struct soft_vcpu *vcpu)
 {
 	if (vcpu->chips.has_lapic)
 		irqchip_remove_lapic(&vcpu->vm->chips.chip, &vcpu->chips.lapic);
-	if (vcpu->chips.wake_fd > 0)
+	if (vcpu->chips.wake_fd >= 0)
 		close(vcpu->chips.wake_fd);
 }
 
@@ -370,11 +374,19 @@ static uint64_t wait_ns(struct soft_vcpu *vcpu)
 	return at - now < MAX_WAIT_NS ? at - now : MAX_WAIT_NS;
 }
 
+/* -1, which poll() leaves out, where there is no descriptor left: the wait is a short one. */
+static int wake_fd(struct soft_vcpu *vcpu)
+{
+	if (vcpu->chips.wake_fd < 0)
+		vcpu->chips.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return vcpu->chips.wake_fd;
+}
+
 void chips_wait(struct soft_vcpu *vcpu)
 {
 	struct soft_vm *vm = vcpu->vm;
 	struct pollfd fds[] = {
-		{ .fd = vcpu->chips.wake_fd, .events = POLLIN },
+		{ .fd = wake_fd(vcpu), .events = POLLIN },
 		{ .fd = irqfds_wait_fd(&vm->chips.irqfds), .events = POLLIN },
 	};
 	struct timespec timeout = { .tv_nsec = (long)wait_ns(vcpu) };
@@ -383,7 +395,8 @@ void chips_wait(struct soft_vcpu *vcpu)
 	pthread_mutex_unlock(&vm->lock);
 	ppoll(fds, 2, &timeout, NULL);
 	pthread_mutex_lock(&vm->lock);
-	eventfd_read(vcpu->chips.wake_fd, &count);
+	if (vcpu->chips.wake_fd >= 0)
+		eventfd_read(vcpu->chips.wake_fd, &count);
 	chips_poll(vm);
 }
 

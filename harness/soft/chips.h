@@ -29,7 +29,7 @@ struct soft_chips {
 struct soft_vcpu_chips {
 	struct lapic lapic;
 	bool has_lapic;
-	int wake_fd;			/* readable: look again; halted vCPUs wait on it */
+	int wake_fd;			/* readable: look again; halted vCPUs wait on it. -1: it never waited */
 	int extint;			/* split: KVM_INTERRUPT's vector; -1: none */
 	int eoi_exit;			/* KVM_EXIT_IOAPIC_EOI's vector; -1: none */
 	bool has_init, has_sipi;
@@ -41,7 +41,7 @@ struct soft_vcpu_chips {
 
 void chips_init(struct soft_vm *vm);
 void chips_free(struct soft_vm *vm);
-/* -EMFILE, -ENOSPC. After the vCPU has its shared pages; chips_vcpu_free() may follow a failure. */
+/* -ENOSPC. After the vCPU has its shared pages; chips_vcpu_free() may follow a failure. */
 int chips_vcpu_init(struct soft_vcpu *vcpu);
 void chips_vcpu_free(struct soft_vcpu *vcpu);
 /* INIT (@is_init) or RESET of the local APIC; sets the vCPU's APIC base. */

@@ -60,7 +60,7 @@ static void file_drop(struct soft *soft, struct soft_file *file);
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu)
 {
 	struct soft_file *file = calloc(1, sizeof(*file)), *gone = NULL;
-	int fd = file ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1, r = 0;
+	int fd = file ? fcntl(soft->null_fd, F_DUPFD_CLOEXEC, 0) : -1, r = 0;
 
 	if (fd < 0) {
 		r = file ? -errno : -ENOMEM;
@@ -334,7 +334,10 @@ int soft_create(struct soft **ret_soft)
 	if (!soft)
 		return -ENOMEM;
 	soft->process = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (soft->process == MAP_FAILED) {
+	soft->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (soft->process == MAP_FAILED || soft->null_fd < 0) {
+		if (soft->process != MAP_FAILED)
+			munmap(soft->process, PAGE_BYTES);
 		free(soft);
 		return -ENOMEM;
 	}
@@ -377,6 +380,8 @@ void soft_destroy(struct soft *soft)
 		if (soft->files[fd])
 			soft_close(&soft->backend, (int)fd);
 	free(soft->files);
+	spare_chunks_free(soft);
+	close(soft->null_fd);
 	munmap(soft->process, PAGE_BYTES);
 	pthread_mutex_destroy(&soft->lock);
 	free(soft);

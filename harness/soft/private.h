@@ -58,6 +58,9 @@ struct soft {
 	uint64_t *process;		/* reads as 0 in a child that fork() made */
 	uint64_t generation;		/* of the process that this memory is in */
 	bool is_bare;			/* VMs own their machine */
+	int null_fd;			/* descriptors are copies of it */
+	struct soft_chunk *spare_chunks;	/* lock; of VMs that are gone (memory.c) */
+	unsigned int nr_spare_chunks;
 };
 
 /* A call under way. */
@@ -132,12 +135,14 @@ struct soft_chunk {
 	struct soft_chunk *next;
 	uint64_t spa;
 	uint8_t *host;
+	unsigned int nr_dirty_pages;	/* from the first on; the others are zero */
 };
 
 /* Zeroed, contiguous; NULL: no memory. */
 void *pages_get(struct soft_vm *vm, unsigned int nr_pages, uint64_t *ret_spa);
 void *pages_host(struct soft_vm *vm, uint64_t spa);
 void pages_free(struct soft_vm *vm);
+void spare_chunks_free(struct soft *soft);
 
 /* --- nested page tables (npt.c) --- */
 

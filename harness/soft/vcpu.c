@@ -114,6 +114,7 @@ int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcp
 	vcpu->id = id;
 	vcpu->index = vm->nr_vcpus;
 	tsc_init(vcpu);
+	vcpu->chips.wake_fd = -1;
 	pthread_mutex_init(&vcpu->lock, NULL);
 	r = vcpu_init(vcpu);
 	if (r) {
