@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_DATA_BYTES 8192
@@ -57,10 +58,22 @@ static int files_grow(struct soft *soft, size_t nr)
 
 static void file_drop(struct soft *soft, struct soft_file *file);
 
+/* A vCPU's is its shared pages' file; the others' do nothing of their own. */
+static int descriptor_make(struct soft *soft, struct soft_vcpu *vcpu)
+{
+	int fd;
+
+	if (!vcpu)
+		return fcntl(soft->null_fd, F_DUPFD_CLOEXEC, 0);
+	fd = vcpu->run_fd;
+	vcpu->run_fd = -1;
+	return fd;
+}
+
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu)
 {
 	struct soft_file *file = calloc(1, sizeof(*file)), *gone = NULL;
-	int fd = file ? fcntl(soft->null_fd, F_DUPFD_CLOEXEC, 0) : -1, r = 0;
+	int fd = file ? descriptor_make(soft, vcpu) : -1, r = 0;
 
 	if (fd < 0) {
 		r = file ? -errno : -ENOMEM;
@@ -102,17 +115,39 @@ int file_add_of_vm(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, s
 	return fd;
 }
 
-static struct soft_file *file_hold(struct soft *soft, int fd)
+/* What @fd is a copy of that the kernel made: only vCPUs' files can be told apart. Lock. */
+static struct soft_file *file_of_copy(const struct soft *soft, int fd)
+{
+	struct stat stat;
+	size_t i;
+
+	if (fstat(fd, &stat))
+		return NULL;
+	for (i = 0; i < soft->nr_files; i++)
+		if (soft->files[i] && soft->files[i]->vcpu && soft->files[i]->vcpu->run_inode == stat.st_ino &&
+		    soft->files[i]->vcpu->run_device == stat.st_dev)
+			return soft->files[i];
+	return NULL;
+}
+
+static struct soft_file *file_get(struct soft *soft, int fd, bool or_copy)
 {
 	struct soft_file *file = NULL;
 
 	pthread_mutex_lock(&soft->lock);
 	if (fd >= 0 && (size_t)fd < soft->nr_files)
 		file = soft->files[fd];
+	if (!file && or_copy)
+		file = file_of_copy(soft, fd);
 	if (file)
 		file->nr_users++;
 	pthread_mutex_unlock(&soft->lock);
 	return file;
+}
+
+static struct soft_file *file_hold(struct soft *soft, int fd)
+{
+	return file_get(soft, fd, false);
 }
 
 /* The last user of the last file of a VM ends it. */
@@ -240,7 +275,7 @@ static long file_ioctl(struct soft *soft, const struct soft_file *file, unsigned
 static long soft_ioctl(const struct backend *backend, int fd, unsigned long request, uintptr_t argument)
 {
 	struct soft *soft = soft_of(backend);
-	struct soft_file *file = file_hold(soft, fd);
+	struct soft_file *file = file_get(soft, fd, true);
 	long r;
 
 	if (!file)
@@ -277,7 +312,7 @@ static void *run_map(struct soft_vcpu *vcpu, size_t len_bytes, uint64_t offset, 
 static void *soft_mmap(const struct backend *backend, int fd, size_t len_bytes, uint64_t offset, int *ret_error)
 {
 	struct soft *soft = soft_of(backend);
-	struct soft_file *file = file_hold(soft, fd);
+	struct soft_file *file = file_get(soft, fd, true);
 	void *address = NULL;
 
 	*ret_error = file ? -ENODEV : -EBADF;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "machine/cpu.h"
 #include "machine/machine.h"
@@ -278,6 +279,9 @@ struct soft_vcpu {
 	unsigned int index;
 	pthread_mutex_t lock;
 	struct kvm_run *run;		/* shared with what user space maps */
+	int run_fd;			/* of its file until the vCPU has its descriptor; then -1 */
+	dev_t run_device;		/* of that file */
+	ino_t run_inode;
 	struct cpu *cpu;
 	struct vmcb *vmcb;
 	uint64_t vmcb_spa;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "machine/svm.h"
 #include "vm/x86/bits.h"
@@ -72,6 +74,8 @@ void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 		return;
 	if (vcpu->run)
 		munmap(vcpu->run, SOFT_RUN_BYTES);
+	if (vcpu->run_fd >= 0)
+		close(vcpu->run_fd);
 	chips_vcpu_free(vcpu);
 	free(vcpu->cpuid);
 	free(vcpu->msrs);
@@ -81,14 +85,32 @@ void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 	free(vcpu);
 }
 
+/* The shared pages are a file, for which the vCPU's descriptor stands: it can be mapped and copied by anybody. */
+static int run_make(struct soft_vcpu *vcpu)
+{
+	void *run = MAP_FAILED;
+	struct stat stat;
+
+	vcpu->run_fd = memfd_create("kvm-vcpu", MFD_CLOEXEC);
+	if (vcpu->run_fd < 0)
+		return -errno;
+	if (!ftruncate(vcpu->run_fd, SOFT_RUN_BYTES) && !fstat(vcpu->run_fd, &stat))
+		run = mmap(NULL, SOFT_RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->run_fd, 0);
+	if (run == MAP_FAILED)
+		return -ENOMEM;
+	vcpu->run_device = stat.st_dev;
+	vcpu->run_inode = stat.st_ino;
+	vcpu->run = run;
+	return 0;
+}
+
 static int vcpu_init(struct soft_vcpu *vcpu)
 {
 	struct soft_vm *vm = vcpu->vm;
-	void *run = mmap(NULL, SOFT_RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int r = run_make(vcpu);
 
-	if (run == MAP_FAILED)
-		return -ENOMEM;
-	vcpu->run = run;
+	if (r)
+		return r;
 	vcpu->vmcb = pages_get(vm, 1, &vcpu->vmcb_spa);
 	if (!vcpu->vmcb || msrs_init(vcpu) || mce_init(vcpu))
 		return -ENOMEM;
@@ -114,7 +136,7 @@ int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcp
 	vcpu->id = id;
 	vcpu->index = vm->nr_vcpus;
 	tsc_init(vcpu);
-	vcpu->chips.wake_fd = -1;
+	vcpu->run_fd = vcpu->chips.wake_fd = -1;
 	pthread_mutex_init(&vcpu->lock, NULL);
 	r = vcpu_init(vcpu);
 	if (r) {
