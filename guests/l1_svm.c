@@ -223,7 +223,7 @@ void check_no_exit(const struct vmcb *vmcb, uint32_t code, const char *file, uns
 			      vmcb->control.intercept[code / 32] & 1u << (code % 32);
 
 	guest_check(!is_intercepted, file, line, "the intercept is clear", code, code);
-	guest_check(vmcb->control.exit_code != code, file, line, "no exit", 0, code);
+	guest_check((uint32_t)vmcb->control.exit_code != code, file, line, "no exit", 0, code);
 	guest_met(ABI_MET_SVM_OFF, code);
 }
 

@@ -26,6 +26,7 @@ GUEST(vmrun_hello)
 	l2_run(hello);
 	guest_sync(2);
 	CHECK_L2_DONE(hello_end - 3);
+	CHECK_NO_EXIT(SVM_EXIT_ERR);
 	regs.rdx = 42;
 	CHECK_L2_REGS(&regs);
 	want.rip = (ulong_t)hello_end - 3;
