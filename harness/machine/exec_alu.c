@@ -159,36 +159,39 @@ ALWAYS_INLINE void cmpxchg(struct cpu *cpu, const struct op *op, unsigned int si
 		sub_flags(accumulator, destination, 0, trim(accumulator - destination, size), size));
 }
 
-/* CMPXCHG8B and CMPXCHG16B, of two numbers of @half bytes. */
-ALWAYS_INLINE void cmpxchg_pair(struct cpu *cpu, const struct op *op, unsigned int half)
+static void cmpxchg8b(struct cpu *cpu, const struct op *op)
+{
+	uint64_t offset = op_offset(cpu, op), value = memory_read_to_write(cpu, op->seg, offset, 8);
+	bool is_equal = value == (gpr_read(cpu, REG_RAX, 4) | gpr_read(cpu, REG_RDX, 4) << 32);
+	uint64_t other = gpr_read(cpu, REG_RBX, 4) | gpr_read(cpu, REG_RCX, 4) << 32;
+
+	memory_write(cpu, op->seg, offset, 8, is_equal ? other : value);
+	if (!is_equal) {
+		gpr_write(cpu, REG_RAX, 4, (uint32_t)value);
+		gpr_write(cpu, REG_RDX, 4, value >> 32);
+	}
+	flags_set(cpu, ZF, flag_if(is_equal, ZF));
+}
+
+static void cmpxchg16b(struct cpu *cpu, const struct op *op)
 {
 	uint64_t offset = op_offset(cpu, op), low, high;
 	bool is_equal;
 
 	/* Before what is wrong with the address otherwise. */
-	if (half == 8 && (offset + cpu->windows[op->seg].base) & 15)
+	if ((offset + cpu->windows[op->seg].base) & 15)
 		cpu_raise_error(cpu, VECTOR_GP, 0);
-	segment_linear(cpu, op->seg, offset, 2 * half, ACCESS_WRITE);
-	low = memory_read_to_write(cpu, op->seg, offset, half);
-	high = memory_read_to_write(cpu, op->seg, offset + half, half);
-	is_equal = low == gpr_read(cpu, REG_RAX, half) && high == gpr_read(cpu, REG_RDX, half);
-	memory_write(cpu, op->seg, offset, half, is_equal ? cpu->regs[REG_RBX] : low);
-	memory_write(cpu, op->seg, offset + half, half, is_equal ? cpu->regs[REG_RCX] : high);
+	segment_linear(cpu, op->seg, offset, 16, ACCESS_WRITE);
+	low = memory_read_to_write(cpu, op->seg, offset, 8);
+	high = memory_read_to_write(cpu, op->seg, offset + 8, 8);
+	is_equal = low == cpu->regs[REG_RAX] && high == cpu->regs[REG_RDX];
+	memory_write(cpu, op->seg, offset, 8, is_equal ? cpu->regs[REG_RBX] : low);
+	memory_write(cpu, op->seg, offset + 8, 8, is_equal ? cpu->regs[REG_RCX] : high);
 	if (!is_equal) {
-		gpr_write(cpu, REG_RAX, half, low);
-		gpr_write(cpu, REG_RDX, half, high);
+		cpu->regs[REG_RAX] = low;
+		cpu->regs[REG_RDX] = high;
 	}
 	flags_set(cpu, ZF, flag_if(is_equal, ZF));
-}
-
-static void cmpxchg8b(struct cpu *cpu, const struct op *op)
-{
-	cmpxchg_pair(cpu, op, 4);
-}
-
-static void cmpxchg16b(struct cpu *cpu, const struct op *op)
-{
-	cmpxchg_pair(cpu, op, 8);
 }
 
 /* ADCX and ADOX: addition with CF or OF as the carry, and no other flag. */

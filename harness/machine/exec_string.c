@@ -86,7 +86,8 @@ ALWAYS_INLINE void ins_step(struct cpu *cpu, const struct op *op, unsigned int s
 	uint16_t port = (uint16_t)cpu->regs[REG_RDX];
 	uint64_t offset = string_offset(cpu, op, REG_RDI);
 
-	memory_read_to_write(cpu, SEG_ES, offset, size);
+	if (!memory_fast(cpu, SEG_ES, offset, size, ACCESS_WRITE))
+		memory_check_write_bytes(cpu, SEG_ES, offset, size, 1);
 	memory_write(cpu, SEG_ES, offset, size, io_read(cpu, port, size));
 	string_advance(cpu, op, REG_RDI, size);
 }

@@ -24,7 +24,10 @@ enum machine_space {
 	MACHINE_SPACE_IO,	/* ports, 0 to 0xffff */
 };
 
-/* Accesses that meet no RAM. @size is 1, 2, 4 or 8 bytes (ports: at most 4); values are little-endian numbers. */
+/*
+ * Accesses that meet no RAM, page by page: @size is 1, 2, 4 or 8 bytes (ports: at most 4), or what of such an access is in
+ * one of its two pages. Values are little-endian numbers.
+ */
 struct machine_bus {
 	void *opaque;		/* handed to both functions */
 	uint64_t (*read)(void *opaque, enum machine_space space, uint64_t address, unsigned int size);

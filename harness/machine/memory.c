@@ -25,30 +25,51 @@ static struct place place_of(struct cpu *cpu, uint64_t linear, unsigned int size
 	return place;
 }
 
-static uint64_t place_read(struct machine *machine, const struct place *place)
+static bool is_number(unsigned int len)
+{
+	return !(len & (len - 1));
+}
+
+/* The part of an access that is in one page has any length up to 8: bytes of RAM, or one access of the bus. */
+static uint64_t part_read(struct machine *machine, uint64_t gpa, unsigned int len)
 {
 	uint64_t value = 0;
-	unsigned int i, at = 0, part;
+	unsigned int i;
+
+	if (is_number(len) || !ram_find(machine, gpa))
+		return physical_read(machine, gpa, len);
+	for (i = 0; i < len; i++)
+		value |= physical_read(machine, gpa + i, 1) << 8 * i;
+	return value;
+}
+
+static void part_write(struct machine *machine, uint64_t gpa, unsigned int len, uint64_t value)
+{
+	const struct ram_slot *slot = ram_find(machine, gpa);
+	unsigned int i;
+
+	if (is_number(len) || !slot || slot->is_readonly) {
+		physical_write(machine, gpa, len, value & bytes_mask(len));
+		return;
+	}
+	for (i = 0; i < len; i++)
+		physical_write(machine, gpa + i, 1, value >> 8 * i & 0xff);
+}
+
+static uint64_t place_read(struct machine *machine, const struct place *place)
+{
+	uint64_t low = part_read(machine, place->gpas[0], place->lens[0]);
 
 	if (!place->lens[1])
-		return physical_read(machine, place->gpas[0], place->lens[0]);
-	for (part = 0; part < 2; part++)
-		for (i = 0; i < place->lens[part]; i++)
-			value |= physical_read(machine, place->gpas[part] + i, 1) << 8 * at++;
-	return value;
+		return low;
+	return low | part_read(machine, place->gpas[1], place->lens[1]) << 8 * place->lens[0];
 }
 
 static void place_write(struct machine *machine, const struct place *place, uint64_t value)
 {
-	unsigned int i, part;
-
-	if (!place->lens[1]) {
-		physical_write(machine, place->gpas[0], place->lens[0], value);
-		return;
-	}
-	for (part = 0; part < 2; part++)
-		for (i = 0; i < place->lens[part]; i++, value >>= 8)
-			physical_write(machine, place->gpas[part] + i, 1, value & 0xff);
+	part_write(machine, place->gpas[0], place->lens[0], value);
+	if (place->lens[1])
+		part_write(machine, place->gpas[1], place->lens[1], value >> 8 * place->lens[0]);
 }
 
 /* Remembers the page for memory_fast(), when it is RAM and a write to it can change no decoded code. */

@@ -35,6 +35,12 @@ static inline void ram_slot_mark(const struct ram_slot *slot, uint64_t gpa)
 		slot->dirty[page / 64] |= 1ull << page % 64;
 }
 
+/* All ones of @len_bytes, 1 to 8. */
+static inline uint64_t bytes_mask(unsigned int len_bytes)
+{
+	return ~0ull >> (64 - 8 * len_bytes);
+}
+
 /* NULL when no RAM is there. */
 struct ram_slot *ram_find(struct machine *machine, uint64_t gpa);
 uint64_t physical_read(struct machine *machine, uint64_t gpa, unsigned int size);

@@ -111,13 +111,12 @@ void machine_ram_written(struct machine *machine, uint64_t gpa, uint64_t len_byt
 uint64_t physical_read(struct machine *machine, uint64_t gpa, unsigned int size)
 {
 	const struct ram_slot *slot = ram_find(machine, gpa);
-	uint64_t ones = size == 8 ? ~0ull : (1ull << 8 * size) - 1;
 
 	if (slot)
 		return host_read(slot->host + (gpa - slot->gpa), size);
 	if (!machine->bus.read)
-		return ones;
-	return machine->bus.read(machine->bus.opaque, MACHINE_SPACE_MEMORY, gpa, size) & ones;
+		return bytes_mask(size);
+	return machine->bus.read(machine->bus.opaque, MACHINE_SPACE_MEMORY, gpa, size) & bytes_mask(size);
 }
 
 void physical_write(struct machine *machine, uint64_t gpa, unsigned int size, uint64_t value)

@@ -2,10 +2,10 @@
 /*
  * Accesses that user space must answer. The machine executes the instruction itself: what it reads from memory that is
  * not there comes from the bus below, which knows what user space answered so far. A read without an answer makes the
- * whole attempt void: the vCPU is put back before the instruction, user space is asked, and the next KVM_RUN tries
+ * attempt void: the instruction, or a string's element, has not begun; user space is asked, and the next KVM_RUN tries
  * again. Once all is known the instruction counts, and its writes are handed out one by one.
  *
- * What an attempt wrote to RAM before it was void, the next one writes again.
+ * What an attempt wrote to RAM before it was void, the next one writes again; it had not read it.
  */
 #include "soft/private.h"
 
@@ -85,6 +85,13 @@ static bool ahead_read(struct attempt *attempt, unsigned int size, uint64_t *ret
 	return true;
 }
 
+/* Of a slot that can only be read, an instruction that also writes reads memory; of one with a hole, what is there. */
+static bool slot_read(struct attempt *attempt, uint64_t gpa, unsigned int size, uint64_t *ret_value)
+{
+	*ret_value = 0;
+	return !guest_read(attempt->vcpu->vm, gpa, ret_value, size);
+}
+
 uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address, unsigned int size)
 {
 	struct soft_vm *vm = opaque;
@@ -98,22 +105,22 @@ uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address,
 	machine_stop(vcpu->cpu);
 	if (space == MACHINE_SPACE_IO && ahead_read(attempt, size, &value))
 		return value;
+	if (space == MACHINE_SPACE_MEMORY && slot_read(attempt, window_address(attempt, space, address), size, &value))
+		return value;
 	if (attempt->nr_used < attempt->nr_known)
 		return vcpu->accesses[attempt->nr_used++].value;
 	/* What a device of the VM's answered is known in the next attempt. */
-	if (!attempt->is_void && chips_read(vcpu, space == MACHINE_SPACE_IO,
-					    window_address(attempt, space, address), size, &value)) {
+	if (chips_read(vcpu, space == MACHINE_SPACE_IO, window_address(attempt, space, address), size, &value)) {
 		vcpu_add_access(vcpu, (struct soft_access) { .value = value });
 		attempt->nr_known = attempt->nr_used = vcpu->nr_accesses;
 		return value;
 	}
-	if (!attempt->is_void)
-		vcpu_add_access(vcpu, (struct soft_access) {
-			.is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size, .count = attempt->nr_to_ask,
-			.address = window_address(attempt, space, address),
-		});
+	vcpu_add_access(vcpu, (struct soft_access) {
+		.is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size, .count = attempt->nr_to_ask,
+		.address = window_address(attempt, space, address),
+	});
 	attempt->is_void = true;
-	return 0;
+	machine_put_back(vcpu->cpu);
 }
 
 void soft_bus_write(void *opaque, enum machine_space space, uint64_t address, unsigned int size, uint64_t value)
@@ -124,11 +131,10 @@ void soft_bus_write(void *opaque, enum machine_space space, uint64_t address, un
 	if (!attempt)
 		return;
 	machine_stop(attempt->vcpu->cpu);
-	if (!attempt->is_void)
-		vcpu_add_access(attempt->vcpu, (struct soft_access) {
-			.is_write = true, .is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size,
-			.address = window_address(attempt, space, address), .value = value,
-		});
+	vcpu_add_access(attempt->vcpu, (struct soft_access) {
+		.is_write = true, .is_port = space == MACHINE_SPACE_IO, .size = (uint8_t)size,
+		.address = window_address(attempt, space, address), .value = value,
+	});
 }
 
 /* --- one attempt --- */
@@ -370,14 +376,12 @@ static int instruction_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 	end = attempt_run(&attempt);
 	vcpu->vm->attempt = NULL;
 	window_unmap(&attempt);
+	control_restore(vmcb, &before.control);
 	if (attempt.is_void) {
-		*vmcb = before;
-		memcpy(vcpu->regs, regs, sizeof(regs));
 		vcpu_ask_access(vcpu, &vcpu->accesses[vcpu->nr_accesses - 1]);
 		vcpu->complete = complete_read;
 		return 0;
 	}
-	control_restore(vmcb, &before.control);
 	vcpu->ahead.nr_used = attempt.nr_ahead_used;
 	if (end != ATTEMPT_DONE)
 		vcpu->ahead.nr_bytes = vcpu->ahead.nr_used = 0;
