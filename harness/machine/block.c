@@ -130,13 +130,18 @@ static void op_raise_too_long(struct cpu *cpu, const struct op *op)
 	cpu_raise_error(cpu, VECTOR_GP, 0);
 }
 
+#define MAX_INSN_BYTES 15
+
 /* Bytes that are no instruction are one that faults. */
 static void op_set_bad(struct op *op, enum decode_result result)
 {
 	*op = (struct op) { .exec = result == DECODE_TOO_LONG ? op_raise_too_long : op_raise_ud, .length = 1 };
 }
 
-/* Fills @ops with what begins in the page's @len bytes; 0 when the first instruction is longer than they are. */
+/*
+ * Fills @ops with what begins in the page's @len bytes; 0 when the first instruction is longer than they are. *@ret_len is
+ * how many of them it depends on: any of an instruction's may be what makes it none.
+ */
 static unsigned int decode_ops(struct cpu *cpu, const uint8_t *bytes, size_t len, struct op *ops, uint16_t *ret_len)
 {
 	unsigned int nr = 0;
@@ -151,8 +156,9 @@ static unsigned int decode_ops(struct cpu *cpu, const uint8_t *bytes, size_t len
 		if (result == DECODE_MORE)
 			break;
 		if (result != DECODE_OK) {
-			op_set_bad(&ops[nr], result);
-			ends = true;
+			op_set_bad(&ops[nr++], result);
+			at = len - at < MAX_INSN_BYTES ? len : at + MAX_INSN_BYTES;
+			break;
 		}
 		at += ops[nr++].length;
 	}
