@@ -10,7 +10,6 @@
 #include "vm/x86/bits.h"
 
 #define PAGE_MASK 0xfffull
-#define KVM_ENOSYS 1000
 #define PFERR_W 2u
 #define CPUID_MONITOR (1u << 3)	/* leaf 1, ECX */
 #define CR_IS_MOV (1ull << 63)
@@ -139,17 +138,6 @@ static int handle_mwait(struct soft_vcpu *vcpu)
 	    !(vcpu_cpuid_answer(vcpu, 1, 0).ecx & CPUID_MONITOR))
 		return inject_ud(vcpu);
 	return handle_skip(vcpu);
-}
-
-static int handle_vmmcall(struct soft_vcpu *vcpu)
-{
-	const struct vmcb_save *save = &vcpu->vmcb->save;
-	bool is_64bit = (save->efer & EFER_LMA) && (save->cs.attrib & SEG_L);
-	uint64_t result = 0 - (uint64_t)KVM_ENOSYS;
-
-	stat_count(&vcpu->stats, STAT_hypercalls);
-	vcpu->regs[REG_RAX] = is_64bit ? result : (uint32_t)result;
-	return instruction_skip(vcpu);
 }
 
 static int handle_cr4_write(struct soft_vcpu *vcpu)

@@ -93,7 +93,7 @@ bool guest_translate(struct soft_vcpu *vcpu, uint64_t linear, uint64_t *ret_gpa)
 	}
 }
 
-int guest_linear_read(struct soft_vcpu *vcpu, uint64_t linear, void *to, size_t len_bytes)
+static int linear_move(struct soft_vcpu *vcpu, uint64_t linear, void *own, size_t len_bytes, bool is_write)
 {
 	while (len_bytes) {
 		size_t len = PAGE_BYTES - (linear & PAGE_MASK);
@@ -101,13 +101,25 @@ int guest_linear_read(struct soft_vcpu *vcpu, uint64_t linear, void *to, size_t 
 
 		if (len > len_bytes)
 			len = len_bytes;
-		if (!guest_translate(vcpu, linear, &gpa) || guest_read(vcpu->vm, gpa, to, len))
+		if (!guest_translate(vcpu, linear, &gpa))
+			return -EFAULT;
+		if (is_write ? guest_write(vcpu->vm, gpa, own, len) : guest_read(vcpu->vm, gpa, own, len))
 			return -EFAULT;
 		linear += len;
-		to = (uint8_t *)to + len;
+		own = (uint8_t *)own + len;
 		len_bytes -= len;
 	}
 	return 0;
+}
+
+int guest_linear_read(struct soft_vcpu *vcpu, uint64_t linear, void *to, size_t len_bytes)
+{
+	return linear_move(vcpu, linear, to, len_bytes, false);
+}
+
+int guest_linear_write(struct soft_vcpu *vcpu, uint64_t linear, const void *from, size_t len_bytes)
+{
+	return linear_move(vcpu, linear, (void *)(uintptr_t)from, len_bytes, true);
 }
 
 uint64_t guest_code_linear(const struct soft_vcpu *vcpu)

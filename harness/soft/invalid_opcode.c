@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * #UD is the hypervisor's first: UD2 and "kvm" before an instruction is a prefix that asks for the emulator, as with
- * kvm.force_emulation_prefix=1. Whatever else raised it goes to the guest.
+ * kvm.force_emulation_prefix=1; VMCALL becomes VMMCALL. Whatever else raised it goes to the guest.
  */
 #include "soft/private.h"
 
@@ -23,6 +23,7 @@ int handle_ud(struct soft_vcpu *vcpu)
 		vcpu->vmcb->save.rip += sizeof(emulation_prefix);
 		return vcpu_emulate(vcpu, 0);
 	}
-	vcpu_queue_exception(vcpu, VECTOR_UD, false, 0);
+	if (!vmcall_patch(vcpu))
+		vcpu_queue_exception(vcpu, VECTOR_UD, false, 0);
 	return 1;
 }

@@ -32,6 +32,7 @@ struct soft_vcpu;
 #define SOFT_MCE_BANKS 32
 #define SOFT_MCG_CAP (1ull << 8 | 1ull << 24)	/* MCG_CTL_P, MCG_SER_P */
 
+#define SOFT_HYPERCALL_EXITS (1u << 12)	/* KVM_HC_MAP_GPA_RANGE */
 /* KVM_CAP_DISABLE_QUIRKS2 */
 #define SOFT_QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |	\
 	KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |					\
@@ -127,6 +128,7 @@ int guest_write(struct soft_vm *vm, uint64_t gpa, const void *from, size_t len_b
 /* False: nothing is mapped there. */
 bool guest_translate(struct soft_vcpu *vcpu, uint64_t linear, uint64_t *ret_gpa);
 int guest_linear_read(struct soft_vcpu *vcpu, uint64_t linear, void *to, size_t len_bytes);
+int guest_linear_write(struct soft_vcpu *vcpu, uint64_t linear, const void *from, size_t len_bytes);
 /* Of the instruction at RIP. */
 uint64_t guest_code_linear(const struct soft_vcpu *vcpu);
 
@@ -222,6 +224,7 @@ struct soft_vm {
 	uint64_t tss_addr, identity_addr;
 	uint32_t msr_exits;		/* KVM_CAP_X86_USER_SPACE_MSR */
 	struct msr_filter msr_filter;
+	uint64_t hypercall_exits;	/* KVM_CAP_EXIT_HYPERCALL */
 	bool has_payloads, has_triple_fault_event, exits_on_failure, guests_read_platform_info;
 	uint64_t manual_dirty;		/* KVM_DIRTY_LOG_MANUAL_* */
 	unsigned long nr_mmu_pages;
@@ -460,6 +463,9 @@ void vapic_leave(struct soft_vcpu *vcpu);
 /* 1: go on in the guest, 0: back to user space, or -errno. */
 int vcpu_handle_exit(struct soft_vcpu *vcpu);
 int handle_ioio(struct soft_vcpu *vcpu);	/* port_io.c */
+int handle_vmmcall(struct soft_vcpu *vcpu);	/* hypercall.c */
+/* True: there was a VMCALL at RIP, and there is a VMMCALL now. */
+bool vmcall_patch(struct soft_vcpu *vcpu);
 int handle_ud(struct soft_vcpu *vcpu);		/* invalid_opcode.c */
 int handle_msr(struct soft_vcpu *vcpu);		/* msr_exits.c */
 void vcpu_queue_exception(struct soft_vcpu *vcpu, uint8_t vector, bool has_error, uint32_t error);

@@ -187,6 +187,22 @@ static int cap_encryption_context(struct soft_vm *vm, uint64_t fd)
 	return soft_is_vm(vm->soft, (int)fd) ? -EINVAL : -EBADF;
 }
 
+static int cap_hypercall_exits(struct soft_vm *vm, uint64_t value)
+{
+	if (value & ~(uint64_t)SOFT_HYPERCALL_EXITS)
+		return -EINVAL;
+	vm->hypercall_exits = value;
+	return 0;
+}
+
+static int cap_exits_on_failure(struct soft_vm *vm, uint64_t value)
+{
+	if (value & ~1ull)
+		return -EINVAL;
+	vm->exits_on_failure = value;
+	return 0;
+}
+
 static int cap_set(struct soft_vm *vm, const struct kvm_enable_cap *cap)
 {
 	uint64_t value = cap->args[0];
@@ -211,6 +227,10 @@ static int cap_set(struct soft_vm *vm, const struct kvm_enable_cap *cap)
 		return 0;
 	case KVM_CAP_X86_USER_SPACE_MSR:
 		return cap_msr_exits(vm, value);
+	case KVM_CAP_EXIT_HYPERCALL:
+		return cap_hypercall_exits(vm, value);
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		return cap_exits_on_failure(vm, value);
 	case KVM_CAP_X86_BUS_LOCK_EXIT:
 		return cap_bus_lock_exit(value);
 	case KVM_CAP_X86_DISABLE_EXITS:
