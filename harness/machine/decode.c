@@ -285,10 +285,27 @@ static enum decode_result result_of_status(ZyanStatus status)
 	return status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? DECODE_TOO_LONG : DECODE_UD;
 }
 
+static ZyanStatus insn_decode(enum code_mode mode, uint64_t features, const uint8_t *bytes, size_t nr_bytes,
+	ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
+{
+	ZydisDecoder decoder;
+
+	decoder_init(&decoder, mode, features);
+	return ZydisDecoderDecodeFull(&decoder, bytes, nr_bytes, insn, operands);
+}
+
+/* Zydis has neither in real mode, where they are #GP(0) and not #UD (APM vol. 3, SYSENTER, SYSEXIT). */
+static bool is_fast_call(enum code_mode mode, uint64_t features, const uint8_t *bytes, size_t nr_bytes,
+	ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
+{
+	return mode == CODE_REAL16 &&
+		ZYAN_SUCCESS(insn_decode(CODE_PROT16, features, bytes, nr_bytes, insn, operands)) &&
+		(insn->mnemonic == ZYDIS_MNEMONIC_SYSENTER || insn->mnemonic == ZYDIS_MNEMONIC_SYSEXIT);
+}
+
 enum decode_result op_decode(const struct exec_index *index, enum code_mode mode, const uint8_t *bytes, size_t nr_bytes,
 	struct op *ret_op, bool *ret_ends_block)
 {
-	ZydisDecoder decoder;
 	ZydisDecodedInstruction insn;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	const struct exec_row *row;
@@ -296,9 +313,8 @@ enum decode_result op_decode(const struct exec_index *index, enum code_mode mode
 	ZyanStatus status;
 	unsigned int i;
 
-	decoder_init(&decoder, mode, index->features);
-	status = ZydisDecoderDecodeFull(&decoder, bytes, nr_bytes, &insn, operands);
-	if (!ZYAN_SUCCESS(status))
+	status = insn_decode(mode, index->features, bytes, nr_bytes, &insn, operands);
+	if (!ZYAN_SUCCESS(status) && !is_fast_call(mode, index->features, bytes, nr_bytes, &insn, operands))
 		return result_of_status(status);
 	row = index->rows[row_number(&insn, operands)];
 	if (row && (row->features & ~index->features))

@@ -9,6 +9,7 @@
 #include "machine/tlb.h"
 
 #define BUSY 2u
+#define DR7_LOCALS 0x155ull	/* L0 to L3, LE: the old task's own breakpoints (APM vol. 2, 13.1.1.4) */
 
 /* Where a TSS has what, APM vol. 2, figures 12-2 and 12-3 (16 bits: SDM vol. 3, figure 8-10). */
 struct layout {
@@ -153,8 +154,10 @@ static void enter_task(struct cpu *cpu, const struct task *task, bool is_32bit)
 		cpu->cr3 = task->cr3;
 		tlb_flush_pcid(cpu, cpu->asid, cpu_pcid(cpu));
 	}
+	/* Upper halves that a 16-bit TSS does not have are zero. */
 	for (i = 0; i < 8; i++)
-		gpr_write(cpu, i, is_32bit ? 4 : 2, task->regs[i]);
+		gpr_write(cpu, i, 4, task->regs[i]);
+	cpu->dr[7] &= ~DR7_LOCALS;
 	cpu->rip = cpu->regs[REG_NEXT_RIP] = task->rip;
 	cpu->rflags = (task->rflags & 0x3f7fd5) | X86_EFLAGS_FIXED;
 	for (i = 0; i < NR_SEGS; i++) {
