@@ -392,9 +392,9 @@ void chips_wait(struct soft_vcpu *vcpu)
 	struct timespec timeout = { .tv_nsec = (long)wait_ns(vcpu) };
 	eventfd_t count;
 
-	pthread_mutex_unlock(&vm->lock);
+	vm_unlock(vm);
 	ppoll(fds, 2, &timeout, NULL);
-	pthread_mutex_lock(&vm->lock);
+	vm_lock(vm);
 	if (vcpu->chips.wake_fd >= 0)
 		eventfd_read(vcpu->chips.wake_fd, &count);
 	chips_poll(vm);
@@ -404,9 +404,7 @@ void chips_wait(struct soft_vcpu *vcpu)
 
 static void chips_lock(struct call *call)
 {
-	__atomic_add_fetch(&call->vm->nr_waiting, 1, __ATOMIC_RELAXED);
-	pthread_mutex_lock(&call->vm->lock);
-	__atomic_sub_fetch(&call->vm->nr_waiting, 1, __ATOMIC_RELAXED);
+	vm_lock(call->vm);
 	chips_poll(call->vm);
 }
 

@@ -221,6 +221,7 @@ static const exit_handler exit_handlers[NR_HANDLERS] = {
 	[SVM_EXIT_RDPMC] = inject_gp,
 	[SVM_EXIT_CPUID] = handle_cpuid,
 	[SVM_EXIT_IRET] = handle_iret,
+	[SVM_EXIT_PAUSE] = handle_skip,		/* the loop gives the turn away */
 	[SVM_EXIT_INVD] = handle_skip,
 	[SVM_EXIT_WBINVD] = handle_skip,
 	[SVM_EXIT_HLT] = handle_hlt,

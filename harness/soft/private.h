@@ -197,6 +197,8 @@ struct soft_vm {
 	unsigned int nr_refs;		/* soft.lock */
 	pthread_mutex_t lock;		/* all below; held while the machine runs */
 	unsigned int nr_waiting;	/* for the lock, to run */
+	uint64_t nr_turns;		/* that were taken (turns.c) */
+	pthread_cond_t turn_taken;
 	struct attempt *attempt;	/* the instruction that is being emulated; NULL: none (emulate.c) */
 	struct machine *machine;
 	bool is_bare;			/* guests run on it directly, at its own addresses */
@@ -231,6 +233,13 @@ struct soft_vm {
 	struct soft_stats stats;
 	struct soft_chips chips;
 };
+
+/* --- turns at the machine (turns.c) --- */
+
+void vm_lock(struct soft_vm *vm);
+void vm_unlock(struct soft_vm *vm);
+/* Gives the turn away where somebody waits for one; the caller has the lock before and after. */
+void vm_yield(struct soft_vm *vm);
 
 struct soft_vm *vm_of_call(struct call *call);
 void soft_vm_destroy(struct soft_vm *vm);

@@ -7,7 +7,6 @@
 
 #include <asm/svm.h>
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 
 #include "machine/svm.h"
@@ -277,6 +276,7 @@ static int guest_run(struct soft_vcpu *vcpu)
 	vmcb_intercept(vcpu->vmcb, SVM_EXIT_WRITE_CR8, !vcpu->chips.has_lapic || chips_wants_cr8(vcpu));
 	if (wants_window(vcpu) && chips_accept_user_interrupt(vcpu))
 		window_open(vcpu);
+	vmcb_intercept(vcpu->vmcb, SVM_EXIT_PAUSE, vcpu->vm->nr_vcpus > 1);
 	debug_prepare(vcpu);
 	vapic_enter(vcpu);
 	/* What has to wait for an event that goes in now is next: only that one is delivered. */
@@ -305,23 +305,6 @@ static long run_interrupted(struct soft_vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_INTR;
 	return -EINTR;
-}
-
-static void vm_lock(struct soft_vm *vm)
-{
-	__atomic_add_fetch(&vm->nr_waiting, 1, __ATOMIC_RELAXED);
-	pthread_mutex_lock(&vm->lock);
-	__atomic_sub_fetch(&vm->nr_waiting, 1, __ATOMIC_RELAXED);
-}
-
-/* Others that wait for the machine get it between two slices; and so does this one again, that then waits itself. */
-static void vm_yield(struct soft_vm *vm)
-{
-	if (!__atomic_load_n(&vm->nr_waiting, __ATOMIC_RELAXED))
-		return;
-	pthread_mutex_unlock(&vm->lock);
-	sched_yield();
-	vm_lock(vm);
 }
 
 static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)

@@ -54,6 +54,7 @@ struct soft_vm *vm_of_call(struct call *call)
 		config.bus = (struct machine_bus) { vm, bare_bus_read, bare_bus_write };
 	}
 	pthread_mutex_init(&vm->lock, NULL);
+	pthread_cond_init(&vm->turn_taken, NULL);
 	chips_init(vm);
 	config.bus.opaque = vm;
 	config.cpuid = soft_machine_cpuid(&config.nr_cpuid);
@@ -75,6 +76,7 @@ void soft_vm_destroy(struct soft_vm *vm)
 	msr_filter_clear(&vm->msr_filter);
 	machine_destroy(vm->machine);
 	pages_free(vm);
+	pthread_cond_destroy(&vm->turn_taken);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);
 }
