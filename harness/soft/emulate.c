@@ -213,8 +213,11 @@ static enum attempt_end attempt_run(struct attempt *attempt)
 		enum machine_exit exit;
 
 		attempt->nr_used = 0;
+		vcpu->nr_accesses = attempt->nr_known;
 		attempt->nr_ahead_used = vcpu->ahead.nr_used;
 		exit = vcpu_enter(vcpu, 1);
+		if (vcpu->has_lost_page)
+			continue;
 		if (exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED)
 			return ATTEMPT_DONE;
 		if (exit != MACHINE_EXIT_VMEXIT)

@@ -42,11 +42,12 @@ static int inject_ud(struct soft_vcpu *vcpu)
 
 /* --- nested page faults --- */
 
+/* Writable once it is written: until then the page may be one that user space shares with others. */
 enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error)
 {
 	struct soft_vm *vm = vcpu->vm;
 	struct soft_slot *slot = slot_find(vm, gpa);
-	bool is_write = error & PFERR_W, is_writable;
+	bool is_write = error & PFERR_W;
 	uint64_t offset;
 
 	if (!slot)
@@ -54,13 +55,11 @@ enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error)
 	if (is_write && (slot->flags & KVM_MEM_READONLY))
 		return NPF_MMIO;
 	offset = (gpa & ~PAGE_MASK) - slot->gpa;
-	is_writable = !(slot->flags & KVM_MEM_READONLY) && (!slot->dirty || is_write) &&
-		user_has_page(slot->hva + offset, true);
-	if (is_writable < is_write || (!is_writable && !user_has_page(slot->hva + offset, false)))
+	if (!user_has_page(slot->hva + offset, is_write))
 		return NPF_BAD;
 	if (is_write)
 		slot_mark_dirty(slot, gpa);
-	if (npt_map(&vm->npt, gpa, slot->spa + offset, NPT_EXEC | (is_writable ? NPT_WRITE : 0)))
+	if (npt_map(&vm->npt, gpa, slot->spa + offset, NPT_EXEC | (is_write ? NPT_WRITE : 0)))
 		return NPF_BAD;
 	return NPF_MAPPED;
 }

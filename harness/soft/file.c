@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "soft/faults.h"
+
 #define MAX_DATA_BYTES 8192
 #define PAGE_BYTES 4096u
 
@@ -376,6 +378,7 @@ int soft_create(struct soft **ret_soft)
 		free(soft);
 		return -ENOMEM;
 	}
+	faults_init();
 	madvise(soft->process, PAGE_BYTES, MADV_WIPEONFORK);
 	pthread_mutex_init(&soft->lock, NULL);
 	soft->backend = (struct backend) {

@@ -132,6 +132,12 @@ int guest_linear_write(struct soft_vcpu *vcpu, uint64_t linear, const void *from
 /* Of the instruction at RIP. */
 uint64_t guest_code_linear(const struct soft_vcpu *vcpu);
 
+/* --- user memory that is gone when a guest wants it (lost_pages.c) --- */
+
+/* Around the time that the machine runs the vCPU. It is stopped where it meets one: vcpu->has_lost_page. */
+void lost_pages_watch(struct soft_vcpu *vcpu);
+void lost_pages_unwatch(struct soft_vcpu *vcpu);
+
 /* --- the machine's own memory (memory.c): pages that are no guest's --- */
 
 struct soft_chunk {
@@ -311,6 +317,8 @@ struct soft_vcpu {
 	bool has_triple_fault, is_smm_pending;
 	bool enforces_pv_cpuid;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 	bool is_idle;			/* in a HLT that is no exit */
+	bool has_lost_page;		/* the last run was stopped at one (lost_pages.c) */
+	uint64_t lost_gpa;
 	bool has_run;			/* KVM_RUN got as far as the guest */
 
 	struct kvm_cpuid_entry2 *cpuid;

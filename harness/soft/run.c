@@ -73,7 +73,9 @@ enum machine_exit vcpu_enter(struct soft_vcpu *vcpu, uint64_t budget)
 	pre_run_asid(vcpu);
 	host_to_guest(vcpu);
 	machine_stgi(vcpu->cpu);
+	lost_pages_watch(vcpu);
 	exit = machine_vmrun(vcpu->cpu, vcpu->vmcb_spa, budget);
+	lost_pages_unwatch(vcpu);
 	/* A guest that is still in is taken out as an interrupt of the host would. */
 	if (exit != MACHINE_EXIT_VMEXIT && machine_in_guest(vcpu->cpu))
 		machine_vmrun_abandon(vcpu->cpu, SVM_EXIT_INTR);

@@ -130,6 +130,16 @@ static void slot_remove(struct soft_vm *vm, struct soft_slot *slot)
 	npt_zap(&vm->npt);
 }
 
+/* Of the pages that there are: the rest of the last word stays clear. */
+static void dirty_set_all(struct soft_slot *slot)
+{
+	uint64_t nr_pages = slot_nr_pages(slot);
+
+	memset(slot->dirty, 0xff, nr_pages / 64 * 8);
+	if (nr_pages % 64)
+		slot->dirty[nr_pages / 64] = (1ull << nr_pages % 64) - 1;
+}
+
 static int slot_log(struct soft_vm *vm, struct soft_slot *slot)
 {
 	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
@@ -143,7 +153,7 @@ static int slot_log(struct soft_vm *vm, struct soft_slot *slot)
 	if (!slot->dirty)
 		return -ENOMEM;
 	if (vm->manual_dirty & KVM_DIRTY_LOG_INITIALLY_SET)
-		memset(slot->dirty, 0xff, dirty_bytes(slot));
+		dirty_set_all(slot);
 	return 0;
 }
 

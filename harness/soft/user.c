@@ -3,9 +3,12 @@
 #include "soft/private.h"
 
 #include <errno.h>
+#include <setjmp.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "soft/faults.h"
 
 #define PAGE_BYTES 4096u
 
@@ -31,8 +34,34 @@ int user_write(uintptr_t to, const void *from, size_t len_bytes)
 	return user_move(process_vm_writev, from, to, len_bytes);
 }
 
+static void probe_fail(void *escape, uintptr_t address)
+{
+	(void)address;
+	longjmp(*(jmp_buf *)escape, 1);
+}
+
+/* Pages that are no memory of the kernel's, such as a device's, can only be tried. */
+static bool page_probe(uint8_t *page, bool is_write)
+{
+	jmp_buf escape;
+
+	if (!setjmp(escape)) {
+		faults_watch(probe_fail, &escape);
+		if (is_write)
+			__atomic_fetch_or(page, 0, __ATOMIC_RELAXED);
+		else
+			__atomic_load_n(page, __ATOMIC_RELAXED);
+		faults_unwatch();
+		return true;
+	}
+	faults_unwatch();
+	return false;
+}
+
 /* Makes the page present as an access would. */
 bool user_has_page(uintptr_t address, bool is_write)
 {
-	return !madvise((void *)address, PAGE_BYTES, is_write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	if (!madvise((void *)address, PAGE_BYTES, is_write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ))
+		return true;
+	return errno == EINVAL && page_probe((uint8_t *)address, is_write);
 }

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "soft/faults.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+
+static const int signals[] = { SIGSEGV, SIGBUS };
+static struct sigaction previous[2];	/* written once, before the handlers are there */
+static _Thread_local fault_fn *watcher;
+static _Thread_local void *watcher_opaque;
+
+/* Without a handler before, the fault happens again behind this and ends the process. */
+static void fault_pass_on(const struct sigaction *to, int signal, siginfo_t *info, void *context)
+{
+	if (to->sa_flags & SA_SIGINFO)
+		to->sa_sigaction(signal, info, context);
+	else if (to->sa_handler != SIG_DFL && to->sa_handler != SIG_IGN)
+		to->sa_handler(signal);
+	else
+		sigaction(signal, to, NULL);
+}
+
+/* One that a system call or another process sent has no address. */
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+	if (watcher && info->si_code > 0)
+		watcher(watcher_opaque, (uintptr_t)info->si_addr);
+	fault_pass_on(&previous[signal == SIGBUS], signal, info, context);
+}
+
+static void handlers_set(void)
+{
+	struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		sigaction(signals[i], NULL, &previous[i]);
+	for (i = 0; i < 2; i++)
+		sigaction(signals[i], &action, NULL);
+}
+
+void faults_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, handlers_set);
+}
+
+void faults_watch(fault_fn *fn, void *opaque)
+{
+	watcher_opaque = opaque;
+	watcher = fn;
+}
+
+void faults_unwatch(void)
+{
+	watcher = NULL;
+}
