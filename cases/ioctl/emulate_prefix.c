@@ -44,6 +44,8 @@ static void fs_move(struct test *t, struct kvm_sregs *sregs, uint8_t *memory);
 #define LEGACY64 (REAL16 | PROT32 | LONG64)
 #define ACROSS(offset_) .code_at = 0x1000 - (offset_), .prepare = ON_HOST(second_page_clear)
 
+#define SOFT_KNOWN .known = { .finding = "3102-emulated-fetch-fault-is-ud", .targets = "soft-svm" }
+
 static const struct emu_row rows[] = {
 	/* QEMU runs some of these, and others abort it. */
 	{ .label = "lock_register", EMU_OF(lock_register), .modes = LEGACY64, .no_native = true, UD },
@@ -51,7 +53,7 @@ static const struct emu_row rows[] = {
 	{ .label = "lock_never", EMU_OF(lock_never), .modes = LEGACY64, .no_native = true, UD },
 	{ .label = "length_15", EMU_OF(length_15), .modes = PROT32 | LONG64 },
 	/* What cannot be decoded is #UD behind the prefix, also for the length and where a fetch faults. */
-	{ .label = "length_16", EMU_OF(length_16), .modes = PROT32 | LONG64, .no_native = true, UD },
+	{ .label = "length_16", SOFT_KNOWN, EMU_OF(length_16), .modes = PROT32 | LONG64, .no_native = true, UD },
 	{ .label = "rex_undone_16", EMU_OF(rex_undone_16), .modes = LONG64, .no_native = true, WANT, .undefined = EMU_STATUS,
 	  .in = { REG(RCX, 0x1111222233334445), REG(RDX, 0x8888999900000001) }, .want = { REG(RDX, 0x8888999900004446) } },
 	{ .label = "rex_undone", EMU_OF(rex_undone), .modes = LONG64, .no_native = true, WANT, .undefined = EMU_STATUS,
@@ -59,8 +61,8 @@ static const struct emu_row rows[] = {
 	{ .label = "rex", EMU_OF(rex), .modes = LONG64 },
 	{ .label = "repeated", EMU_OF(repeated), .prepare = ON_HOST(fs_move), .in = { REG(RCX, 2) } },
 	{ .label = "two_pages", .modes = PAGE32 | PAE32 | LONG64, EMU_OF(two_pages), .code_at = 0xffd },
-	{ .label = "fetch_fault", .modes = PAGE32 | PAE32 | LONG64, EMU_OF(two_pages), ACROSS(2), .no_native = true, UD },
-	{ .label = "fetch_fault_user", .modes = PAGE32 | PAE32 | LONG64, .env = ENV_USER, EMU_OF(two_pages), ACROSS(1),
+	{ .label = "fetch_fault", SOFT_KNOWN, .modes = PAGE32 | PAE32 | LONG64, EMU_OF(two_pages), ACROSS(2), .no_native = true, UD },
+	{ .label = "fetch_fault_user", SOFT_KNOWN, .modes = PAGE32 | PAE32 | LONG64, .env = ENV_USER, EMU_OF(two_pages), ACROSS(1),
 	  .no_native = true, UD },
 	{ .label = "undefined", EMU_OF(undefined), .modes = LEGACY64, .no_native = true, UD },
 	{ .label = "no_memory", EMU_OF(no_memory), .modes = REAL16 | PROT32, UD },

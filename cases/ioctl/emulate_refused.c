@@ -40,7 +40,8 @@ static const struct emu_row rows[] = {
 };
 
 CASE(emulate_refused, .says = "what KVM's emulator cannot finish is an internal error with its bytes, and changes nothing",
-     .modes = REAL16 | PROT32 | LONG64, .needs = EMU_NEEDS, .rows = ROWS(rows))
+     .modes = REAL16 | PROT32 | LONG64, .needs = EMU_NEEDS, .rows = ROWS(rows),
+     .known = { .finding = "3101-soft-emulates-what-kvm-refuses", .targets = "soft-svm" })
 
 static void segments_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
 {

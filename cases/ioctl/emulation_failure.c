@@ -31,11 +31,12 @@ static const struct row {
 	void (*guest)(void);
 	void (*host)(struct test *t);
 } rows[] = {
+#define SOFT_KNOWN .known = { .finding = "3101-soft-emulates-what-kvm-refuses", .targets = "soft-svm" }
 #define CAP .needs = "KVM_CAP_EXIT_ON_EMULATION_FAILURE", .exits_always = true
-	{ .label = "kernel", .faults = true, .guest = guest_kernel, .host = ON_HOST(expect_ud) },
-	{ .label = "kernel_cap", CAP, .guest = guest_kernel, .host = ON_HOST(expect_skipped) },
-	{ .label = "user", .modes = LONG64, .faults = true, .guest = guest_user, .host = ON_HOST(expect_nothing) },
-	{ .label = "user_cap", .modes = LONG64, CAP, .guest = guest_user, .host = ON_HOST(expect_skipped) },
+	{ .label = "kernel", SOFT_KNOWN, .faults = true, .guest = guest_kernel, .host = ON_HOST(expect_ud) },
+	{ .label = "kernel_cap", SOFT_KNOWN, CAP, .guest = guest_kernel, .host = ON_HOST(expect_skipped) },
+	{ .label = "user", SOFT_KNOWN, .modes = LONG64, .faults = true, .guest = guest_user, .host = ON_HOST(expect_nothing) },
+	{ .label = "user_cap", SOFT_KNOWN, .modes = LONG64, CAP, .guest = guest_user, .host = ON_HOST(expect_skipped) },
 	{ .label = "fetch", .modes = PROT32 | LONG64, .faults = true, .guest = guest_fetch, .host = ON_HOST(expect_no_bytes) },
 };
 
