@@ -30,6 +30,8 @@ int cmd_bench(int argc, char **argv);
 int cmd_bundle(int argc, char **argv);
 int cmd_bisect(int argc, char **argv);
 int cmd_rules(int argc, char **argv);
+int cmd_fuzz(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 int cmd_tables(int argc, char **argv);
 
 /* "vmassay: ..." on stderr; returns EXIT_USAGE. */

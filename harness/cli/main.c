@@ -20,6 +20,8 @@ static const struct command {
 	{ "tables", cmd_tables, "write or check the tables of which calls and exits have tests" },
 	{ "bench", cmd_bench, "measure the harness against raw system calls" },
 	{ "rules", cmd_rules, "print the rules of VMRUN with the tests of each" },
+	{ "fuzz", cmd_fuzz, "search for inputs that break an oracle, on the emulated CPU" },
+	{ "replay", cmd_replay, "run fuzzed inputs, and say what comes of them" },
 	{ "bundle", cmd_bundle, "write this program with its libraries as a tarball" },
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "err.h"
 #include "fuzz/input.h"
@@ -381,26 +382,35 @@ int input_read(const char *path, struct input *ret, struct err *err)
 	return r;
 }
 
+static int text_write(const char *text, size_t len, const char *path)
+{
+	FILE *file = fopen(path, "we");
+	bool is_written;
+
+	if (!file)
+		return -errno;
+	is_written = fwrite(text, 1, len, file) == len;
+	if (fclose(file) || !is_written)
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
+/* Under another name first: who reads, or is killed, never meets half a file. */
 int input_write(const struct input *input, const char *path, struct err *err)
 {
 	size_t len = input_print(input, NULL, 0);
-	char *text = malloc(len + 1);
-	FILE *file;
-	int r = 0;
+	char *text = malloc(len + 1), *part = NULL;
+	int r = -ENOMEM;
 
-	if (!text)
-		return err_set(err, ENOMEM, "%s: out of memory", path);
-	input_print(input, text, len + 1);
-	file = fopen(path, "we");
-	if (!file) {
-		r = err_set(err, errno, "%s: %s", path, strerror(errno));
-		free(text);
-		return r;
+	if (text && asprintf(&part, "%s.%d.part", path, (int)getpid()) >= 0) {
+		input_print(input, text, len + 1);
+		r = text_write(text, len, part);
+		if (!r && rename(part, path))
+			r = -errno;
+		if (r)
+			unlink(part);
+		free(part);
 	}
-	if (fwrite(text, 1, len, file) != len)
-		r = err_set(err, EIO, "%s: %s", path, strerror(errno));
-	if (fclose(file) && !r)
-		r = err_set(err, errno, "%s: %s", path, strerror(errno));
 	free(text);
-	return r;
+	return r ? err_set(err, -r, "%s: %s", path, strerror(-r)) : 0;
 }

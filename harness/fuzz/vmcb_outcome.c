@@ -216,9 +216,19 @@ static uint64_t details_of(const struct vmcb_outcome *outcome, uint64_t kind)
 	return mix(hash, (outcome->next_rip ? 1 : 0) | (outcome->exit_info_2 ? 2 : 0));
 }
 
+/* Pairs are of what is coarse: of all kinds there would be more than a corpus can hold. */
+static uint64_t pair_of(const struct vmcb_outcome *before, const struct vmcb_outcome *outcome)
+{
+	uint64_t hash = mix(2, before->end);
+
+	if (before->end == VMCB_END_EXIT)
+		hash = mix(hash, before->exit_code);
+	hash = mix(hash, outcome->end);
+	return outcome->end == VMCB_END_EXIT ? mix(hash, outcome->exit_code) : hash;
+}
+
 unsigned int vmcb_result_features(const struct vmcb_result *result, uint16_t *features)
 {
-	uint64_t before = 0, two_before = 0;
 	unsigned int i, nr = 0;
 
 	for (i = 0; i < result->nr_runs; i++) {
@@ -229,11 +239,7 @@ unsigned int vmcb_result_features(const struct vmcb_result *result, uint16_t *fe
 		if (outcome->end == VMCB_END_EXIT)
 			features[nr++] = (uint16_t)(details_of(outcome, kind) >> 7);
 		if (i)
-			features[nr++] = (uint16_t)(mix(before, kind) >> 7);
-		if (i > 1)
-			features[nr++] = (uint16_t)(mix(mix(two_before, before), kind) >> 7);
-		two_before = before;
-		before = kind;
+			features[nr++] = (uint16_t)(pair_of(outcome - 1, outcome) >> 7);
 	}
 	return nr;
 }

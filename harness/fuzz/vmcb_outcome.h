@@ -65,7 +65,7 @@ bool vmcb_result_differs(const struct vmcb_result *want, const struct vmcb_resul
  * kept by these.
  */
 #define VMCB_NR_FEATURES 65536u
-#define VMCB_MAX_FEATURES (4 * VMCB_MAX_RUNS)
+#define VMCB_MAX_FEATURES (3 * VMCB_MAX_RUNS)
 unsigned int vmcb_result_features(const struct vmcb_result *result, uint16_t *features);
 
 /* --- what must hold (vmcb_oracle.c) --- */

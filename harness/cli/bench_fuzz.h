@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The rates of the fuzzers' executors, on this machine's CPU and nothing else of it. */
+#ifndef VMASSAY_BENCH_FUZZ_H
+#define VMASSAY_BENCH_FUZZ_H
+
+/* Prints a line for each kind of input. An exit code. */
+int bench_fuzz(void);
+
+#endif

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuzz/campaign.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "err.h"
+#include "folder.h"
+#include "fuzz/vmcb_ops.h"
+
+#define MAX_KINDS 256
+#define CLOCK_EVERY 256		/* inputs between two looks at the clock */
+#define CROSS_PERCENT 15
+#define FILE_SUFFIX ".input"
+#define MAX_PATH_BYTES 512
+
+struct campaign {
+	const struct campaign_options *options;
+	struct campaign_stats stats;
+	struct vmcb_machine *machine;
+	struct rng rng;
+	struct input **corpus;
+	size_t nr_corpus, room;
+	uint8_t seen[VMCB_NR_FEATURES / 8];
+	uint64_t kinds[MAX_KINDS];	/* of violations that have been found */
+	double start, cpu_start, told;
+	struct err *err;
+};
+
+static double seconds_now(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* --- kinds --- */
+
+static uint64_t text_hash(uint64_t hash, const char *text, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3ull;
+	return hash;
+}
+
+/* Numbers begin with a digit: what is behind "0x" goes with it. */
+uint64_t vmcb_violation_kind(const char *violation)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+
+	while (*violation) {
+		if (isdigit((unsigned char)*violation))
+			violation += strspn(violation, "0123456789abcdefx");
+		else
+			hash = text_hash(hash, violation++, 1);
+	}
+	return hash;
+}
+
+struct same {
+	struct vmcb_machine *machine;
+	uint64_t kind;			/* 0: it has no violation */
+	uint16_t features[VMCB_MAX_FEATURES];
+	unsigned int nr_features;
+	struct vmcb_result result;
+};
+
+static uint64_t result_kind(const struct vmcb_result *result)
+{
+	return result->violation[0] ? vmcb_violation_kind(result->violation) : 0;
+}
+
+static bool does_the_same(void *context, const struct input *input)
+{
+	struct same *same = context;
+	uint16_t features[VMCB_MAX_FEATURES];
+
+	vmcb_machine_run(same->machine, input, &same->result);
+	if (result_kind(&same->result) != same->kind)
+		return false;
+	if (same->kind)
+		return true;
+	return vmcb_result_features(&same->result, features) == same->nr_features &&
+	       !memcmp(features, same->features, same->nr_features * sizeof(features[0]));
+}
+
+unsigned int vmcb_minimise(struct vmcb_machine *m, struct input *input)
+{
+	struct same same = { .machine = m };
+
+	vmcb_machine_run(m, input, &same.result);
+	same.kind = result_kind(&same.result);
+	same.nr_features = vmcb_result_features(&same.result, same.features);
+	return input_minimise(input, does_the_same, &same);
+}
+
+/* --- files --- */
+
+/* The name is the contents', so that the same input is one file in all folders. */
+static int input_keep(const struct input *input, const char *folder, char *path, struct err *err)
+{
+	char text[16384];
+	size_t len = input_print(input, text, sizeof(text));
+
+	snprintf(path, MAX_PATH_BYTES, "%s/%016" PRIx64 FILE_SUFFIX, folder,
+		 text_hash(0xcbf29ce484222325ull, text, len < sizeof(text) ? len : sizeof(text)));
+	return input_write(input, path, err);
+}
+
+/* --- the corpus --- */
+
+static int corpus_add(struct campaign *c, const struct input *input)
+{
+	struct input *copy;
+
+	if (c->nr_corpus == c->room) {
+		size_t room = c->room ? 2 * c->room : 64;
+		struct input **corpus = realloc(c->corpus, room * sizeof(struct input *));
+
+		if (!corpus)
+			return err_set(c->err, ENOMEM, "%s", strerror(ENOMEM));
+		c->corpus = corpus;
+		c->room = room;
+	}
+	copy = malloc(sizeof(*copy));
+	if (!copy)
+		return err_set(c->err, ENOMEM, "%s", strerror(ENOMEM));
+	*copy = *input;
+	c->corpus[c->nr_corpus++] = copy;
+	return 0;
+}
+
+static unsigned int features_take(struct campaign *c, const struct vmcb_result *result)
+{
+	uint16_t features[VMCB_MAX_FEATURES];
+	unsigned int i, nr = vmcb_result_features(result, features), nr_new = 0;
+
+	for (i = 0; i < nr; i++) {
+		uint8_t *byte = &c->seen[features[i] / 8], bit = (uint8_t)(1u << features[i] % 8);
+
+		nr_new += !(*byte & bit);
+		*byte |= bit;
+	}
+	c->stats.nr_features += nr_new;
+	return nr_new;
+}
+
+/* --- findings --- */
+
+/* True for the first of its kind. */
+static bool kind_take(struct campaign *c, uint64_t kind)
+{
+	uint64_t i;
+
+	for (i = 0; i < c->stats.nr_findings; i++)
+		if (c->kinds[i] == kind)
+			return false;
+	if (c->stats.nr_findings == MAX_KINDS)
+		return false;
+	c->kinds[c->stats.nr_findings++] = kind;
+	return true;
+}
+
+static int finding_take(struct campaign *c, const struct input *input, const struct vmcb_result *result)
+{
+	const struct campaign_options *options = c->options;
+	struct vmcb_result again;
+	struct input small = *input;
+	char path[MAX_PATH_BYTES];
+	int r = 0;
+
+	if (!kind_take(c, result_kind(result)))
+		return 0;
+	vmcb_minimise(c->machine, &small);
+	vmcb_machine_run(c->machine, &small, &again);
+	if (options->findings)
+		r = input_keep(&small, options->findings, path, c->err);
+	if (!r && options->found)
+		options->found(options->context, &small, &again, options->findings ? path : NULL);
+	return r;
+}
+
+/* --- the search --- */
+
+static int try_input(struct campaign *c, const struct input *input, bool is_stored)
+{
+	struct vmcb_result result;
+	char path[MAX_PATH_BYTES];
+	int r = 0;
+
+	vmcb_machine_run(c->machine, input, &result);
+	c->stats.nr_inputs++;
+	if (result.violation[0])
+		return finding_take(c, input, &result);
+	if (!features_take(c, &result))
+		return 0;
+	c->stats.nr_kept++;
+	r = corpus_add(c, input);
+	if (!r && !is_stored && c->options->corpus)
+		r = input_keep(input, c->options->corpus, path, c->err);
+	return r;
+}
+
+static bool has_suffix(const char *name)
+{
+	size_t len = strlen(name), suffix_len = strlen(FILE_SUFFIX);
+
+	return len > suffix_len && !strcmp(name + len - suffix_len, FILE_SUFFIX);
+}
+
+static int corpus_read(struct campaign *c)
+{
+	const char *folder = c->options->corpus;
+	struct dirent **names;
+	int nr, i, r = 0;
+
+	if (!folder)
+		return 0;
+	r = folder_make(folder);
+	if (r)
+		return err_set(c->err, -r, "%s: %s", folder, strerror(-r));
+	/* In one order, so that a seed leads the same way everywhere. */
+	nr = scandir(folder, &names, NULL, alphasort);
+	if (nr < 0)
+		return err_set(c->err, errno, "%s: %s", folder, strerror(errno));
+	for (i = 0; i < nr; i++) {
+		char path[MAX_PATH_BYTES];
+		struct input input;
+
+		snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
+		if (!r && has_suffix(names[i]->d_name))
+			r = input_read(path, &input, c->err);
+		if (!r && has_suffix(names[i]->d_name) && input.domain == &vmcb_domain)
+			r = try_input(c, &input, true);
+		free(names[i]);
+	}
+	free(names);
+	return r;
+}
+
+/* The shorter of two: inputs would grow, and take longer to say no more. */
+static const struct input *corpus_pick(struct campaign *c)
+{
+	const struct input *one = c->corpus[rng_below(&c->rng, c->nr_corpus)];
+	const struct input *other = c->corpus[rng_below(&c->rng, c->nr_corpus)];
+
+	return one->nr_ops < other->nr_ops ? one : other;
+}
+
+static void make_input(struct campaign *c, struct input *input)
+{
+	const struct input *one = corpus_pick(c);
+
+	if (rng_percent(&c->rng, CROSS_PERCENT)) {
+		input_cross(one, corpus_pick(c), input, &c->rng);
+		return;
+	}
+	*input = *one;
+	input_mutate(input, &c->rng);
+}
+
+static void stats_clock(struct campaign *c)
+{
+	c->stats.seconds = seconds_now(CLOCK_MONOTONIC) - c->start;
+	c->stats.cpu_seconds = seconds_now(CLOCK_PROCESS_CPUTIME_ID) - c->cpu_start;
+}
+
+static bool goes_on(struct campaign *c)
+{
+	const struct campaign_options *options = c->options;
+	double now;
+
+	if (options->nr_inputs && c->stats.nr_inputs >= options->nr_inputs)
+		return false;
+	if (c->stats.nr_inputs % CLOCK_EVERY)
+		return true;
+	now = seconds_now(CLOCK_MONOTONIC);
+	stats_clock(c);
+	if (options->seconds && c->stats.seconds >= options->seconds)
+		return false;
+	if (!options->tell || now - c->told < 1)
+		return true;
+	c->told = now;
+	return options->tell(options->context, &c->stats);
+}
+
+static int search(struct campaign *c)
+{
+	struct input input;
+	int r = corpus_read(c);
+
+	input_init(&input, &vmcb_domain);
+	if (!r)
+		r = try_input(c, &input, true);
+	/* There is always one to begin with, also when the golden state breaks an oracle. */
+	if (!r && !c->nr_corpus)
+		r = corpus_add(c, &input);
+	while (!r && goes_on(c)) {
+		make_input(c, &input);
+		r = try_input(c, &input, false);
+	}
+	return r;
+}
+
+int campaign_run(const struct campaign_options *options, struct campaign_stats *ret_stats, struct err *err)
+{
+	struct campaign *c = calloc(1, sizeof(*c));
+	int r = 0;
+
+	if (!c)
+		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+	c->options = options;
+	c->rng.state = options->seed;
+	c->err = err;
+	c->start = c->told = seconds_now(CLOCK_MONOTONIC);
+	c->cpu_start = seconds_now(CLOCK_PROCESS_CPUTIME_ID);
+	c->machine = vmcb_machine_new();
+	if (!c->machine)
+		r = err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+	if (!r && options->findings && (r = folder_make(options->findings)))
+		err_set(err, -r, "%s: %s", options->findings, strerror(-r));
+	if (!r)
+		r = search(c);
+	stats_clock(c);
+	*ret_stats = c->stats;
+	while (c->nr_corpus)
+		free(c->corpus[--c->nr_corpus]);
+	free(c->corpus);
+	vmcb_machine_free(c->machine);
+	free(c);
+	return r;
+}

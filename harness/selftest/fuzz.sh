@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The fuzzer's commands from outside: fuzz.sh VMASSAY CORPUS
+#
+# A search is the same again by its seed, goes on from its corpus, and finds nothing on the machine as it is; what is in the
+# corpus comes out as its files expect. Nothing here opens any KVM.
+set -eu
+
+vmassay=$(realpath "$1")
+corpus=$(realpath "$2")
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
+
+fail()
+{
+	echo "fuzz.sh: $*" >&2
+	exit 1
+}
+
+"$vmassay" fuzz vmcb --seed 5 --time 0 --count 3000 --corpus one --findings found > one.out || fail "a finding: $(cat one.out)"
+"$vmassay" fuzz vmcb --seed 5 --time 0 --count 3000 --corpus two --findings found > two.out || fail "a finding: $(cat two.out)"
+diff -r one two > /dev/null || fail 'the same seed kept other inputs'
+[ "$(ls one | wc -l)" -gt 50 ] || fail 'next to nothing was kept'
+"$vmassay" replay --quiet one/*.input > out || fail "what was kept is wrong: $(cat out)"
+[ -s out ] && fail "--quiet is not quiet: $(cat out)"
+kept=$(ls one | wc -l)
+"$vmassay" fuzz vmcb --seed 6 --time 0 --count 200000 --corpus one > more.out &
+search=$!
+sleep 1
+kill -9 "$search" 2> /dev/null || :
+wait "$search" 2> /dev/null || :
+[ "$(ls one | wc -l)" -ge "$kept" ] || fail 'a killed search lost inputs'
+"$vmassay" fuzz vmcb --seed 7 --time 0 --count 3000 --corpus one --findings found > more.out || fail "it does not go on: $(cat more.out)"
+
+"$vmassay" replay --quiet "$corpus"/*.input || fail 'the corpus is not as it expects'
+printf 'input vmcb\nset asid 0\nexpect exit=hlt\n' > wrong.input
+code=0
+"$vmassay" replay wrong.input > out || code=$?
+[ "$code" = 1 ] || fail "a wrong expectation ended with $code"
+grep -q 'want exit=hlt, got refused rule=asid_zero' out || fail "it does not say what is wrong: $(cat out)"
+printf 'input vmcb\nl2 cpuid\nl2 rdtsc\nset cr0 0x180000031\nl2_reg r9 4\n' > long.input
+"$vmassay" fuzz minimise long.input > small
+printf 'input vmcb\nset cr0 0x100000000\n' | cmp -s - small || fail "minimised to: $(cat small)"
