@@ -145,6 +145,7 @@ struct svm_state {
 
 	/* Of its #VMEXIT */
 	uint64_t exit_code, exit_info_1, exit_info_2, next_rip;
+	bool is_fetching_bytes;		/* for decode assists: what that meets is no exit of its own */
 	uint8_t nr_insn_bytes, insn_bytes[15];
 	uint32_t delivering, delivering_error;	/* EXITINTINFO of the event that is being delivered */
 };

@@ -16,7 +16,7 @@ static uint64_t bytes_to_limit(const struct cpu *cpu, uint64_t rip)
 	return rip > cpu->segs[SEG_CS].limit ? 0 : cpu->segs[SEG_CS].limit - rip + 1;
 }
 
-/* Raises what fetching meets, behind the bytes that it could fetch. */
+/* Raises what fetching meets, which ends it, behind the bytes that it could fetch. */
 static void fetch_bytes(struct cpu *cpu)
 {
 	struct svm_state *svm = &cpu->svm;
@@ -40,14 +40,16 @@ void svm_fetch_insn(struct cpu *cpu)
 	memcpy(escape, cpu->escape, sizeof(escape));
 	memset(cpu->svm.insn_bytes, 0, sizeof(cpu->svm.insn_bytes));
 	cpu->svm.nr_insn_bytes = 0;
+	cpu->svm.is_fetching_bytes = true;
 	if (setjmp(cpu->escape) == ESCAPE_NONE)
 		fetch_bytes(cpu);
+	cpu->svm.is_fetching_bytes = false;
 	memcpy(cpu->escape, escape, sizeof(escape));
 }
 
 _Noreturn void svm_exit_npf(struct cpu *cpu, uint64_t gpa, uint64_t error, bool is_fetch)
 {
-	if (!is_fetch && cpu->op && cpu->delivery == DELIVERY_NONE)
+	if (!cpu->svm.is_fetching_bytes && !is_fetch && cpu->op && cpu->delivery == DELIVERY_NONE)
 		svm_fetch_insn(cpu);
 	svm_exit(cpu, SVM_EXIT_NPF, error, gpa);
 }
