@@ -10,7 +10,7 @@
  * halves exchanged, or RAX and RDX changed when user space said error; RIP on after #GP.
  * Source: KVM API, KVM_CAP_X86_USER_SPACE_MSR, KVM_X86_SET_MSR_FILTER, KVM_EXIT_X86_RDMSR; APM vol. 3, RDMSR, WRMSR.
  */
-#include "case.h"
+#include "cases/mmu/forced.h"
 
 #define NO_MSR 0xdead
 #define FILTERS KVM_MSR_EXIT_REASON_FILTER
@@ -34,6 +34,7 @@ static const struct row {
 	bool denies_others;
 	uint32_t reason;
 	enum outcome outcome;
+	bool forced;		/* executed by KVM's emulator */
 } rows[] = {
 #define FILTER(flags_, base_, bits_) .range_flags = flags_, .base = base_, .bits = bits_
 /* With ignore_msrs=1, KVM takes an MSR that it does not know for one that reads as 0. */
@@ -79,6 +80,21 @@ static const struct row {
 	WRITE("write_invalid", MSR_EFER, 0x8000000000000000, EXIT_ANSWERED, .enabled = INVALIDS, .reason = INVALIDS),
 	WRITE("write_invalid_refused", MSR_EFER, 0x8000000000000000, EXIT_REFUSED, .enabled = EXITS_ALL,
 	      .reason = INVALIDS),
+#define FORCED .forced = true, .modes = LONG64, .needs = FORCED_NEEDS
+	READ("read_forced", MSR_LSTAR, 0x1122334455667788, EXIT_ANSWERED, .enabled = FILTERS, .reason = FILTERS, FORCED,
+	     FILTER(READS, MSR_STAR, 0xfd)),
+	READ("read_forced_refused", MSR_LSTAR, 0, EXIT_REFUSED, .enabled = FILTERS, .reason = FILTERS, FORCED,
+	     FILTER(READS, MSR_STAR, 0xfd)),
+	READ("read_forced_no_exit", MSR_LSTAR, 0, GP, FORCED, FILTER(READS, MSR_STAR, 0xfd)),
+	READ("read_forced_unknown", NO_MSR, 0xfedcba9876543210, EXIT_ANSWERED, .enabled = UNKNOWNS, .reason = UNKNOWNS,
+	     .forced = true, .modes = LONG64, .needs = FORCED_NEEDS " param:kvm.ignore_msrs=0"),
+	WRITE("write_forced", MSR_LSTAR, 0x7122334455667788, EXIT_ANSWERED, .enabled = FILTERS, .reason = FILTERS, FORCED,
+	      FILTER(WRITES, MSR_STAR, 0xfd)),
+	WRITE("write_forced_refused", MSR_LSTAR, 0x3000, EXIT_REFUSED, .enabled = FILTERS, .reason = FILTERS, FORCED,
+	      FILTER(WRITES, MSR_STAR, 0xfd)),
+	WRITE("write_forced_no_exit", MSR_LSTAR, 0x3000, GP, FORCED, FILTER(WRITES, MSR_STAR, 0xfd)),
+	WRITE("write_forced_invalid", MSR_EFER, 0x8000000000000000, EXIT_ANSWERED, .enabled = INVALIDS, .reason = INVALIDS,
+	      FORCED),
 	WRITE("write_invalid_no_exit", MSR_EFER, 0x8000000000000000, GP, .enabled = FILTERS | UNKNOWNS),
 };
 
@@ -92,8 +108,12 @@ static void access_once(const struct row *row)
 	uint32_t low = 0x5eed0001, high = 0x5eed0002;
 	struct fault f;
 
-	if (row->is_write)
+	if (row->is_write && row->forced)
+		f = TRY_FORCED("wrmsr", : : "c"(row->index), "a"((uint32_t)row->value), "d"((uint32_t)(row->value >> 32)));
+	else if (row->is_write)
 		f = wrmsr_safe(row->index, row->value);
+	else if (row->forced)
+		f = TRY_FORCED("rdmsr", : "+a"(low), "+d"(high) : "c"(row->index));
 	else
 		f = TRY("rdmsr", : "+a"(low), "+d"(high) : "c"(row->index));
 	CHECK_FAULT(faults ? GP_VECTOR : NO_VECTOR, 0, f);
