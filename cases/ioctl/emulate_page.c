@@ -27,6 +27,20 @@ EMU(pop_m, INSN_("pop " M))
 EMU(movs, INSN_("movsl") INSN_("rep movsl"))
 EMU(lgdt, INSN_("lgdt " M))
 EMU(sgdt, INSN_("sgdt " M))
+EMU(fxrstor, INSN_("fxrstor " M))
+EMU(fxsave, INSN_("fxsave " M))
+EMU(push_64, WIDTH_(64) INSN_("push %rax") INSN_("pushq (%rdi)") INSN_("pushq $-2") INSN_("pushfq") INSN_("pushq %fs")
+    INSN_("call *%rax") INSN_("call *(%rdi)") INSN_(".byte 0xe8, 0x10, 0, 0, 0") INSN_("enterq $0x10, $0"))
+EMU(pop_64, WIDTH_(64) INSN_("pop %rax") INSN_("popfq") INSN_("retq") INSN_("retq $8") INSN_("popq %fs") INSN_("leaveq")
+    INSN_("popq (%rdi)") INSN_("lretq") INSN_("lretq $8"))
+EMU(lret_64, WIDTH_(64) INSN_("lretq") INSN_("lretq $8"))
+EMU(push_32, WIDTH_LEGACY INSN_("pushl %eax") INSN_("pushl (%edi)") INSN_("pushl $-2") INSN_("pushfl") INSN_("calll *%eax")
+    INSN_("enterl $0x10, $0"))
+EMU(pusha_32, WIDTH_LEGACY INSN_("pushal"))
+EMU(pop_32, WIDTH_LEGACY INSN_("popl %eax") INSN_("popfl") INSN_("retl") INSN_("retl $8") INSN_("popl %es") INSN_("leavel")
+    INSN_("popl (%edi)"))
+EMU(popa_32, WIDTH_LEGACY INSN_("popal"))
+EMU(lret_32, WIDTH_LEGACY INSN_("lretl") INSN_("lretl $8"))
 
 enum kind { NOT_PRESENT, READ_ONLY, SUPERVISOR };
 
@@ -46,6 +60,7 @@ static void page_change(struct test *t, struct kvm_sregs *sregs, uint8_t *memory
 	{ .emu = { .label = label_, EMU_OF(list_), WANT_PF(error_, cr2_), .prepare = ON_HOST(page_change),	\
 		   __VA_ARGS__ }, .page = page_, .kind = kind_ }
 #define SPLIT_IN .in = { AT(RDI, SPLIT) }
+#define PUSH_IN .in = { AT(RSP, 0x4000), AT(RAX, 0x900) }, .memory_in = { BYTES(EMU_DATA, 8, EMU_GPA + 0x920) }
 #define USER .env = ENV_USER
 /* QEMU reads before it knows that it may write. */
 #define UPDATE .no_native = true
@@ -79,6 +94,28 @@ static const struct row rows[] = {
 	/* Bochs reads the base first. */
 	PAGE_("lgdt_absent", lgdt, EMU_DATA, NOT_PRESENT, R, EMU_DATA, .no_native = true),
 	PAGE_("sgdt_absent", sgdt, EMU_DATA, NOT_PRESENT, W, EMU_DATA),
+	/* KVM has them for 32-bit code alone. */
+	PAGE_("fxrstor_absent", fxrstor, EMU_DATA, NOT_PRESENT, R, EMU_DATA, .modes = PAGE32),
+	PAGE_("fxsave_absent", fxsave, EMU_DATA, NOT_PRESENT, W, EMU_DATA, .modes = PAGE32),
+	PAGE_("fxsave_user", fxsave, EMU_DATA, SUPERVISOR, P | U | W, EMU_DATA, .modes = PAGE32, USER),
+	PAGE_("fxrstor_user", fxrstor, EMU_DATA, SUPERVISOR, P | U, EMU_DATA, .modes = PAGE32, USER),
+	/* Elsewhere than in 64-bit mode, the fault itself would need that stack, but for user code. */
+	PAGE_("push_64_absent", push_64, 0x3000, NOT_PRESENT, W, 0x3ff8, .modes = LONG64, PUSH_IN),
+	PAGE_("push_64_read_only", push_64, 0x3000, READ_ONLY, P | W, 0x3ff8, .modes = LONG64, PUSH_IN),
+	PAGE_("pop_64_absent", pop_64, 0x4000, NOT_PRESENT, R, EMU_STACK, .modes = LONG64, .in = { AT(RBP, EMU_STACK) }),
+	PAGE_("lret_64_second", lret_64, 0x4000, NOT_PRESENT, R, 0x4000, .modes = LONG64, .in = { AT(RSP, 0x4000 - 8) }),
+	PAGE_("push_32_absent", push_32, 0x3000, NOT_PRESENT, U | W, 0x3ffc, .modes = PAGE32, USER, PUSH_IN),
+	PAGE_("pusha_32_absent", pusha_32, 0x3000, NOT_PRESENT, U | W, 0x3ffc, .modes = PAGE32, USER, PUSH_IN,
+	      .no_native = true),
+	PAGE_("pop_32_absent", pop_32, 0x4000, NOT_PRESENT, U, EMU_STACK, .modes = PAGE32, USER,
+	      .in = { AT(RBP, EMU_STACK) }),
+	/* QEMU loads the first registers all the same, and returns far as a supervisor. */
+	PAGE_("popa_32_absent", popa_32, 0x4000, NOT_PRESENT, U, EMU_STACK, .modes = PAGE32, USER, .no_native = true),
+	PAGE_("popa_32_second", popa_32, 0x4000, NOT_PRESENT, U, 0x4000, .modes = PAGE32, USER, .no_native = true,
+	      .in = { AT(RSP, 0x4000 - 16) }),
+	PAGE_("lret_32_absent", lret_32, 0x4000, NOT_PRESENT, U, EMU_STACK, .modes = PAGE32, USER, .no_native = true),
+	PAGE_("lret_32_second", lret_32, 0x4000, NOT_PRESENT, U, 0x4000, .modes = PAGE32, USER, .no_native = true,
+	      .in = { AT(RSP, 0x4000 - 4) }),
 };
 
 CASE(emulate_page, .says = "page faults by KVM's emulator are exact and leave nothing half done",
