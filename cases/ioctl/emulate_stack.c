@@ -134,6 +134,8 @@ static const struct emu_row rows[] = {
 	/* QEMU jumps, and faults there. */
 	{ .label = "call_64_noncanonical", .modes = LONG64, EMU_OF(call_64_reg), .in = { REG(RAX, 0x8000000000000000) },
 	  .no_native = true, WANT_FAULT(GP_VECTOR, 0) },
+	{ .label = "ret_64_noncanonical", .modes = LONG64, EMU_OF(ret_64), .no_native = true, WANT_FAULT(GP_VECTOR, 0),
+	  .memory_in = { BYTES(EMU_STACK, 8, 0x8000000000000000) } },
 };
 
 CASE(emulate_stack, .says = "stack instructions by KVM's emulator are the CPU's", .modes = REAL16 | PROT32 | LONG64,

@@ -132,6 +132,11 @@ static const struct row rows[] = {
 		WRMSR(MC_CTL(4), 0), RDMSR(MC_CTL(4), 0), RDMSR(MC_CTL(3), ALL), RDMSR(MC_CTL(5), ALL),
 		WRMSR(MC_CTL(4), ALL), RDMSR(MC_CTL(4), ALL), WRMSR(MC_ADDR(4), 0x123), RDMSR(MC_ADDR(4), 0x123),
 		WRMSR(MC_MISC(4), 0x456), RDMSR(MC_MISC(4), 0x456), RDMSR(MC_STATUS(4), 0), END } },
+	/* Other values than 0 and all ones are undefined; KVM takes those that guests are known to write. */
+	{ .label = "bank_ctl_values", .needs = "lab", .ops = OPS {
+		WRMSR(MC_CTL(4), ALL - (1 << 10)), RDMSR(MC_CTL(4), ALL - (1 << 10)), WRMSR(MC_CTL(1), ALL - 1),
+		RDMSR(MC_CTL(1), ALL - 1), WRMSR_GP(MC_CTL(4), 1), WRMSR_GP(MC_CTL(4), ALL - 2), WRMSR_GP(MC_CTL(0), 1ull << 63),
+		RDMSR(MC_CTL(4), ALL - (1 << 10)), RDMSR(MC_CTL(0), ALL), END } },
 	{ .label = "status_write", .ops = OPS {
 		HOST_DO(error_corrected), WRMSR_GP(MC_STATUS(3), 1), WRMSR_GP(MC_STATUS(3), VAL | EN | 0x11),
 		RDBANK(3, VAL | EN | 0x11, 0x1000), WRMSR(MC_STATUS(3), 0), RDMSR(MC_STATUS(3), 0),
