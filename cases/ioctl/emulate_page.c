@@ -32,7 +32,7 @@ EMU(fxsave, INSN_("fxsave " M))
 EMU(push_64, WIDTH_(64) INSN_("push %rax") INSN_("pushq (%rdi)") INSN_("pushq $-2") INSN_("pushfq") INSN_("pushq %fs")
     INSN_("call *%rax") INSN_("call *(%rdi)") INSN_(".byte 0xe8, 0x10, 0, 0, 0") INSN_("enterq $0x10, $0"))
 EMU(pop_64, WIDTH_(64) INSN_("pop %rax") INSN_("popfq") INSN_("retq") INSN_("retq $8") INSN_("popq %fs") INSN_("leaveq")
-    INSN_("popq (%rdi)") INSN_("lretq") INSN_("lretq $8"))
+    INSN_("popq (%rdi)"))
 EMU(lret_64, WIDTH_(64) INSN_("lretq") INSN_("lretq $8"))
 EMU(push_32, WIDTH_LEGACY INSN_("pushl %eax") INSN_("pushl (%edi)") INSN_("pushl $-2") INSN_("pushfl") INSN_("calll *%eax")
     INSN_("enterl $0x10, $0"))
@@ -103,6 +103,8 @@ static const struct row rows[] = {
 	PAGE_("push_64_absent", push_64, 0x3000, NOT_PRESENT, W, 0x3ff8, .modes = LONG64, PUSH_IN),
 	PAGE_("push_64_read_only", push_64, 0x3000, READ_ONLY, P | W, 0x3ff8, .modes = LONG64, PUSH_IN),
 	PAGE_("pop_64_absent", pop_64, 0x4000, NOT_PRESENT, R, EMU_STACK, .modes = LONG64, .in = { AT(RBP, EMU_STACK) }),
+	/* Bochs may read the selector first. */
+	PAGE_("lret_64_absent", lret_64, 0x4000, NOT_PRESENT, R, EMU_STACK, .modes = LONG64, .no_native = true),
 	PAGE_("lret_64_second", lret_64, 0x4000, NOT_PRESENT, R, 0x4000, .modes = LONG64, .in = { AT(RSP, 0x4000 - 8) }),
 	PAGE_("push_32_absent", push_32, 0x3000, NOT_PRESENT, U | W, 0x3ffc, .modes = PAGE32, USER, PUSH_IN),
 	PAGE_("pusha_32_absent", pusha_32, 0x3000, NOT_PRESENT, U | W, 0x3ffc, .modes = PAGE32, USER, PUSH_IN,
