@@ -48,7 +48,7 @@ static const struct row rows[] = {
 	{ .label = "npf_read_only", .what = NESTED_PAGE, .is_write = true, .clear = PTE_W,
 	  .error = NPF_FINAL | PFERR_U | PFERR_W | PFERR_P, .needs = NPF },
 	{ .label = "npf_address", .what = NESTED_PAGE, .clear = PTE_P, .error = NPF_FINAL | PFERR_U, .is_exact = true,
-	  .needs = NPF, .known = { "1008-emulated-npf-page-address", "!(bare)" } },
+	  .needs = NPF, .known = { "1008-emulated-npf-page-address", "!(bare|soft-svm)" } },
 	{ .label = "npf_user", .what = NESTED_PAGE, .clear = PTE_U, .error = NPF_FINAL | PFERR_U | PFERR_P, .needs = NPF },
 };
 

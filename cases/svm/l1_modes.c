@@ -34,7 +34,7 @@ struct row {
 };
 
 #define PAGED (PAGE32 | PAE32)
-#define NO_PAGING_KNOWN .known = { "1107-svm-without-paging", "!(bare)" }
+#define NO_PAGING_KNOWN .known = { "1107-svm-without-paging", "!(bare|soft-svm)" }
 #define NPT .needs = "cpuid:npt tdp"
 
 static const struct row rows[] = {

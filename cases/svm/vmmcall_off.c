@@ -22,7 +22,7 @@ struct row {
 };
 
 #define QUIRK_OFF .is_quirk_off = true, .needs = "KVM_CAP_DISABLE_QUIRKS2&32"
-#define KNOWN .known = { "3002-vmmcall-of-l2-for-ever", "!(bare)", .is_skipped = true }
+#define KNOWN .known = { "3002-vmmcall-of-l2-for-ever", "!(bare|soft-svm)", .is_skipped = true }
 
 static const struct row rows[] = {
 	{ .label = "exits", .is_intercepted = true, QUIRK_OFF }, { .label = "delivered", QUIRK_OFF },

@@ -24,7 +24,7 @@ struct row {
 static const struct row rows[] = {
 	{ .label = "trap", .known = { STEP_SKIPPED } },
 	{ .label = "dr6", .has_dr6 = true,
-	  .known = { STEP_SKIPPED, .next = &(const struct known){ "1011-stepped-vmrun-without-dr6-bs", "!(bare)" } } },
+	  .known = { STEP_SKIPPED, .next = &(const struct known){ "1011-stepped-vmrun-without-dr6-bs", "!(bare|soft-svm)" } } },
 };
 
 CASE(vmrun_step, .says = "TF in L1 traps behind VMRUN, in L1", .modes = LONG64, .needs = "vendor:amd nested",

@@ -19,9 +19,6 @@
 #define MSR_LAST_EXCP_TO 0x1de
 #define MSR_TSC_RATIO 0xc0000104
 #define MSR_SVM_KEY 0xc0010118
-#define VM_CR_DEFINED 0x1full
-#define VM_CR_LOCK (1ull << 3)
-#define VM_CR_SVMDIS (1ull << 4)
 #define TSC_RATIO_RESERVED 0xffffff0000000000ull
 
 static _Noreturn void raise_gp(struct cpu *cpu)

@@ -313,7 +313,7 @@ void chips_startup_accept(struct soft_vcpu *vcpu)
 {
 	if (!vcpu->chips.has_lapic)
 		return;
-	if (vcpu->chips.has_init) {
+	if (vcpu->chips.has_init && !nested_holds_init(vcpu)) {
 		vcpu->chips.has_init = false;
 		vcpu_init_received(vcpu);
 		vcpu->mp_state = is_bsp(vcpu) ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;

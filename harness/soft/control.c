@@ -12,7 +12,7 @@
 #define XCR0_X87 1u
 #define XCR0_SUPPORTED 3u	/* and SSE */
 #define CR3_PCID 0xfffull
-#define EFER_KNOWN (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
+#define EFER_KNOWN (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_SVME)
 
 /* Bits that need a feature; the others in the mask below are always there. */
 static const struct {
@@ -50,10 +50,16 @@ bool cr4_is_valid(const struct soft_vcpu *vcpu, uint64_t value)
 	return !(value & ~allowed);
 }
 
-bool vcpu_is_legal_gpa(const struct soft_vcpu *vcpu, uint64_t gpa)
+unsigned int vcpu_physical_bits(const struct soft_vcpu *vcpu)
 {
 	const struct kvm_cpuid_entry2 *entry = vcpu_cpuid(vcpu, 0x80000008, 0);
-	unsigned int bits = entry && (entry->eax & 0xff) ? entry->eax & 0xff : 36;
+
+	return entry && (entry->eax & 0xff) ? entry->eax & 0xff : 36;
+}
+
+bool vcpu_is_legal_gpa(const struct soft_vcpu *vcpu, uint64_t gpa)
+{
+	unsigned int bits = vcpu_physical_bits(vcpu);
 
 	return bits >= 64 || !(gpa >> bits);
 }
@@ -80,6 +86,15 @@ static bool pdpes_are_valid(struct soft_vcpu *vcpu, uint64_t cr3)
 		if ((pdpes[i] & PTE_P) && ((pdpes[i] & 0x1e6) || !vcpu_is_legal_gpa(vcpu, pdpes[i] & ~0xfffull)))
 			return false;
 	return true;
+}
+
+bool vcpu_pdpes_are_valid(struct soft_vcpu *vcpu)
+{
+	const struct vmcb_save *save = &vcpu->vmcb->save;
+
+	if (is_long(save) || !(save->cr0 & X86_CR0_PG) || !(save->cr4 & X86_CR4_PAE))
+		return true;
+	return pdpes_are_valid(vcpu, save->cr3);
 }
 
 static int long_mode_enter(struct vmcb_save *save)
@@ -164,6 +179,16 @@ int xcr0_set(struct soft_vcpu *vcpu, uint64_t value)
 	return 0;
 }
 
+/* Without SVM there is no L2, and GIF is set. */
+void efer_write(struct soft_vcpu *vcpu, uint64_t value)
+{
+	if (!(value & EFER_SVME))
+		nested_reset(vcpu);
+	if (!vcpu->vm->is_bare)
+		vcpu->hidden_efer = ~value & EFER_SVME;
+	vcpu->vmcb->save.efer = value | vcpu->hidden_efer;
+}
+
 /* The CPUID of the guest binds the guest, not user space. */
 int efer_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
 {
@@ -171,11 +196,14 @@ int efer_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
 
 	if (value & ~EFER_KNOWN)
 		return -EINVAL;
-	if (!is_host && (((value & EFER_NX) && !vcpu_has(vcpu, 0x80000001, 3, 20)) ||
+	if ((value & EFER_SVME) && (vcpu->nested.vm_cr & VM_CR_SVMDIS))
+		return -EINVAL;
+	if (!is_host && (((value & EFER_SVME) && !vcpu_has(vcpu, 0x80000001, 2, 2)) ||
+			 ((value & EFER_NX) && !vcpu_has(vcpu, 0x80000001, 3, 20)) ||
 			 ((value & (EFER_LME | EFER_LMA)) && !vcpu_has(vcpu, 0x80000001, 3, 29)) ||
 			 ((save->cr0 & X86_CR0_PG) && ((value ^ save->efer) & EFER_LME))))
 		return -EINVAL;
-	save->efer = (value & ~EFER_LMA) | (save->efer & EFER_LMA) | vcpu->hidden_efer;
+	efer_write(vcpu, (value & ~EFER_LMA) | (save->efer & EFER_LMA));
 	vcpu->asid_generation = 0;
 	return 0;
 }

@@ -13,6 +13,9 @@
 #define MISC_ENABLE_MWAIT (1u << 18)
 #define KVM_SIGNATURE 0x40000000u
 #define KVM_FEATURES 0x40000001u
+/* What nested SVM has: nested paging, VMCB clean bits, virtual GIF, and VMCB addresses checked before the intercept. */
+#define NESTED_FEATURES (BIT(0) | BIT(5) | BIT(16) | BIT(28))
+#define NR_GUEST_ASIDS 8
 
 const struct machine_cpuid *soft_machine_cpuid(size_t *ret_nr)
 {
@@ -42,14 +45,12 @@ static void entry_of_leaf(const struct machine_cpuid *leaf, struct kvm_cpuid_ent
 	case 7:
 		entry->ebx |= BIT(1);			/* IA32_TSC_ADJUST */
 		break;
-	case 0x80000000:
-		entry->eax = 0x80000008;
-		break;
-	case 0x80000001:
-		entry->ecx &= ~BIT(2);		/* no nested SVM yet */
-		break;
 	case 0x80000008:
 		entry->eax = 0x3900 | SOFT_GUEST_BITS;
+		break;
+	case 0x8000000a:
+		entry->ebx = NR_GUEST_ASIDS;
+		entry->edx = NESTED_FEATURES;
 		break;
 	default:
 		break;
@@ -64,8 +65,7 @@ static unsigned int supported_fill(struct kvm_cpuid_entry2 *entries, unsigned in
 	unsigned int nr = 0;
 
 	for (i = 0; i < nr_leaves && nr < max; i++)
-		if (is_bare || table[i].leaf != 0x8000000a)
-			entry_of_leaf(&table[i], &entries[nr++], is_bare);
+		entry_of_leaf(&table[i], &entries[nr++], is_bare);
 	if (nr < max)
 		entries[nr++] = (struct kvm_cpuid_entry2) {
 			.function = KVM_SIGNATURE, .eax = KVM_FEATURES,
@@ -151,6 +151,7 @@ static int cpuid_replace(struct soft_vcpu *vcpu, struct kvm_cpuid_entry2 *entrie
 	free(vcpu->cpuid);
 	vcpu->cpuid = entries;
 	vcpu->nr_cpuid = nr;
+	nested_cpuid_changed(vcpu);
 	return 0;
 }
 

@@ -30,7 +30,8 @@
 /* The vCPU whose instruction is being tried, for the bus. */
 struct attempt {
 	struct soft_vcpu *vcpu;
-	uint64_t pages[NR_WINDOW_PAGES];	/* what is at WINDOW_SPA, by guest-physical address */
+	uint64_t pages[NR_WINDOW_PAGES];	/* what is at WINDOW_SPA, by the VM's physical address */
+	uint64_t mapped[NR_WINDOW_PAGES];	/* the same, by the guest's: L2 has others */
 	unsigned int nr_pages;
 	unsigned int nr_known;			/* answers at the front of vcpu->accesses */
 	unsigned int nr_used;
@@ -139,14 +140,16 @@ void soft_bus_write(void *opaque, enum machine_space space, uint64_t address, un
 
 /* --- one attempt --- */
 
-static int window_map(struct attempt *attempt, uint64_t gpa)
+static int window_map(struct attempt *attempt, uint64_t mapped_gpa, uint64_t gpa)
 {
-	struct soft_vm *vm = attempt->vcpu->vm;
+	unsigned int i = attempt->nr_pages;
 
 	if (attempt->nr_pages == NR_WINDOW_PAGES)
 		return -ENOSPC;
-	attempt->pages[attempt->nr_pages] = gpa & ~PAGE_MASK;
-	return npt_map(&vm->npt, gpa, WINDOW_SPA + attempt->nr_pages++ * PAGE_BYTES, NPT_WRITE | NPT_EXEC);
+	attempt->nr_pages++;
+	attempt->pages[i] = gpa & ~PAGE_MASK;
+	attempt->mapped[i] = mapped_gpa;
+	return npt_map(vcpu_npt(attempt->vcpu), mapped_gpa, WINDOW_SPA + i * PAGE_BYTES, NPT_WRITE | NPT_EXEC);
 }
 
 static void window_unmap(struct attempt *attempt)
@@ -154,20 +157,31 @@ static void window_unmap(struct attempt *attempt)
 	unsigned int i;
 
 	for (i = 0; i < attempt->nr_pages; i++)
-		npt_unmap(&attempt->vcpu->vm->npt, attempt->pages[i]);
+		npt_unmap(vcpu_npt(attempt->vcpu), attempt->mapped[i]);
 }
 
-/*
- * True when the instruction is to be tried again with what is mapped now. Memory that user space does not have is asked
- * for like what has no slot; code must be in memory.
- */
-static bool attempt_npf(struct attempt *attempt, struct vmcb *vmcb)
-{
-	uint64_t gpa = vmcb->control.exit_info_2, error = vmcb->control.exit_info_1;
+enum attempt_end {
+	ATTEMPT_AGAIN,		/* with what is there now */
+	ATTEMPT_DONE,
+	ATTEMPT_EXCEPTION,
+	ATTEMPT_EXIT,		/* at the instruction, which is its handler's */
+	ATTEMPT_L1,		/* L1's nested tables have no such page */
+	ATTEMPT_FAILED,
+};
 
-	if (npf_map(attempt->vcpu, gpa, error) == NPF_MAPPED)
-		return true;
-	return !(error & PFERR_FETCH) && !window_map(attempt, gpa);
+/* Memory that user space does not have is asked for like what has no slot; code must be in memory. */
+static enum attempt_end attempt_npf(struct attempt *attempt, struct vmcb *vmcb)
+{
+	uint64_t gpa, error = vmcb->control.exit_info_1;
+	enum npf npf = npf_map(attempt->vcpu, &gpa);
+
+	if (npf == NPF_MAPPED)
+		return ATTEMPT_AGAIN;
+	if (npf == NPF_L1)
+		return ATTEMPT_L1;
+	if ((error & PFERR_FETCH) || window_map(attempt, vmcb->control.exit_info_2, gpa))
+		return ATTEMPT_FAILED;
+	return ATTEMPT_AGAIN;
 }
 
 /* The string's elements come by the bus, like all that the attempt has to ask for. */
@@ -175,31 +189,21 @@ static void attempt_string_io(struct attempt *attempt, struct vmcb *vmcb)
 {
 	if (vmcb->control.exit_info_1 & IOIO_IN)
 		attempt->nr_to_ask = ins_count(attempt->vcpu);
-	vmcb_intercept(vmcb, SVM_EXIT_IOIO, false);
+	vmcb->control.intercept[SVM_EXIT_IOIO / 32] &= ~(1u << SVM_EXIT_IOIO % 32);
 }
 
-enum attempt_end {
-	ATTEMPT_DONE,
-	ATTEMPT_EXCEPTION,
-	ATTEMPT_EXIT,		/* at the instruction, which is its handler's */
-	ATTEMPT_FAILED,
-};
-
-/* False: the instruction is tried again. */
-static bool attempt_exit(struct attempt *attempt, struct vmcb *vmcb, enum attempt_end *ret_end)
+static enum attempt_end attempt_exit(struct attempt *attempt, struct vmcb *vmcb)
 {
 	uint64_t code = vmcb->control.exit_code;
 	bool is_string = code == SVM_EXIT_IOIO && (vmcb->control.exit_info_1 & IOIO_STRING);
 
-	if (code == SVM_EXIT_NPF && attempt_npf(attempt, vmcb))
-		return false;
-	if (is_string) {
+	if (code == SVM_EXIT_NPF)
+		return attempt_npf(attempt, vmcb);
+	if (is_string && !nested_wants_exit(attempt->vcpu)) {
 		attempt_string_io(attempt, vmcb);
-		return false;
+		return ATTEMPT_AGAIN;
 	}
-	*ret_end = code - SVM_EXIT_EXCP_BASE < 32 ? ATTEMPT_EXCEPTION :
-		code == SVM_EXIT_NPF ? ATTEMPT_FAILED : ATTEMPT_EXIT;
-	return true;
+	return code - SVM_EXIT_EXCP_BASE < 32 ? ATTEMPT_EXCEPTION : ATTEMPT_EXIT;
 }
 
 static enum attempt_end attempt_run(struct attempt *attempt)
@@ -222,7 +226,8 @@ static enum attempt_end attempt_run(struct attempt *attempt)
 			return ATTEMPT_DONE;
 		if (exit != MACHINE_EXIT_VMEXIT)
 			return ATTEMPT_FAILED;
-		if (attempt_exit(attempt, vmcb, &end))
+		end = attempt_exit(attempt, vmcb);
+		if (end != ATTEMPT_AGAIN)
 			return end;
 	}
 	return ATTEMPT_FAILED;
@@ -235,13 +240,10 @@ static void exception_queue(struct soft_vcpu *vcpu, const struct vmcb_control *c
 	uint8_t vector = (uint8_t)(control->exit_code - SVM_EXIT_EXCP_BASE);
 
 	vcpu_queue_exception(vcpu, vector, with_error >> vector & 1, (uint32_t)control->exit_info_1);
-	if (vector == VECTOR_PF)
-		vcpu->vmcb->save.cr2 = control->exit_info_2;
-}
-
-static bool is_wanted(const struct vmcb_control *control, uint64_t exit_code)
-{
-	return control->intercept[exit_code / 32] >> exit_code % 32 & 1;
+	if (vector == VECTOR_PF) {
+		vcpu->exception.has_payload = true;
+		vcpu->exception.payload = control->exit_info_2;
+	}
 }
 
 static void control_restore(struct vmcb *vmcb, const struct vmcb_control *before)
@@ -395,8 +397,12 @@ static int instruction_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 	}
 	if (end == ATTEMPT_EXIT)
 		return vcpu_handle_exit(vcpu);
+	if (end == ATTEMPT_L1) {
+		nested_reflect(vcpu);
+		return 1;
+	}
 	/* What the hypervisor itself wants, a debugger's traps, is behind what the instruction wrote. */
-	if (end == ATTEMPT_EXCEPTION && is_wanted(&before.control, vmcb->control.exit_code))
+	if (end == ATTEMPT_EXCEPTION && vcpu_wants(vcpu, (unsigned int)vmcb->control.exit_code))
 		vcpu->is_trap_due = true;
 	else if (end == ATTEMPT_EXCEPTION)
 		exception_queue(vcpu, &vmcb->control);

@@ -132,7 +132,7 @@ int vcpu_events_set(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events)
 	if (events->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
 		vcpu->nmi.nr_pending = events->nmi.pending != 0;
 	vcpu->nmi.is_masked = events->nmi.masked;
-	vmcb_intercept(vcpu->vmcb, SVM_EXIT_IRET, vcpu->nmi.is_masked);
+	vcpu_intercept(vcpu, SVM_EXIT_IRET, vcpu->nmi.is_masked);
 	if (events->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (!vcpu->vm->has_triple_fault_event)
 			return -EINVAL;

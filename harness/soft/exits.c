@@ -12,7 +12,6 @@
 #define PAGE_MASK 0xfffull
 #define PFERR_W 2u
 #define CPUID_MONITOR (1u << 3)	/* leaf 1, ECX */
-#define CR_IS_MOV (1ull << 63)
 
 typedef int (*exit_handler)(struct soft_vcpu *vcpu);
 
@@ -43,13 +42,19 @@ static int inject_ud(struct soft_vcpu *vcpu)
 /* --- nested page faults --- */
 
 /* Writable once it is written: until then the page may be one that user space shares with others. */
-enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error)
+enum npf npf_map(struct soft_vcpu *vcpu, uint64_t *ret_gpa)
 {
+	struct vmcb_control *control = &vcpu->vmcb->control;
 	struct soft_vm *vm = vcpu->vm;
-	struct soft_slot *slot = slot_find(vm, gpa);
+	uint64_t error = control->exit_info_1, gpa = control->exit_info_2, offset;
+	unsigned int rights = NPT_WRITE | NPT_EXEC;
 	bool is_write = error & PFERR_W;
-	uint64_t offset;
+	struct soft_slot *slot;
 
+	if (nested_has_npt(vcpu) && !nested_translate(vcpu, gpa, error, &gpa, &rights, &control->exit_info_1))
+		return NPF_L1;
+	*ret_gpa = gpa;
+	slot = slot_find(vm, gpa);
 	if (!slot)
 		return NPF_MMIO;
 	if (is_write && (slot->flags & KVM_MEM_READONLY))
@@ -59,21 +64,28 @@ enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error)
 		return NPF_BAD;
 	if (is_write)
 		slot_mark_dirty(slot, gpa);
-	if (npt_map(&vm->npt, gpa, slot->spa + offset, NPT_EXEC | (is_write ? NPT_WRITE : 0)))
+	if (!is_write)
+		rights &= ~NPT_WRITE;
+	if (npt_map(vcpu_npt(vcpu), control->exit_info_2, slot->spa + offset, rights))
 		return NPF_BAD;
 	return NPF_MAPPED;
 }
 
 static int handle_npf(struct soft_vcpu *vcpu)
 {
+	uint64_t gpa;
+
 	stat_count(&vcpu->stats, STAT_pf_taken);
-	switch (npf_map(vcpu, vcpu->vmcb->control.exit_info_2, vcpu->vmcb->control.exit_info_1)) {
+	switch (npf_map(vcpu, &gpa)) {
 	case NPF_MAPPED:
 		stat_count(&vcpu->stats, STAT_pf_fixed);
 		return 1;
 	case NPF_MMIO:
 		stat_count(&vcpu->stats, STAT_pf_emulate);
 		return vcpu_emulate(vcpu, 0);
+	case NPF_L1:
+		nested_reflect(vcpu);
+		return 1;
 	default:
 		return -EFAULT;
 	}
@@ -175,14 +187,13 @@ static int handle_nothing(struct soft_vcpu *vcpu)
 static int handle_vintr(struct soft_vcpu *vcpu)
 {
 	stat_count(&vcpu->stats, STAT_irq_window_exits);
-	vcpu->vmcb->control.int_ctl &= ~V_IRQ;
-	vmcb_intercept(vcpu->vmcb, SVM_EXIT_VINTR, false);
+	vcpu_window_close(vcpu);
 	return 1;
 }
 
 static int handle_iret(struct soft_vcpu *vcpu)
 {
-	vmcb_intercept(vcpu->vmcb, SVM_EXIT_IRET, false);
+	vcpu_intercept(vcpu, SVM_EXIT_IRET, false);
 	vcpu->nmi.is_masked = false;
 	return 1;
 }
@@ -228,12 +239,12 @@ static const exit_handler exit_handlers[NR_HANDLERS] = {
 	[SVM_EXIT_MSR] = handle_msr,
 	[SVM_EXIT_SHUTDOWN] = handle_shutdown,
 	[SVM_EXIT_VMMCALL] = handle_vmmcall,
-	[SVM_EXIT_INVLPGA] = inject_ud,
-	[SVM_EXIT_VMRUN] = inject_ud,
-	[SVM_EXIT_VMLOAD] = inject_ud,
-	[SVM_EXIT_VMSAVE] = inject_ud,
-	[SVM_EXIT_STGI] = inject_ud,
-	[SVM_EXIT_CLGI] = inject_ud,
+	[SVM_EXIT_INVLPGA] = handle_invlpga,
+	[SVM_EXIT_VMRUN] = handle_vmrun,
+	[SVM_EXIT_VMLOAD] = handle_vmload,
+	[SVM_EXIT_VMSAVE] = handle_vmsave,
+	[SVM_EXIT_STGI] = handle_stgi,
+	[SVM_EXIT_CLGI] = handle_clgi,
 	[SVM_EXIT_SKINIT] = inject_ud,
 	[SVM_EXIT_MONITOR] = handle_mwait,
 	[SVM_EXIT_MWAIT] = handle_mwait,
@@ -247,6 +258,8 @@ int vcpu_handle_exit(struct soft_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 
 	stat_count(&vcpu->stats, STAT_exits);
+	if (nested_handle_exit(vcpu))
+		return 1;
 	if (code == (uint64_t)SVM_EXIT_ERR)
 		return handle_invalid(vcpu);
 	if (code < NR_HANDLERS && exit_handlers[code])

@@ -24,8 +24,8 @@ static const struct {
 	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers, msr_filter_answers, vm_stats_answers,
 		vm_tsc_answers, vm_device_answers, pmu_filter_answers }, ENOTTY },
 	[SOFT_VCPU] = { { vcpu_answers, vcpu_state_answers, cpuid_answers, msr_answers, event_answers,
-		mce_answers, vcpu_stats_answers, vcpu_tsc_answers, paravirt_answers, chip_vcpu_answers, vapic_answers,
-		guest_mmu_answers, guest_debug_answers }, EINVAL },
+		nested_answers, mce_answers, vcpu_stats_answers, vcpu_tsc_answers, paravirt_answers, chip_vcpu_answers,
+		vapic_answers, guest_mmu_answers, guest_debug_answers }, EINVAL },
 	[SOFT_DEVICE] = { { device_answers }, ENOTTY },
 };
 
@@ -347,10 +347,10 @@ static int soft_close(const struct backend *backend, int fd)
 
 static const char *soft_parameter(const struct backend *backend, const char *module, const char *name)
 {
-	/* The last column is of a guest that has the machine itself: SVM is the machine's own, and nothing emulates. */
+	/* The last column is of a guest that has the machine itself: nothing emulates. */
 	static const char *const parameters[][4] = {
 		{ "kvm_amd", "npt", "1", "1" },
-		{ "kvm_amd", "nested", "0", "1" },
+		{ "kvm_amd", "nested", "1", "1" },
 		{ "kvm", "ignore_msrs", "0", "0" },
 		{ "kvm", "enable_pmu", "0", "0" },
 		{ "kvm", "tdp_mmu", "1", "1" },

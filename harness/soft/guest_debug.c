@@ -33,14 +33,13 @@ static bool takes_db(const struct soft_vcpu *vcpu)
 
 void debug_prepare(struct soft_vcpu *vcpu)
 {
-	struct vmcb *vmcb = vcpu->vmcb;
 	unsigned int i;
 
-	vmcb_intercept(vmcb, SVM_EXIT_EXCP_BASE + VECTOR_DB, takes_db(vcpu));
-	vmcb_intercept(vmcb, SVM_EXIT_EXCP_BASE + VECTOR_BP, vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP);
+	vcpu_intercept(vcpu, SVM_EXIT_EXCP_BASE + VECTOR_DB, takes_db(vcpu));
+	vcpu_intercept(vcpu, SVM_EXIT_EXCP_BASE + VECTOR_BP, vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP);
 	for (i = 0; i < NR_DRS; i++) {
-		vmcb_intercept(vmcb, SVM_EXIT_READ_DR0 + i, takes_db(vcpu));
-		vmcb_intercept(vmcb, SVM_EXIT_WRITE_DR0 + i, takes_db(vcpu));
+		vcpu_intercept(vcpu, SVM_EXIT_READ_DR0 + i, takes_db(vcpu));
+		vcpu_intercept(vcpu, SVM_EXIT_WRITE_DR0 + i, takes_db(vcpu));
 	}
 }
 

@@ -17,6 +17,8 @@
 #define MSR_MCG_CAP 0x179
 #define MSR_MCG_STATUS 0x17a
 #define MSR_MCG_CTL 0x17b
+#define MSR_P5_MC_ADDR 0
+#define MSR_P5_MC_TYPE 1
 #define MSR_PLATFORM_INFO 0xce
 #define PLATFORM_INFO_CPUID_FAULT (1ull << 31)
 #define MSR_MISC_FEATURES_ENABLES 0x140
@@ -73,6 +75,10 @@ static const struct msr_row rows[] = {
 	{ MSR_MTRRcap, UNLISTED, .is_fixed = true, .reset = 0x508 },
 	{ MSR_MTRRdefType, UNLISTED, .reserved = ~0xcffull },
 	{ MSR_HWCR, LISTED },
+	{ MSR_VM_HSAVE_PA, LISTED },
+	{ MSR_P5_MC_ADDR, UNLISTED, .is_fixed = true },
+	{ MSR_P5_MC_TYPE, UNLISTED, .is_fixed = true },
+	{ MSR_VM_CR, UNLISTED },
 	{ MSR_DE_CFG, UNLISTED },
 	{ MSR_OSVW_ID_LENGTH, UNLISTED },
 	{ MSR_OSVW_STATUS, UNLISTED },
@@ -250,13 +256,19 @@ int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is
 		return -ENOENT;
 	switch (index) {
 	case MSR_IA32_TSC:
-		*ret_value = tsc_guest(vcpu);
+		*ret_value = tsc_guest(vcpu) + (is_host ? 0 : nested_tsc_offset(vcpu));
 		return 0;
 	case MSR_IA32_TSC_ADJUST:
 		*ret_value = vcpu->tsc.adjust;
 		return 0;
 	case MSR_EFER:
 		*ret_value = vcpu->vmcb->save.efer & ~vcpu->hidden_efer;
+		return 0;
+	case MSR_VM_HSAVE_PA:
+		*ret_value = vcpu->nested.hsave_pa;
+		return 0;
+	case MSR_VM_CR:
+		*ret_value = vcpu->nested.vm_cr;
 		return 0;
 	case MSR_IA32_APICBASE:
 		*ret_value = vcpu->apic_base;
@@ -278,6 +290,25 @@ static int row_set(struct soft_vcpu *vcpu, const struct msr_row *row, uint64_t v
 	if (row->index == MSR_MTRRdefType && !memory_type_is_valid((uint8_t)value))
 		return -EINVAL;
 	*value_of(vcpu, row) = value;
+	return 0;
+}
+
+static int hsave_pa_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
+{
+	if (!is_host && ((value & 0xfff) || !vcpu_is_legal_gpa(vcpu, value)))
+		return -EINVAL;
+	vcpu->nested.hsave_pa = value;
+	return 0;
+}
+
+/* APM vol. 2, 15.30.1: LOCK keeps itself and SVMDIS. SVM that is on cannot be disabled. */
+static int vm_cr_set(struct soft_vcpu *vcpu, uint64_t value)
+{
+	uint64_t kept = vcpu->nested.vm_cr & VM_CR_LOCK ? VM_CR_LOCK | VM_CR_SVMDIS : 0;
+
+	if ((value & ~VM_CR_DEFINED) || ((value & ~kept & VM_CR_SVMDIS) && !vcpu->hidden_efer))
+		return -EINVAL;
+	vcpu->nested.vm_cr = (value & ~kept) | (vcpu->nested.vm_cr & kept);
 	return 0;
 }
 
@@ -310,6 +341,10 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 		return 0;
 	case MSR_EFER:
 		return efer_set(vcpu, value, is_host);
+	case MSR_VM_HSAVE_PA:
+		return hsave_pa_set(vcpu, value, is_host);
+	case MSR_VM_CR:
+		return vm_cr_set(vcpu, value);
 	case MSR_IA32_APICBASE:
 		return apic_base_set(vcpu, value, is_host);
 	case MSR_PLATFORM_INFO:

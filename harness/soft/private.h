@@ -14,6 +14,8 @@
 #include "machine/machine.h"
 #include "soft/chips.h"
 #include "soft/msr_filter.h"
+#include "soft/nested.h"
+#include "soft/npt.h"
 #include "soft/paravirt.h"
 #include "soft/soft.h"
 #include "soft/stats.h"
@@ -83,7 +85,7 @@ struct answer {
 
 /* By kind of descriptor, each ends with a row of zeroes. */
 extern const struct answer system_answers[], vm_answers[], vm_state_answers[], slot_answers[], vcpu_answers[],
-	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], mce_answers[],
+	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], nested_answers[], mce_answers[],
 	paravirt_answers[], vm_stats_answers[], vcpu_stats_answers[], pmu_filter_answers[], vm_tsc_answers[],
 	vcpu_tsc_answers[], vm_device_answers[], device_answers[], system_attr_answers[], chip_answers[],
 	chip_vcpu_answers[], vapic_answers[], guest_mmu_answers[], guest_debug_answers[];
@@ -122,6 +124,8 @@ void slot_mark_dirty(struct soft_slot *slot, uint64_t gpa);
 /* The hypervisor's own accesses to guest memory: 0 or -EFAULT. */
 int guest_read(struct soft_vm *vm, uint64_t gpa, void *to, size_t len_bytes);
 int guest_write(struct soft_vm *vm, uint64_t gpa, const void *from, size_t len_bytes);
+/* The page at @gpa itself, until the VM's lock is let go; NULL: it is not there, or not to be written. */
+void *slot_page(struct soft_vm *vm, uint64_t gpa, bool is_write);
 
 /* --- guest memory by linear address (guest_mmu.c): of the tables as they are, with no rights asked --- */
 
@@ -152,27 +156,6 @@ void *pages_get(struct soft_vm *vm, unsigned int nr_pages, uint64_t *ret_spa);
 void *pages_host(struct soft_vm *vm, uint64_t spa);
 void pages_free(struct soft_vm *vm);
 void spare_chunks_free(struct soft *soft);
-
-/* --- nested page tables (npt.c) --- */
-
-struct soft_npt {
-	struct soft_vm *vm;		/* whose memory the tables are in */
-	uint64_t root_spa;
-	uint64_t *root;
-	uint64_t generation;		/* counts flushes: vCPUs with another flush their TLB */
-};
-
-/* What a guest may do in a page beside reading it. */
-#define NPT_WRITE 1u
-#define NPT_EXEC 2u
-
-int npt_init(struct soft_npt *npt, struct soft_vm *vm);
-/* Maps the page at @gpa to @spa; @rights are NPT_*. */
-int npt_map(struct soft_npt *npt, uint64_t gpa, uint64_t spa, unsigned int rights);
-void npt_unmap(struct soft_npt *npt, uint64_t gpa);
-void npt_write_protect(struct soft_npt *npt, uint64_t gpa);
-/* Forgets all translations. */
-void npt_zap(struct soft_npt *npt);
 
 /* --- the TSC (tsc.c) --- */
 
@@ -301,15 +284,20 @@ struct soft_vcpu {
 	dev_t run_device;		/* of that file */
 	ino_t run_inode;
 	struct cpu *cpu;
-	struct vmcb *vmcb;
+	struct vmcb *vmcb;		/* the one in use: L2's while nested.is_guest */
 	uint64_t vmcb_spa;
 	uint64_t regs[16];		/* the machine's order; RAX and RSP are in the VMCB while it runs */
 	uint64_t hidden_efer;		/* that the VMCB must have and the guest has not set: SVME */
 	uint64_t dr[4], cr8, apic_base, xcr0;
 	uint32_t mp_state;
-	uint32_t asid;			/* never taken back, as an attempt's VMCB is (emulate.c) */
-	uint64_t asid_generation;
+	uint32_t asid;			/* of the VMCB in use; never taken back, as an attempt's VMCB is (emulate.c) */
+	uint32_t last_asid;		/* that was given to one of its VMCBs */
+	uint64_t asid_round;		/* counts how often ASIDs began anew */
+	uint64_t asid_generation;	/* asid_round that the ASID is of; another, or 0: the VMCB needs a new one */
 	uint64_t npt_generation;	/* that its TLB knows */
+	struct soft_nested nested;
+	uint32_t intercept[NR_INTERCEPT_WORDS];	/* what the hypervisor wants to see; L1 may want more */
+	bool has_window;		/* V_IRQ stands for an interrupt that waits */
 
 	struct soft_exception exception;
 	struct { bool is_injected, is_soft; uint8_t vector; } interrupt;
@@ -365,7 +353,13 @@ void vcpu_nmi_queue(struct soft_vcpu *vcpu);
 
 /* As after RESET, or after INIT, which leaves the MSRs. */
 void init_vmcb(struct soft_vcpu *vcpu, bool is_init);
-void vmcb_intercept(struct vmcb *vmcb, unsigned int exit_code, bool is_on);
+/* What the hypervisor wants to see of the vCPU. */
+void vcpu_intercept(struct soft_vcpu *vcpu, unsigned int exit_code, bool is_on);
+bool vcpu_wants(const struct soft_vcpu *vcpu, unsigned int exit_code);
+/* The VMCB in use gets what the hypervisor wants, and what L1 wants of L2. */
+void vcpu_intercepts_changed(struct soft_vcpu *vcpu);
+/* Where the guest's physical addresses are. */
+struct soft_npt *vcpu_npt(struct soft_vcpu *vcpu);
 
 /* --- CPUID (cpuid.c) --- */
 
@@ -398,7 +392,10 @@ int mce_msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_
 
 bool cr0_is_valid(uint64_t value);
 bool cr4_is_valid(const struct soft_vcpu *vcpu, uint64_t value);
+unsigned int vcpu_physical_bits(const struct soft_vcpu *vcpu);
 bool vcpu_is_legal_gpa(const struct soft_vcpu *vcpu, uint64_t gpa);
+/* In legacy PAE mode, CR3's four entries. */
+bool vcpu_pdpes_are_valid(struct soft_vcpu *vcpu);
 int apic_base_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);
 /* What guests may set in XCR0. */
 uint64_t soft_xcr0_supported(void);
@@ -408,6 +405,8 @@ int cr3_set(struct soft_vcpu *vcpu, uint64_t value);
 int cr4_set(struct soft_vcpu *vcpu, uint64_t value);
 int xcr0_set(struct soft_vcpu *vcpu, uint64_t value);
 int efer_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);
+/* Whatever it is: the VMCB gets it, SVM goes on and off. */
+void efer_write(struct soft_vcpu *vcpu, uint64_t value);
 
 
 /* --- system-wide answers that other files have --- */
@@ -438,9 +437,20 @@ void vcpu_events_get(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events);
 int vcpu_events_set(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events);
 void vcpu_deliver_payload(struct soft_vcpu *vcpu);
 
-enum npf { NPF_MAPPED, NPF_MMIO, NPF_BAD };
-/* Makes the access of a nested page fault possible, where there is memory. */
-enum npf npf_map(struct soft_vcpu *vcpu, uint64_t gpa, uint64_t error);
+/* Events, as the VMCB and GIF let them. What L1 intercepts does not wait for L2. */
+bool vcpu_accepts_nmi(const struct soft_vcpu *vcpu);
+bool vcpu_accepts_interrupt(const struct soft_vcpu *vcpu);
+/* An event was on its way when the guest was left. */
+bool vcpu_needs_reinjection(const struct soft_vcpu *vcpu);
+/* V_IRQ is as the guest's hypervisor has it again. */
+void vcpu_window_close(struct soft_vcpu *vcpu);
+
+enum npf { NPF_MAPPED, NPF_MMIO, NPF_L1, NPF_BAD };
+/*
+ * Makes the access of the VMCB's nested page fault possible, where there is memory. *@ret_gpa is where that is or is not;
+ * NPF_L1: nowhere in L1's nested tables, and EXITINFO1 is L1's.
+ */
+enum npf npf_map(struct soft_vcpu *vcpu, uint64_t *ret_gpa);
 
 /* What the bus was told is handed out, as vcpu_handle_exit() says. */
 long vcpu_give_writes(struct soft_vcpu *vcpu);

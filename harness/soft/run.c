@@ -14,27 +14,35 @@
 #include "vm/x86/bits.h"
 
 #define SLICE_INSTRUCTIONS 20000
-#define FIRST_ASID 1
 #define MAX_ASID 0x7fff
+#define V_IRQ_BITS (V_IRQ | V_PRIORITY(0xf) | V_IGN_TPR)
 
 /* --- entering the guest --- */
 
 /* A new ASID for what the TLB must not believe any more: APM vol. 2, 15.16. */
 static void pre_run_asid(struct soft_vcpu *vcpu)
 {
-	struct soft_vm *vm = vcpu->vm;
 	struct vmcb_control *control = &vcpu->vmcb->control;
+	const struct soft_npt *npt = vcpu_npt(vcpu);
 
 	control->tlb_control = TLB_KEEP;
 	control->asid = vcpu->asid;
-	if (vcpu->asid_generation && vcpu->npt_generation == vm->npt.generation)
+	if (vcpu->asid_generation && vcpu->asid_generation == vcpu->asid_round &&
+	    vcpu->npt_generation == npt->generation)
 		return;
-	vcpu->npt_generation = vm->npt.generation;
-	vcpu->asid_generation = 1;
-	vcpu->asid = vcpu->asid < MAX_ASID ? vcpu->asid + 1 : FIRST_ASID;
-	control->asid = vcpu->asid;
-	if (vcpu->asid == FIRST_ASID)
+	if (!vcpu->asid_round || vcpu->last_asid == MAX_ASID) {
+		vcpu->last_asid = 0;
+		vcpu->asid_round++;
 		control->tlb_control = TLB_FLUSH_ALL;
+	}
+	control->asid = vcpu->asid = ++vcpu->last_asid;
+	vcpu->asid_generation = vcpu->asid_round;
+	vcpu->npt_generation = npt->generation;
+}
+
+static uint8_t tpr_of(const struct soft_vcpu *vcpu)
+{
+	return (uint8_t)(nested_has_own_tpr(vcpu) ? vcpu->nested.control.int_ctl & V_TPR_BITS : vcpu->cr8);
 }
 
 static void host_to_guest(struct soft_vcpu *vcpu)
@@ -46,10 +54,10 @@ static void host_to_guest(struct soft_vcpu *vcpu)
 	debug_load(vcpu);
 	vmcb->save.rax = vcpu->regs[REG_RAX];
 	vmcb->save.rsp = vcpu->regs[REG_RSP];
-	vmcb->control.int_ctl = (vmcb->control.int_ctl & ~V_TPR_BITS) | (uint32_t)vcpu->cr8;
+	vmcb->control.int_ctl = (vmcb->control.int_ctl & ~V_TPR_BITS) | tpr_of(vcpu);
 	machine_vmload(cpu, vcpu->vmcb_spa);
 	cpu->tsc = tsc_unshifted(vcpu);
-	vmcb->control.tsc_offset = vcpu->tsc.offset;
+	vmcb->control.tsc_offset = vcpu->tsc.offset + nested_tsc_offset(vcpu);
 	cpu->tsc_aux = 0;
 	cpu->xcr0 = vcpu->xcr0;
 }
@@ -63,13 +71,17 @@ static void guest_to_host(struct soft_vcpu *vcpu)
 	debug_unload(vcpu);
 	vcpu->regs[REG_RAX] = vcpu->vmcb->save.rax;
 	vcpu->regs[REG_RSP] = vcpu->vmcb->save.rsp;
-	vcpu_cr8_set(vcpu, vcpu->vmcb->control.int_ctl & 0xf);
+	if (!nested_has_own_tpr(vcpu))
+		vcpu_cr8_set(vcpu, vcpu->vmcb->control.int_ctl & 0xf);
+	if (vcpu->nested.is_guest)
+		nested_sync(vcpu);
 }
 
 enum machine_exit vcpu_enter(struct soft_vcpu *vcpu, uint64_t budget)
 {
 	enum machine_exit exit;
 
+	nested_npt_refresh(vcpu);
 	pre_run_asid(vcpu);
 	host_to_guest(vcpu);
 	machine_stgi(vcpu->cpu);
@@ -91,28 +103,41 @@ static void event_inject(struct soft_vcpu *vcpu, uint32_t type, uint8_t vector, 
 
 	control->event_inj = EVENT_VALID | type | vector | (has_error ? EVENT_HAS_ERROR : 0);
 	control->event_inj_error = error;
+	/* What a software event returns to is RIP, not where the last exit's instruction ended. */
+	control->next_rip = 0;
 }
 
-static bool is_nmi_allowed(const struct soft_vcpu *vcpu)
+static bool has_shadow(const struct soft_vcpu *vcpu)
 {
-	return !vcpu->nmi.is_masked && !(vcpu->vmcb->control.int_state & INT_STATE_SHADOW);
+	return vcpu->vmcb->control.int_state & INT_STATE_SHADOW;
 }
 
-static bool is_interrupt_allowed(const struct soft_vcpu *vcpu)
+bool vcpu_accepts_nmi(const struct soft_vcpu *vcpu)
 {
+	if (!vcpu->nested.has_gif)
+		return false;
+	return nested_intercepts(vcpu, SVM_EXIT_NMI) || (!vcpu->nmi.is_masked && !has_shadow(vcpu));
+}
+
+bool vcpu_accepts_interrupt(const struct soft_vcpu *vcpu)
+{
+	const struct vmcb *vmcb = nested_has_own_tpr(vcpu) ? vcpu->nested.vmcb01 : vcpu->vmcb;
+
 	if (vcpu->vm->is_bare && !machine_accepts_interrupt(vcpu->cpu))
 		return false;
-	return (vcpu->vmcb->save.rflags & X86_EFLAGS_IF) && !(vcpu->vmcb->control.int_state & INT_STATE_SHADOW);
+	if (!vcpu->nested.has_gif || !(vmcb->save.rflags & X86_EFLAGS_IF))
+		return false;
+	return nested_intercepts(vcpu, SVM_EXIT_INTR) || !has_shadow(vcpu);
 }
 
-static bool needs_reinjection(const struct soft_vcpu *vcpu)
+bool vcpu_needs_reinjection(const struct soft_vcpu *vcpu)
 {
 	return vcpu->exception.is_injected || vcpu->nmi.is_injected || vcpu->interrupt.is_injected;
 }
 
 static bool is_ready_for_interrupt(const struct soft_vcpu *vcpu)
 {
-	return is_interrupt_allowed(vcpu) && !needs_reinjection(vcpu) && !vcpu->exception.is_pending;
+	return vcpu_accepts_interrupt(vcpu) && !vcpu_needs_reinjection(vcpu) && !vcpu->exception.is_pending;
 }
 
 /* With KVM's 8259As user space has no interrupts to inject. */
@@ -156,7 +181,7 @@ static void nmi_take(struct soft_vcpu *vcpu)
 	vcpu->nmi.nr_pending--;
 	vcpu->nmi.is_injected = true;
 	vcpu->nmi.is_masked = true;
-	vmcb_intercept(vcpu->vmcb, SVM_EXIT_IRET, true);
+	vcpu_intercept(vcpu, SVM_EXIT_IRET, true);
 }
 
 static void interrupt_take(struct soft_vcpu *vcpu)
@@ -172,15 +197,32 @@ static void interrupt_take(struct soft_vcpu *vcpu)
 
 bool vcpu_has_wake_event(const struct soft_vcpu *vcpu)
 {
-	return vcpu->exception.is_pending || (vcpu->nmi.nr_pending && is_nmi_allowed(vcpu)) ||
-		(chips_has_interrupt(vcpu) && is_interrupt_allowed(vcpu));
+	return vcpu->exception.is_pending || (vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu)) ||
+		(chips_has_interrupt(vcpu) && vcpu_accepts_interrupt(vcpu));
 }
 
 /* A virtual interrupt that only exits tells when the guest would take one: V_IRQ and its intercept. */
 static void window_open(struct soft_vcpu *vcpu)
 {
-	vcpu->vmcb->control.int_ctl |= V_IRQ | V_PRIORITY(0xf) | V_IGN_TPR;
-	vmcb_intercept(vcpu->vmcb, SVM_EXIT_VINTR, true);
+	/* STGI exits, and nothing that L2 does changes the mask of L1's interrupts. */
+	if (!vcpu->nested.has_gif || nested_has_own_tpr(vcpu))
+		return;
+	vcpu->has_window = true;
+	vcpu->vmcb->control.int_ctl |= V_IRQ_BITS;
+	vcpu_intercept(vcpu, SVM_EXIT_VINTR, true);
+}
+
+void vcpu_window_close(struct soft_vcpu *vcpu)
+{
+	uint32_t *int_ctl = &vcpu->vmcb->control.int_ctl;
+
+	if (!vcpu->has_window)
+		return;
+	vcpu->has_window = false;
+	*int_ctl &= ~V_IRQ_BITS;
+	if (vcpu->nested.is_guest)
+		*int_ctl |= vcpu->nested.control.int_ctl & V_IRQ_BITS;
+	vcpu_intercept(vcpu, SVM_EXIT_VINTR, false);
 }
 
 static void nmi_inject(struct soft_vcpu *vcpu)
@@ -195,14 +237,15 @@ static void interrupt_inject(struct soft_vcpu *vcpu)
 	stat_count(&vcpu->stats, STAT_irq_injections);
 }
 
-static void events_inject(struct soft_vcpu *vcpu)
+/* What is pending becomes what is injected, one event at a time. */
+static void events_take(struct soft_vcpu *vcpu)
 {
 	const struct soft_exception *exception = &vcpu->exception;
 
-	vcpu->vmcb->control.event_inj = 0;
-	if (exception->is_pending && !needs_reinjection(vcpu))
+	nested_check_events(vcpu);
+	if (exception->is_pending && !vcpu_needs_reinjection(vcpu))
 		exception_to_injected(vcpu);
-	if (!exception->is_pending && !needs_reinjection(vcpu) && vcpu->nmi.nr_pending && is_nmi_allowed(vcpu))
+	if (!exception->is_pending && !vcpu_needs_reinjection(vcpu) && vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu))
 		nmi_take(vcpu);
 	if (!exception->is_pending && chips_has_interrupt(vcpu)) {
 		if (is_ready_for_interrupt(vcpu))
@@ -210,6 +253,16 @@ static void events_inject(struct soft_vcpu *vcpu)
 		if (chips_has_interrupt(vcpu))
 			window_open(vcpu);
 	}
+}
+
+/* Until L2 was entered, nothing comes between VMRUN and what it injects. */
+static void events_inject(struct soft_vcpu *vcpu)
+{
+	const struct soft_exception *exception = &vcpu->exception;
+
+	if (!vcpu->nested.is_run_pending)
+		events_take(vcpu);
+	vcpu->vmcb->control.event_inj = 0;
 	if (exception->is_injected)
 		event_inject(vcpu, EVENT_EXCEPTION, exception->vector,
 			exception->has_error && (vcpu->vmcb->save.cr0 & X86_CR0_PE), exception->error);
@@ -217,16 +270,19 @@ static void events_inject(struct soft_vcpu *vcpu)
 		nmi_inject(vcpu);
 	else if (vcpu->interrupt.is_injected)
 		interrupt_inject(vcpu);
+	nested_inject(vcpu);
 }
 
 /* What the exit interrupted is injected again: EXITINTINFO, APM vol. 2, 15.7.2. */
 static void events_complete(struct soft_vcpu *vcpu)
 {
-	uint32_t info = vcpu->vmcb->control.exit_int_info;
+	struct vmcb_control *control = &vcpu->vmcb->control;
+	uint32_t info = control->exit_int_info;
 	uint8_t vector = (uint8_t)info;
+	bool was_injected = info == (control->event_inj | EVENT_VALID);
 
 	vcpu->exception.is_injected = vcpu->nmi.is_injected = vcpu->interrupt.is_injected = false;
-	vcpu->vmcb->control.event_inj = 0;
+	control->event_inj = 0;
 	if (!(info & EVENT_VALID))
 		return;
 	switch (info & EVENT_TYPE(7)) {
@@ -234,27 +290,27 @@ static void events_complete(struct soft_vcpu *vcpu)
 		vcpu->nmi.is_injected = true;
 		break;
 	case EVENT_EXCEPTION:
-		if (vector == VECTOR_BP || vector == VECTOR_OF)
+		if (!was_injected && (vector == VECTOR_BP || vector == VECTOR_OF))
 			break;
 		vcpu->exception = (struct soft_exception) {
 			.is_injected = true, .vector = vector, .has_error = info & EVENT_HAS_ERROR,
-			.error = vcpu->vmcb->control.exit_int_info_error,
+			.error = control->exit_int_info_error,
 		};
 		break;
-	case EVENT_INTR:
-		vcpu->interrupt.is_injected = true;
-		vcpu->interrupt.is_soft = false;
-		vcpu->interrupt.vector = vector;
-		break;
 	default:
-		/* INT n is executed again: RIP is at it. */
+		/* The guest's own INT n is executed again: RIP is at it. */
+		vcpu->interrupt.is_soft = (info & EVENT_TYPE(7)) == EVENT_SOFT;
+		vcpu->interrupt.is_injected = was_injected || !vcpu->interrupt.is_soft;
+		vcpu->interrupt.vector = vector;
 		break;
 	}
 }
 
 static bool has_event_behind(const struct soft_vcpu *vcpu)
 {
-	return needs_reinjection(vcpu) && (vcpu->exception.is_pending || (vcpu->nmi.nr_pending && is_nmi_allowed(vcpu)));
+	if (vcpu->nested.is_run_pending)
+		return vcpu->exception.is_pending || vcpu->nmi.nr_pending || chips_has_interrupt(vcpu);
+	return vcpu_needs_reinjection(vcpu) && (vcpu->exception.is_pending || (vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu)));
 }
 
 /* --- the loop --- */
@@ -275,10 +331,11 @@ static int guest_run(struct soft_vcpu *vcpu)
 	if (vcpu->vm->is_bare)
 		return bare_run(vcpu);
 	events_inject(vcpu);
-	vmcb_intercept(vcpu->vmcb, SVM_EXIT_WRITE_CR8, !vcpu->chips.has_lapic || chips_wants_cr8(vcpu));
+	vcpu_intercept(vcpu, SVM_EXIT_WRITE_CR8,
+		!nested_has_own_tpr(vcpu) && (!vcpu->chips.has_lapic || chips_wants_cr8(vcpu)));
 	if (wants_window(vcpu) && chips_accept_user_interrupt(vcpu))
 		window_open(vcpu);
-	vmcb_intercept(vcpu->vmcb, SVM_EXIT_PAUSE, vcpu->vm->nr_vcpus > 1);
+	vcpu_intercept(vcpu, SVM_EXIT_PAUSE, vcpu->vm->nr_vcpus > 1);
 	debug_prepare(vcpu);
 	vapic_enter(vcpu);
 	/* What has to wait for an event that goes in now is next: only that one is delivered. */
@@ -320,7 +377,7 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 	for (;;) {
 		if (vcpu->has_triple_fault) {
 			vcpu->has_triple_fault = false;
-			if (vcpu->vm->is_bare && bare_shutdown(vcpu))
+			if (vcpu->vm->is_bare ? bare_shutdown(vcpu) : nested_shutdown(vcpu))
 				continue;
 			run->exit_reason = KVM_EXIT_SHUTDOWN;
 			return 0;
@@ -397,6 +454,12 @@ static long run_locked(struct soft_vcpu *vcpu, struct soft_signals *signals)
 		return r;
 	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED)
 		return run_unstarted(vcpu, signals);
+	if (!nested_state_is_runnable(vcpu)) {
+		vcpu->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+		vcpu->run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+		vcpu->run->internal.ndata = 0;
+		return 0;
+	}
 	vcpu->has_run = true;
 	vcpu->is_idle = false;		/* what leaves KVM_RUN ends a HLT, as an exit does */
 	machine_ram_may_have_changed(vcpu->vm->machine);

@@ -92,6 +92,23 @@ int guest_write(struct soft_vm *vm, uint64_t gpa, const void *from, size_t len_b
 	return guest_move(vm, gpa, (void *)(uintptr_t)from, len_bytes, true);
 }
 
+void *slot_page(struct soft_vm *vm, uint64_t gpa, bool is_write)
+{
+	struct soft_slot *slot = slot_find(vm, gpa & ~PAGE_MASK);
+	uint64_t offset;
+
+	if (!slot || (is_write && (slot->flags & KVM_MEM_READONLY)))
+		return NULL;
+	offset = (gpa & ~PAGE_MASK) - slot->gpa;
+	if (!user_has_page(slot->hva + offset, is_write))
+		return NULL;
+	if (is_write) {
+		slot_mark_dirty(slot, gpa);
+		machine_ram_written(vm->machine, slot->spa + offset, PAGE_BYTES);
+	}
+	return (void *)(slot->hva + offset);
+}
+
 /* --- KVM_SET_USER_MEMORY_REGION --- */
 
 static int region_check(const struct kvm_userspace_memory_region *region)

@@ -40,6 +40,7 @@ static const struct {
 	{ KVM_CAP_NOP_IO_DELAY, 1 },
 	{ KVM_CAP_MP_STATE, 1 },
 	{ KVM_CAP_SYNC_MMU, 1 },
+	{ KVM_CAP_NESTED_STATE, sizeof(struct kvm_nested_state) + KVM_STATE_NESTED_SVM_VMCB_SIZE },
 	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
 	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
 	{ KVM_CAP_USER_NMI, 1 },

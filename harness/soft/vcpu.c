@@ -29,6 +29,7 @@ static void regs_reset(struct soft_vcpu *vcpu)
 /* As after RESET: APM vol. 2, table 14-1. */
 void vcpu_reset(struct soft_vcpu *vcpu)
 {
+	nested_reset(vcpu);
 	regs_reset(vcpu);
 	vcpu->cr8 = 0;
 	vcpu->xcr0 = 1;
@@ -45,6 +46,7 @@ void vcpu_reset(struct soft_vcpu *vcpu)
 /* APM vol. 2, 14.1.3: INIT leaves the MSRs, the FPU and the local APIC's base. */
 void vcpu_init_received(struct soft_vcpu *vcpu)
 {
+	nested_reset(vcpu);
 	regs_reset(vcpu);
 	vcpu->exception = (struct soft_exception) { 0 };
 	vcpu->interrupt.is_injected = false;
@@ -112,7 +114,7 @@ static int vcpu_init(struct soft_vcpu *vcpu)
 	if (r)
 		return r;
 	vcpu->vmcb = pages_get(vm, 1, &vcpu->vmcb_spa);
-	if (!vcpu->vmcb || msrs_init(vcpu) || mce_init(vcpu))
+	if (!vcpu->vmcb || msrs_init(vcpu) || mce_init(vcpu) || nested_init(vcpu))
 		return -ENOMEM;
 	if (!vm->nr_vcpus)
 		vcpu->cpu = machine_cpu(vm->machine, 0);
@@ -120,7 +122,6 @@ static int vcpu_init(struct soft_vcpu *vcpu)
 		return -ENOMEM;
 	if (vm->is_bare)
 		return chips_vcpu_init(vcpu);
-	vcpu->hidden_efer = EFER_SVME;
 	machine_enter_host(vcpu->cpu);
 	return chips_vcpu_init(vcpu);
 }

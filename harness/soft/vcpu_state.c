@@ -150,7 +150,7 @@ static int sregs_set(struct soft_vcpu *vcpu, const struct kvm_sregs *sregs)
 	save->cr4 = sregs->cr4;
 	if (!(sregs->cr8 & ~0xfull))
 		vcpu_cr8_set(vcpu, (uint8_t)sregs->cr8);
-	save->efer = sregs->efer | vcpu->hidden_efer;
+	efer_write(vcpu, sregs->efer);
 	vcpu->asid_generation = 0;
 	return 0;
 }

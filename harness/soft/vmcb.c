@@ -19,11 +19,37 @@ static const uint16_t intercepts[] = {
 	SVM_EXIT_EXCP_BASE + VECTOR_UD,
 };
 
-void vmcb_intercept(struct vmcb *vmcb, unsigned int exit_code, bool is_on)
+void vcpu_intercepts_changed(struct soft_vcpu *vcpu)
 {
-	uint32_t *word = &vmcb->control.intercept[exit_code / 32], bit = 1u << exit_code % 32;
+	const uint32_t vmmcall = 1u << SVM_EXIT_VMMCALL % 32;
+	uint32_t *intercept = vcpu->vmcb->control.intercept;
+	unsigned int i;
 
-	*word = is_on ? *word | bit : *word & ~bit;
+	memcpy(intercept, vcpu->intercept, sizeof(vcpu->intercept));
+	if (!vcpu->nested.is_guest)
+		return;
+	/* A hypercall is one to L1, or none. */
+	intercept[SVM_EXIT_VMMCALL / 32] &= ~vmmcall;
+	for (i = 0; i < NR_INTERCEPT_WORDS; i++)
+		intercept[i] |= vcpu->nested.control.intercept[i];
+}
+
+bool vcpu_wants(const struct soft_vcpu *vcpu, unsigned int exit_code)
+{
+	return vcpu->intercept[exit_code / 32] >> exit_code % 32 & 1;
+}
+
+void vcpu_intercept(struct soft_vcpu *vcpu, unsigned int exit_code, bool is_on)
+{
+	if (vcpu_wants(vcpu, exit_code) == is_on)
+		return;
+	vcpu->intercept[exit_code / 32] ^= 1u << exit_code % 32;
+	vcpu_intercepts_changed(vcpu);
+}
+
+struct soft_npt *vcpu_npt(struct soft_vcpu *vcpu)
+{
+	return nested_has_npt(vcpu) ? &vcpu->nested.npt : &vcpu->vm->npt;
 }
 
 static void init_segments(struct vmcb_save *save)
@@ -60,15 +86,18 @@ void init_vmcb(struct soft_vcpu *vcpu, bool is_init)
 	size_t i;
 
 	memset(vmcb, 0, sizeof(*vmcb));
+	memset(vcpu->intercept, 0, sizeof(vcpu->intercept));
 	for (i = 0; i < sizeof(intercepts) / sizeof(intercepts[0]); i++)
-		vmcb_intercept(vmcb, intercepts[i], true);
+		vcpu->intercept[intercepts[i] / 32] |= 1u << intercepts[i] % 32;
+	vcpu_intercepts_changed(vcpu);
+	vcpu->has_window = false;
 	vmcb->control.iopm_base_pa = vcpu->vm->iopm_spa;
 	vmcb->control.msrpm_base_pa = vcpu->vm->msrpm_spa;
 	vmcb->control.int_ctl = V_INTR_MASKING;
 	vmcb->control.nested_ctl = NP_ENABLE;
 	vmcb->control.nested_cr3 = vcpu->vm->npt.root_spa;
 	init_segments(&vmcb->save);
-	vmcb->save.efer = vcpu->hidden_efer;
+	efer_write(vcpu, 0);
 	vmcb->save.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
 	vmcb->save.dr6 = 0xffff0ff0;
 	vmcb->save.dr7 = 0x400;

@@ -89,6 +89,11 @@
 #define MSR_VM_CR 0xc0010114
 #define MSR_VM_HSAVE_PA 0xc0010117
 
+/* VM_CR */
+#define VM_CR_DEFINED 0x1full
+#define VM_CR_LOCK (1ull << 3)
+#define VM_CR_SVMDIS (1ull << 4)
+
 /* Page-table entries, APM vol. 2, 5.4 */
 #define PTE_P 0x001ull
 #define PTE_W 0x002ull
