@@ -59,6 +59,7 @@ struct world_machine *world_machine_new(const struct kvm_cpuid2 *cpuid)
 		return NULL;
 	}
 	memcpy(table, machine_cpuid_default, config.nr_cpuid * sizeof(table[0]));
+	machine_cpuid_add_crc32(table, config.nr_cpuid);
 	limit_cpuid(table, config.nr_cpuid, cpuid);
 	world->memory = aligned_alloc(PAGE_BYTES_, WORLD_BYTES);
 	world->fresh = malloc(WORLD_BYTES);

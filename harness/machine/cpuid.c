@@ -114,3 +114,12 @@ unsigned int cpuid_physical_bits(const struct machine_cpuid *table, size_t nr)
 
 	return bits ? bits : 36;
 }
+
+void machine_cpuid_add_crc32(struct machine_cpuid *table, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		if (table[i].leaf == 1)
+			table[i].ecx |= BIT(20);
+}

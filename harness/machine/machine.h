@@ -50,6 +50,8 @@ struct machine_config {
 
 extern const struct machine_cpuid machine_cpuid_default[];
 extern const size_t machine_nr_cpuid_default;
+/* SSE4.2's bit, for who compares instructions: CRC32 is all that the machine has of it. */
+void machine_cpuid_add_crc32(struct machine_cpuid *table, size_t nr);
 
 /* On failure *@ret_machine is untouched: -ENOMEM, -EINVAL (too many CPUs). */
 int machine_create(const struct machine_config *config, struct machine **ret_machine);

@@ -118,6 +118,7 @@ struct model *model_new(void)
 		return NULL;
 	}
 	memcpy(cpuid, machine_cpuid_default, config.nr_cpuid * sizeof(cpuid[0]));
+	machine_cpuid_add_crc32(cpuid, config.nr_cpuid);
 	cpuid_limit(cpuid, config.nr_cpuid);
 	model->ram = aligned_alloc(PAGE_BYTES_, RAM_BYTES);
 	if (!model->ram || machine_create(&config, &model->machine))
