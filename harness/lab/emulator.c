@@ -34,6 +34,7 @@ static const int64_t crash_ms = 20000;
 
 /* How often is looked whether a signal has come; most end the wait themselves. */
 static const int64_t look_ms = 500;
+static const int64_t silent_ms = 3000;
 
 struct run {
 	const struct emulator_watch *watch;
@@ -278,6 +279,8 @@ static void watch_once(struct run *run)
 		if (polled[i].revents)
 			take(run, i);
 	}
+	if (!run->is_killed && !run->is_over && run->watch->on_silence && now_ms() - run->results_ms >= silent_ms)
+		run->watch->on_silence(run->watch->context);
 	/*
 	 * Only results count as life: a kernel that hangs repeats on its console that it does.
 	 */

@@ -111,6 +111,9 @@ struct emulator_watch {
 
 	/* Returns true for the last line that is expected: the emulator is to end soon. */
 	bool (*on_line)(void *context, const char *line);
+
+	/* Nothing has come for some seconds; again and again until something does. NULL: no matter. */
+	void (*on_silence)(void *context);
 	void *context;
 };
 
