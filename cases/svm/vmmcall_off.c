@@ -58,6 +58,7 @@ GUEST(vmmcall_off)
 		CHECK_EXIT(.code = SVM_EXIT_EXCP_BASE + UD_VECTOR, .rip = (ulong_t)v_at);
 	else
 		CHECK_EXIT(.code = SVM_EXIT_HLT, .rip = (ulong_t)v_next);
+	CHECK_NO_EXIT(SVM_EXIT_VMMCALL);
 	CHECK_EQ(!is_intercepted, nr_taken);
 	if (!is_intercepted)
 		CHECK_EQ((ulong_t)v_at, taken.rip);
