@@ -103,6 +103,8 @@ static const struct row rows[] = {
 	{ .label = "hyperv_synic", .cap = KVM_CAP_HYPERV_SYNIC, .value = 1 },
 	{ .label = "hyperv_synic2", .cap = KVM_CAP_HYPERV_SYNIC2, .value = 1 },
 	{ .label = "hyperv_vp_index", .cap = KVM_CAP_HYPERV_VP_INDEX, .value = 1 },
+	/* The hypercall page and exits, shared info, events in two levels and their sending. */
+	{ .label = "xen_hvm", .cap = KVM_CAP_XEN_HVM, .value = 0x37, .how = HAS_BITS, .needs = "KVM_CAP_XEN_HVM" },
 	{ .label = "hyperv_eventfd", .cap = KVM_CAP_HYPERV_EVENTFD, .value = 1 },
 	{ .label = "hyperv_tlbflush", .cap = KVM_CAP_HYPERV_TLBFLUSH, .value = 1 },
 	{ .label = "msr_platform_info", .cap = KVM_CAP_MSR_PLATFORM_INFO, .value = 1 },
