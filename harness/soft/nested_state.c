@@ -30,6 +30,8 @@ static long answer_get_nested_state(struct call *call)
 	};
 	uint32_t room;
 
+	if (call->vm->is_bare)
+		return -EINVAL;
 	if (user_read(&room, at_size, sizeof(room)))
 		return -EFAULT;
 	if (nested->is_guest) {
@@ -115,6 +117,8 @@ static long answer_set_nested_state(struct call *call)
 	struct kvm_nested_state head;
 	struct vmcb vmcb;
 
+	if (call->vm->is_bare)
+		return -EINVAL;
 	if (user_read(&head, call->argument, sizeof(head)))
 		return -EFAULT;
 	if (!is_head_valid(vcpu, &head))

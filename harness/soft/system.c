@@ -108,6 +108,9 @@ static long cap_value(unsigned long number)
 
 static long answer_check_extension(struct call *call)
 {
+	/* An L1 on the machine itself is nested in nothing: its state has no more than a CPU's. */
+	if (call->soft->is_bare && call->argument == KVM_CAP_NESTED_STATE)
+		return 0;
 	return cap_value(call->argument);
 }
 
