@@ -71,7 +71,7 @@ static void guest_waits(void)
 	CHECK_L2_DONE((ulong_t)q_out_end - 3);
 	CHECK_EQ(0, nr_taken);
 	out8(0x80, 2);
-	sti_nop_cli();
+	popf_nop_cli();
 	CHECK_EQ(1, nr_taken);
 }
 
@@ -93,7 +93,7 @@ static void guest_hlt(void)
 	l2_run(q_hlt);
 	CHECK_EQ(SVM_EXIT_INTR, l1_vmcb.control.exit_code);
 	CHECK_EQ(0, nr_taken);
-	sti_nop_cli();
+	popf_nop_cli();
 	CHECK_EQ(1, nr_taken);
 }
 
