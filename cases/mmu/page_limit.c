@@ -9,10 +9,8 @@
  * Source: KVM API, KVM_SET_NR_MMU_PAGES; the statistic mmu_recycled.
  */
 #include "cases/ioctl/stats.h"
-#include "vm/x86/vendor.h"
+#include "runner/needs.h"
 
-#include <fcntl.h>
-#include <string.h>
 
 #define SLOT 1
 #define GPA 0x40000000ul
@@ -69,14 +67,9 @@ static uint64_t nr_recycled(struct test *t)
 static void expect_recycled(struct test *t, uint64_t before, uint64_t least)
 {
 	uint64_t got = nr_recycled(t) - before;
-	bool is_amd = !strcmp(vendor_of(t->sys->backend), "kvm_amd");
-	char tdp[8] = "";
-	int fd = open(is_amd ? "/sys/module/kvm_amd/parameters/npt" : "/sys/module/kvm_intel/parameters/ept",
-		      O_RDONLY | O_CLOEXEC);
+	char missing[64];
 
-	require_true(t, fd >= 0 && read(fd, tdp, sizeof(tdp) - 1) > 0);
-	close(fd);
-	if (tdp[0] == 'Y' || tdp[0] == '1')
+	if (needs_met("tdp", t->sys, missing, sizeof(missing)))
 		expect_eq(t, 0, got);
 	else
 		expect_true(t, got >= least);
