@@ -286,11 +286,8 @@ static inline void sti_nop_cli(void)
  */
 static inline void popf_nop_cli(void)
 {
-#ifdef __x86_64__
-	__asm__ volatile("pushf\n\torl $0x200, (%%rsp)\n\tpopf\n\tnop\n\tcli" : : : "memory", "cc");
-#else
-	__asm__ volatile("pushf\n\torl $0x200, (%%esp)\n\tpopf\n\tnop\n\tcli" : : : "memory", "cc");
-#endif
+	write_flags(read_flags() | X86_EFLAGS_IF);
+	__asm__ volatile("nop\n\tcli" : : : "memory");
 }
 
 static inline void cpu_relax(void)
