@@ -82,6 +82,16 @@ ALWAYS_INLINE __m128i float_source(struct cpu *cpu, const struct op *op, unsigne
 	return _mm_set_epi64x(0, (long long)scalar_read(cpu, op, 1, size));
 }
 
+static struct host_operands float_operands(struct cpu *cpu, const struct op *op, uint64_t feature, unsigned int size)
+{
+	struct host_operands operands = { 0 };
+
+	check_sse(cpu, feature);
+	operands.b = float_source(cpu, op, size);
+	operands.a = xmm_get(cpu, op->operands[0].reg);
+	return operands;
+}
+
 #define FLOAT(name, feature, size)									\
 	static void host_##name(struct host_operands *operands, uint32_t *mxcsr, uint64_t imm)		\
 	{												\
@@ -91,11 +101,8 @@ ALWAYS_INLINE __m128i float_source(struct cpu *cpu, const struct op *op, unsigne
 	}												\
 	static void name(struct cpu *cpu, const struct op *op)						\
 	{												\
-		struct host_operands operands = { 0 };							\
+		struct host_operands operands = float_operands(cpu, op, feature, size);			\
 													\
-		check_sse(cpu, feature);								\
-		operands.b = float_source(cpu, op, size);						\
-		operands.a = xmm_get(cpu, op->operands[0].reg);						\
 		float_execute(cpu, &operands, host_##name, 0);						\
 		xmm_put(cpu, op->operands[0].reg, operands.a);						\
 	}
@@ -148,11 +155,8 @@ EACH_FLOAT(DEFINE_FLOAT)
 	}												\
 	static void name(struct cpu *cpu, const struct op *op)						\
 	{												\
-		struct host_operands operands = { 0 };							\
+		struct host_operands operands = float_operands(cpu, op, feature, size);			\
 													\
-		check_sse(cpu, feature);								\
-		operands.b = float_source(cpu, op, size);						\
-		operands.a = xmm_get(cpu, op->operands[0].reg);						\
 		float_execute(cpu, &operands, host_##name, op->imm);					\
 		xmm_put(cpu, op->operands[0].reg, operands.a);						\
 	}
@@ -176,11 +180,8 @@ COMPARE(cmpsd, FEATURE_SSE2, 8)
 	}												\
 	static void name(struct cpu *cpu, const struct op *op)						\
 	{												\
-		struct host_operands operands = { 0 };							\
+		struct host_operands operands = float_operands(cpu, op, feature, size);			\
 													\
-		check_sse(cpu, feature);								\
-		operands.b = float_source(cpu, op, size);						\
-		operands.a = xmm_get(cpu, op->operands[0].reg);						\
 		float_execute(cpu, &operands, host_##name, 0);						\
 		flags_set(cpu, STATUS_FLAGS, operands.flags);						\
 	}
