@@ -69,11 +69,6 @@ static bool is_long(const struct vmcb_save *save)
 	return save->efer & EFER_LMA;
 }
 
-static bool is_64bit(const struct vmcb_save *save)
-{
-	return is_long(save) && (save->cs.attrib & SEG_L);
-}
-
 /* Legacy PAE's four entries, read when they are loaded: APM vol. 2, 5.2.3. */
 static bool pdpes_are_valid(struct soft_vcpu *vcpu, uint64_t cr3)
 {
@@ -118,7 +113,7 @@ int cr0_set(struct soft_vcpu *vcpu, uint64_t value)
 	if (is_paging && !(save->efer & EFER_LME) && (save->cr4 & X86_CR4_PAE) &&
 	    ((value ^ save->cr0) & (X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)) && !pdpes_are_valid(vcpu, save->cr3))
 		return -EINVAL;
-	if (!is_paging && (is_64bit(save) || (save->cr4 & X86_CR4_PCIDE)))
+	if (!is_paging && (save_is_64bit(save) || (save->cr4 & X86_CR4_PCIDE)))
 		return -EINVAL;
 	if (!is_paging)
 		save->efer &= ~EFER_LMA;

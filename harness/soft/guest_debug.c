@@ -135,12 +135,12 @@ static void dr_set(struct soft_vcpu *vcpu, unsigned int number, uint64_t value)
 int handle_dr(struct soft_vcpu *vcpu)
 {
 	uint64_t code = vcpu->vmcb->control.exit_code, *reg = &vcpu->regs[vcpu->vmcb->control.exit_info_1 & 0xf];
-	bool is_long64 = (vcpu->vmcb->save.efer & EFER_LMA) && (vcpu->vmcb->save.cs.attrib & SEG_L);
+	bool is_64bit = save_is_64bit(&vcpu->vmcb->save);
 
 	if (code >= SVM_EXIT_WRITE_DR0)
-		dr_set(vcpu, (unsigned int)(code - SVM_EXIT_WRITE_DR0), is_long64 ? *reg : (uint32_t)*reg);
+		dr_set(vcpu, (unsigned int)(code - SVM_EXIT_WRITE_DR0), is_64bit ? *reg : (uint32_t)*reg);
 	else
-		*reg = is_long64 ? dr_get(vcpu, (unsigned int)(code - SVM_EXIT_READ_DR0)) :
+		*reg = is_64bit ? dr_get(vcpu, (unsigned int)(code - SVM_EXIT_READ_DR0)) :
 			(uint32_t)dr_get(vcpu, (unsigned int)(code - SVM_EXIT_READ_DR0));
 	return instruction_skip(vcpu);
 }

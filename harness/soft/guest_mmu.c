@@ -126,7 +126,7 @@ uint64_t guest_code_linear(const struct soft_vcpu *vcpu)
 {
 	const struct vmcb_save *save = &vcpu->vmcb->save;
 
-	if ((save->efer & EFER_LMA) && (save->cs.attrib & SEG_L))
+	if (save_is_64bit(save))
 		return save->rip;
 	return (uint32_t)(save->cs.base + save->rip);
 }

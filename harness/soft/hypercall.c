@@ -13,19 +13,14 @@
 
 #define PAGE_MASK 0xfffull
 
-static bool is_long64(const struct soft_vcpu *vcpu)
-{
-	return (vcpu->vmcb->save.efer & EFER_LMA) && (vcpu->vmcb->save.cs.attrib & SEG_L);
-}
-
 static uint64_t argument(const struct soft_vcpu *vcpu, unsigned int reg)
 {
-	return is_long64(vcpu) ? vcpu->regs[reg] : (uint32_t)vcpu->regs[reg];
+	return save_is_64bit(&vcpu->vmcb->save) ? vcpu->regs[reg] : (uint32_t)vcpu->regs[reg];
 }
 
 static int hypercall_finish(struct soft_vcpu *vcpu, uint64_t result)
 {
-	vcpu->regs[REG_RAX] = is_long64(vcpu) ? result : (uint32_t)result;
+	vcpu->regs[REG_RAX] = save_is_64bit(&vcpu->vmcb->save) ? result : (uint32_t)result;
 	return instruction_skip(vcpu);
 }
 
@@ -56,7 +51,7 @@ static int map_gpa_range(struct soft_vcpu *vcpu)
 	run->hypercall.args[0] = gpa;
 	run->hypercall.args[1] = nr_pages;
 	run->hypercall.args[2] = argument(vcpu, REG_RDX);
-	run->hypercall.longmode = is_long64(vcpu);
+	run->hypercall.longmode = save_is_64bit(&vcpu->vmcb->save);
 	vcpu->complete = complete_hypercall;
 	return 0;
 }

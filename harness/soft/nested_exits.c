@@ -112,10 +112,7 @@ static bool has_svm(struct soft_vcpu *vcpu)
 /* RAX as an address. Note, a prefix that makes it shorter is not seen. */
 static uint64_t address_of(const struct soft_vcpu *vcpu)
 {
-	const struct vmcb_save *save = &vcpu->vmcb->save;
-	bool is_64bit = (save->efer & EFER_LMA) && (save->cs.attrib & SEG_L);
-
-	return is_64bit ? vcpu->regs[REG_RAX] : (uint32_t)vcpu->regs[REG_RAX];
+	return save_is_64bit(&vcpu->vmcb->save) ? vcpu->regs[REG_RAX] : (uint32_t)vcpu->regs[REG_RAX];
 }
 
 /* The VMCB that RAX has; NULL, and #GP is queued: an address that can have none. */

@@ -19,6 +19,7 @@
 #include "soft/paravirt.h"
 #include "soft/soft.h"
 #include "soft/stats.h"
+#include "vm/x86/bits.h"
 #include "vm/x86/vmcb.h"
 
 struct soft_vcpu;
@@ -135,6 +136,12 @@ int guest_linear_read(struct soft_vcpu *vcpu, uint64_t linear, void *to, size_t 
 int guest_linear_write(struct soft_vcpu *vcpu, uint64_t linear, const void *from, size_t len_bytes);
 /* Of the instruction at RIP. */
 uint64_t guest_code_linear(const struct soft_vcpu *vcpu);
+
+/* Whether the guest is in 64-bit code. */
+static inline bool save_is_64bit(const struct vmcb_save *save)
+{
+	return (save->efer & EFER_LMA) && (save->cs.attrib & SEG_L);
+}
 
 /* --- user memory that is gone when a guest wants it (lost_pages.c) --- */
 
