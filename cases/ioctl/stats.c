@@ -20,7 +20,7 @@ struct row {
 	void (*host)(struct test *t);
 	const char *name;	/* the vCPU's statistic */
 	uint64_t delta;
-	bool is_least;		/* what happens beside the guest may count, too */
+	uint64_t more;		/* how many more may be counted: what happens beside the guest */
 };
 
 /* --- the guest's half: between the two stages --- */
@@ -206,6 +206,9 @@ static void host_last(struct test *t)
 	.label = label_, .name = name_, .guest = guest_, .host = ON_HOST(host_), .delta = delta_
 #define COUNTED(name_, guest_, host_, delta_) COUNTED_AS(name_, name_, guest_, host_, delta_)
 
+/* An injection that a host's event calls off before the guest is entered is made, and counted, once more. */
+#define MAY_BE_CALLED_OFF .more = NR_TIMES - 1
+
 /* The OUT that says that a stage is over is an I/O exit, too. */
 static const struct row rows[] = {
 	{ COUNTED("io_exits", guest_outs, host_outs, NR_TIMES + 1) },
@@ -219,17 +222,17 @@ static const struct row rows[] = {
 	{ COUNTED_AS("halt_exits_other", "halt_exits", guest_outs, host_outs, 0) },
 	{ COUNTED("hypercalls", guest_hypercalls, host_nothing, NR_TIMES) },
 	{ COUNTED_AS("hypercalls_other", "hypercalls", guest_outs, host_outs, 0) },
-	{ COUNTED("nmi_injections", guest_waits, host_nmis, NR_TIMES) },
+	{ COUNTED("nmi_injections", guest_waits, host_nmis, NR_TIMES), MAY_BE_CALLED_OFF },
 	{ COUNTED_AS("nmi_injections_other", "nmi_injections", guest_waits, host_windows, 0) },
-	{ COUNTED("irq_injections", guest_waits, host_windows, NR_TIMES) },
+	{ COUNTED("irq_injections", guest_waits, host_windows, NR_TIMES), MAY_BE_CALLED_OFF },
 	{ COUNTED_AS("irq_injections_other", "irq_injections", guest_waits, host_nmis, 0) },
 	{ COUNTED("irq_window_exits", guest_waits, host_windows, NR_TIMES) },
 	{ COUNTED("request_irq_exits", guest_waits, host_windows, NR_TIMES) },
 	{ COUNTED("signal_exits", guest_nothing, host_signals, NR_TIMES) },
 	{ COUNTED_AS("signal_exits_other", "signal_exits", guest_outs, host_outs, 0) },
-	{ COUNTED("exits", guest_outs, host_outs, NR_TIMES + 1), .is_least = true },
-	{ COUNTED("pf_taken", guest_touches, host_nothing, 1), .is_least = true },
-	{ COUNTED("pf_fixed", guest_touches, host_nothing, 1), .is_least = true },
+	{ COUNTED("exits", guest_outs, host_outs, NR_TIMES + 1), .more = 1000 },
+	{ COUNTED("pf_taken", guest_touches, host_nothing, 1), .more = 1000 },
+	{ COUNTED("pf_fixed", guest_touches, host_nothing, 1), .more = 1000 },
 	{ COUNTED("nested_run", guest_outs, host_outs, 0) },
 	{ COUNTED("guest_mode", guest_outs, host_outs, 0) },
 	{ .label = "last_descriptor", .guest = guest_nothing, .host = ON_HOST(host_last) },
@@ -254,8 +257,8 @@ static void host_counted(struct test *t, const struct row *row)
 	require_sync(t, 2);
 	delta = stat_get(t, t->vcpu->fd, row->name) - before;
 	expect_done(t);
-	if (row->is_least)
-		expect_true(t, delta >= row->delta && delta < row->delta + 1000);
+	if (row->more)
+		expect_true(t, delta >= row->delta && delta <= row->delta + row->more);
 	else
 		expect_eq(t, row->delta, delta);
 }
