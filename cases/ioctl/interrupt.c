@@ -160,30 +160,69 @@ static void host_window_open(struct test *t)
 
 /* --- the shadow: after STI one instruction runs before the window opens --- */
 
-static void guest_shadow_sti(void)
+/*
+ * Whether to do it again: a host's interrupt in the shadow makes QEMU 7.2 forget it, since VMRUN does not load it again
+ * (finding 0111). The host gives it NR_TRIES tries, the last of which has to hold.
+ */
+enum { AGAIN_PORT = 0x83, NR_TRIES = 8 };
+
+static bool is_again(void)
 {
-	guest_sync(1);
-	__asm__ volatile("sti\n\toutb %%al, $0x80\n\toutb %%al, $0x81\n\tcli" : : "a"(3) : "memory");
+	return in8(AGAIN_PORT);
 }
 
-static void expect_shadow(struct test *t, bool is_shadow)
+static void answer_again(struct test *t, bool wanted)
+{
+	expect_pio_in(t, wanted, .port = AGAIN_PORT, .size = 1, .count = 1);
+}
+
+static void guest_shadow_sti(void)
+{
+	do {
+		guest_sync(1);
+		__asm__ volatile("sti\n\toutb %%al, $0x80\n\toutb %%al, $0x81\n\tcli" : : "a"(3) : "memory");
+	} while (is_again());
+}
+
+static bool has_shadow(struct test *t)
 {
 	struct kvm_vcpu_events events;
 
 	vcpu_ioctl(t->vcpu, KVM_GET_VCPU_EVENTS, &events);
-	expect_eq(t, is_shadow, !!events.interrupt.shadow);
+	return events.interrupt.shadow;
+}
+
+static void expect_shadow(struct test *t, bool is_shadow)
+{
+	expect_eq(t, is_shadow, has_shadow(t));
 }
 
 static void host_shadow_sti(struct test *t)
 {
-	require_sync(t, 1);
-	t->vcpu->run->request_interrupt_window = 1;
-	expect_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 3);
+	static const struct exit_io inside = {
+		.direction = KVM_EXIT_IO_OUT, .port = 0x80, .size = 1, .count = 1, .data = 3,
+	};
+	struct kvm_run *run = t->vcpu->run;
+	unsigned int nr_tries = 1;
+
+	for (;; nr_tries++) {
+		require_sync(t, 1);
+		run->request_interrupt_window = 1;
+		expect_result(t, 0, vcpu_run_try(t->vcpu));
+		if (run->exit_reason != KVM_EXIT_IRQ_WINDOW_OPEN || nr_tries == NR_TRIES)
+			break;
+		run->request_interrupt_window = 0;
+		expect_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 3);
+		expect_pio_out(t, .port = 0x81, .size = 1, .count = 1, .data = 3);
+		answer_again(t, true);
+	}
+	expect_true(t, exit_is_io(run, &inside));
 	expect_irq_window(t);
 	expect_run_state(t, true, true);
 	expect_shadow(t, false);
-	t->vcpu->run->request_interrupt_window = 0;
+	run->request_interrupt_window = 0;
 	expect_pio_out(t, .port = 0x81, .size = 1, .count = 1, .data = 3);
+	answer_again(t, false);
 	expect_done(t);
 }
 
@@ -193,10 +232,11 @@ static void guest_inside_sti(void)
 {
 	uint8_t value;
 
-	cli();
-	guest_sync(1);
-	__asm__ volatile("sti\n\tinb $0x82, %0\n\tcli" : "=a"(value) : : "memory");
-	CHECK_EQ(0x69, value);
+	do {
+		guest_sync(1);
+		__asm__ volatile("sti\n\tinb $0x82, %0\n\tcli" : "=a"(value) : : "memory");
+		CHECK_EQ(0x69, value);
+	} while (is_again());
 	check_taken(1, 0x52);
 }
 
@@ -205,20 +245,29 @@ static void guest_inside_mov_ss(void)
 	uint16_t ss;
 	uint8_t value;
 
-	guest_sync(1);
-	sti();
-	__asm__ volatile("mov %%ss, %1\n\tmov %1, %%ss\n\tinb $0x82, %0\n\tcli"
-			 : "=a"(value), "=&r"(ss) : : "memory");
-	CHECK_EQ(0x69, value);
+	do {
+		guest_sync(1);
+		sti();
+		__asm__ volatile("mov %%ss, %1\n\tmov %1, %%ss\n\tinb $0x82, %0\n\tcli"
+				 : "=a"(value), "=&r"(ss) : : "memory");
+		CHECK_EQ(0x69, value);
+	} while (is_again());
 	check_taken(1, 0x52);
 }
 
 static void host_inside(struct test *t)
 {
-	require_sync(t, 1);
-	expect_run_state(t, false, false);
-	expect_shadow(t, false);
-	expect_pio_in(t, 0x69, .port = 0x82, .size = 1, .count = 1);
+	unsigned int nr_tries = 1;
+
+	for (;; nr_tries++) {
+		require_sync(t, 1);
+		expect_run_state(t, false, false);
+		expect_shadow(t, false);
+		expect_pio_in(t, 0x69, .port = 0x82, .size = 1, .count = 1);
+		if (has_shadow(t) || nr_tries == NR_TRIES)
+			break;
+		answer_again(t, true);
+	}
 	expect_run_state(t, false, true);
 	expect_shadow(t, true);
 	t->vcpu->run->request_interrupt_window = 1;
@@ -227,6 +276,7 @@ static void host_inside(struct test *t)
 	expect_shadow(t, false);
 	t->vcpu->run->request_interrupt_window = 0;
 	expect_result(t, 0, interrupt_try(t, 0x52));
+	answer_again(t, false);
 	expect_done(t);
 }
 
