@@ -8,31 +8,10 @@
  * tables after RSM; a save area that is believed as it stands; an SMI taken with GIF clear.
  * Source: APM vol. 2, 10.2.3 (save area), 10.3, 15.13.3, 15.17, 15.22.
  */
-#include <string.h>
-
 #include "cases/ioctl/lapic_regs.h"
 #include "cases/svm/npt.h"
-#include "case.h"
+#include "cases/svm/smm.h"
 
-#define SMBASE 0x30000
-#define ENTRY 0x8000
-#define SAVED_CS 0xfe10
-#define SAVED_SS 0xfe20
-#define SAVED_EFER 0xfed0
-#define SAVED_SVM_STATE 0xfed8
-#define SAVED_VMCB 0xfee0
-#define SAVED_CR4 0xff48
-#define SAVED_CR3 0xff50
-#define SAVED_CR0 0xff58
-#define SAVED_DR7 0xff60
-#define SAVED_RFLAGS 0xff70
-#define SAVED_RIP 0xff78
-#define SAVED_R15 0xff80
-#define SAVED_RBX 0xffe0
-#define SAVED_RSP 0xffd8
-#define SAVED_RAX 0xfff8
-
-#define SMM_PORT 0x80
 #define L2_PORT 0x81
 #define VECTOR 0x55
 #define USER_IOPL 0x3000ull
@@ -89,7 +68,7 @@ static const struct row rows[] = {
 };
 
 CASE(smm, .says = "an SMI in L2 is invisible, or exits, and RSM goes back into L2", .modes = LONG64,
-     .needs = "vendor:amd nested KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 KVM_CAP_NESTED_STATE KVM_CAP_SIGNAL_MSI", .irqchip = true,
+     .needs = "vendor:amd nested KVM_CAP_NESTED_STATE KVM_CAP_SIGNAL_MSI " SMM_NEEDS, .irqchip = true,
      .rows = ROWS(rows))
 
 static unsigned int nr_interrupts;
@@ -216,12 +195,9 @@ GUEST(smm)
 
 /* --- host --- */
 
-/* MOV AL, 5Ah; OUT 80h, AL; RSM */
-static const uint8_t handler[] = { 0xb0, 0x5a, 0xe6, SMM_PORT, 0x0f, 0xaa };
-
 static uint64_t *saved(struct test *t, uint32_t at)
 {
-	return vm_hva(t->vm, SMBASE + at, sizeof(uint64_t));
+	return smm_saved(t, at);
 }
 
 static void expect_l2_saved(struct test *t, const struct row *row)
@@ -255,7 +231,7 @@ static void expect_handler(struct test *t)
 {
 	struct kvm_sregs sregs;
 
-	expect_pio_out(t, .port = SMM_PORT, .size = 1, .count = 1, .data = 0x5a);
+	expect_smm_handler(t);
 	expect_smm(t, true);
 	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
 	expect_eq(t, SMBASE, sregs.cs.base);
@@ -303,15 +279,13 @@ HOST(smm)
 	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = VECTOR };
 	static struct nested l2;
 
-	/* SMM sees the slots of the second address space. */
-	expect_result(t, 0, vm_region_try(t->vm, 1 << 16, 0, 0, RAM_BYTES, vm_hva(t->vm, 0, RAM_BYTES)));
-	memcpy(vm_hva(t->vm, SMBASE + ENTRY, sizeof(handler)), handler, sizeof(handler));
+	smm_prepare(t);
 	require_pio_out(t, .port = L2_PORT, .size = 1, .count = 1, .data = 0x78);
 	t->vcpu->run->immediate_exit = 1;
 	expect_run_error(t, EINTR);
 	t->vcpu->run->immediate_exit = 0;
 	nested_get(t, &l2);
-	expect_result(t, 0, vcpu_ioctl_value_try(t->vcpu, KVM_SMI, 0));
+	smi(t);
 	if (row->is_interrupt)
 		expect_result(t, 1, vm_ioctl_try(t->vm, KVM_SIGNAL_MSI, &msi));
 	if (row->kind == GIF_CLEAR) {

@@ -7,22 +7,17 @@
  * is not made again for RSM.
  * Source: APM vol. 2, 15.6, 15.11, 15.22.
  */
-#include <string.h>
-
 #include "cases/svm/nested_state.h"
+#include "cases/svm/smm.h"
 #include "guests/l1_svm.h"
-#include "case.h"
 
-#define SMBASE 0x30000
-#define ENTRY 0x8000
-#define SMM_PORT 0x80
 #define L2_PORT 0x81
 
 INSN(m_l2, "out %al, $0x81\n\tmov $0xc0000082, %ecx\n\tm_rdmsr: rdmsr\n\tvmmcall")
 extern const char m_rdmsr[] GUEST_API;
 
 CASE(smm_l1, .says = "an SMI in L2 leaves L1's map and segments as they are", .modes = LONG64,
-     .needs = "vendor:amd nested KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2", .irqchip = true)
+     .needs = "vendor:amd nested " SMM_NEEDS, .irqchip = true)
 
 GUEST(smm_l1)
 {
@@ -57,19 +52,15 @@ static void expect_tables(struct test *t, const struct kvm_sregs *want, const st
 
 HOST(smm_l1)
 {
-	/* MOV AL, 5Ah; OUT 80h, AL; RSM */
-	static const uint8_t handler[] = { 0xb0, 0x5a, 0xe6, SMM_PORT, 0x0f, 0xaa };
 	struct kvm_sregs before, after;
 
-	/* SMM sees the slots of the second address space. */
-	expect_result(t, 0, vm_region_try(t->vm, 1 << 16, 0, 0, RAM_BYTES, vm_hva(t->vm, 0, RAM_BYTES)));
-	memcpy(vm_hva(t->vm, SMBASE + ENTRY, sizeof(handler)), handler, sizeof(handler));
+	smm_prepare(t);
 	require_sync(t, 1);
 	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &before);
 	require_pio_out(t, .port = L2_PORT, .size = 1, .count = 1);
 	vcpu_settle(t);
-	expect_result(t, 0, vcpu_ioctl_value_try(t->vcpu, KVM_SMI, 0));
-	expect_pio_out(t, .port = SMM_PORT, .size = 1, .count = 1, .data = 0x5a);
+	smi(t);
+	expect_smm_handler(t);
 	require_sync(t, 2);
 	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &after);
 	expect_tables(t, &before, &after);
