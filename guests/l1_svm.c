@@ -185,21 +185,30 @@ struct fault vmsave_try(uint64_t pa)
 	return TRY("vmsave", : : "a"((ulong_t)pa) : "memory");
 }
 
-/* --- the MSR permission map: APM vol. 2, 15.11 --- */
+/* --- the permission maps: APM vol. 2, 15.10.1 and 15.11 --- */
+
+static void map_set(uint8_t *map, unsigned int bit, bool value)
+{
+	map += bit / 8;
+	*map = value ? *map | 1u << (bit % 8) : *map & ~(1u << (bit % 8));
+}
+
+void iopm_set(uint8_t *map, uint32_t port, bool value)
+{
+	map_set(map, port, value);
+}
 
 bool msrpm_set(uint8_t *map, uint32_t index, bool is_write, bool value)
 {
 	static const uint32_t bases[] = { 0, 0xc0000000, 0xc0010000 };
-	unsigned int range, bit;
+	unsigned int range;
 
 	for (range = 0; range < 3; range++)
 		if (index - bases[range] < 0x2000)
 			break;
 	if (range == 3)
 		return false;
-	bit = 2 * (index - bases[range]) + is_write;
-	map += range * 0x800 + bit / 8;
-	*map = value ? *map | 1u << (bit % 8) : *map & ~(1u << (bit % 8));
+	map_set(map + range * 0x800, 2 * (index - bases[range]) + is_write, value);
 	return true;
 }
 

@@ -93,10 +93,19 @@ static inline void clgi(void)
 /* The MSR permission bits of @index: 0 read, 1 write. False for an MSR that the map does not have. */
 GUEST_API bool msrpm_set(uint8_t *map, uint32_t index, bool is_write, bool value);
 
+/* The I/O permission bit of @port; those from 10000h on are for what an access at FFFFh has behind it. */
+GUEST_API void iopm_set(uint8_t *map, uint32_t port, bool value);
+
 /* EXITINFO1 names the register of a MOV CRn or DRn, and the segment of a string I/O: APM vol. 2, 15.8.1. */
 static inline bool has_decode_assists(void)
 {
 	return cpuid(0x8000000a, 0).edx & 1u << 7;
+}
+
+/* Where the next instruction is, after an exit of one: APM vol. 2, 15.7.1. */
+static inline bool has_nrips(void)
+{
+	return cpuid(0x8000000a, 0).edx & 1u << 3;
 }
 
 /* --- checks --- */
@@ -128,6 +137,9 @@ GUEST_API void check_exit_code(const struct vmcb *vmcb, uint64_t want, const cha
 GUEST_API void check_no_exit(const struct vmcb *vmcb, uint32_t code, const char *file, unsigned int line);
 
 #define CHECK_NO_EXIT(code_) check_no_exit(&l1_vmcb, code_, __FILE__, __LINE__)
+
+/* nRIP of the exit; 0 where it was for something else than an instruction. Without the feature it stays 0. */
+#define CHECK_NEXT_RIP(want_) CHECK_EQ(has_nrips() ? (ulong_t)(want_) : 0, l1_vmcb.control.next_rip)
 
 /* L2 came to the VMMCALL at @rip. */
 #define CHECK_L2_DONE(rip_) CHECK_EXIT(.code = SVM_EXIT_VMMCALL, .rip = (ulong_t)(rip_))

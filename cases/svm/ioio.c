@@ -61,13 +61,6 @@ static const struct row rows[] = {
 CASE(ioio, .says = "a port access of L2 exits by its bit in the map, described in full", .modes = LONG64,
      .needs = "vendor:amd nested", .rows = ROWS(rows))
 
-static void map_set(unsigned int bit, bool value)
-{
-	uint8_t *byte = &l1_iopm[bit / 8];
-
-	*byte = value ? *byte | 1u << (bit % 8) : *byte & ~(1u << (bit % 8));
-}
-
 /* Only a CPU with decode assists tells the segment of a string instruction: DS 3, ES 0. */
 static uint32_t wanted_info(const struct row *row)
 {
@@ -90,7 +83,7 @@ GUEST(ioio)
 
 	l1_svm_init();
 	vmcb_intercept(&l1_vmcb, SVM_EXIT_IOIO);
-	map_set(row->port + row->first_bit, true);
+	iopm_set(l1_iopm, row->port + row->first_bit, true);
 	l2_regs = regs;
 	l1_vmcb.save.rax = 0x11223344;
 	l2_run(row->code);
@@ -108,7 +101,7 @@ GUEST(ioio)
 	/* Every other bit: not for L1. The access leaves for user space. */
 	memset(l1_iopm, 0xff, IOPM_BYTES);
 	for (i = 0; i < row->size; i++)
-		map_set(row->port + i, false);
+		iopm_set(l1_iopm, row->port + i, false);
 	l1_vmcb.save.rax = 0x11223344;
 	l2_regs = regs;
 	guest_sync(1);
