@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An instruction of L2 whose intercept L1 has set exits before any of it is done: the exit's code, RIP on the
- * instruction, nothing else of L2 changed. Only that intercept is set, so that a neighbour's bit does not do.
+ * instruction, nRIP behind it, nothing else of L2 changed. Only that intercept is set, so that a neighbour's bit does not do.
  *
  * Can break: an intercept word that is not merged into the VMCB of L2, a bit mapped to its neighbour, an exit that KVM
  * handles itself, RIP moved behind the instruction, exit information left from another exit.
- * Source: APM vol. 2, 15.9, 15.12 and appendix C.
+ * Source: APM vol. 2, 15.7.1, 15.9, 15.12 and appendix C.
  */
 #include "guests/l1_svm.h"
 #include "case.h"
@@ -50,14 +50,14 @@ CODE(invpcid, "invpcid (%rsp), %rbx")
 
 struct row {
 	ROW_FIELDS;
-	const char *code;
+	const char *code, *end;
 	uint64_t rax, rbx;
 	uint16_t exit;
 	bool is_rcx_zero;	/* no hints */
 	bool from_cr0;		/* RBX: CR0 with one bit changed */
 };
 
-#define ROW_OF(name_, exit_, ...) { .label = #name_, .code = l2_##name_, .exit = SVM_EXIT_##exit_, ##__VA_ARGS__ }
+#define ROW_OF(name_, exit_, ...) { .label = #name_, .code = l2_##name_, .end = l2_##name_##_end, .exit = SVM_EXIT_##exit_, ##__VA_ARGS__ }
 
 static const struct row rows[] = {
 	ROW_OF(sidt, IDTR_READ), ROW_OF(sgdt, GDTR_READ), ROW_OF(sldt, LDTR_READ), ROW_OF(str, TR_READ),
@@ -109,6 +109,7 @@ GUEST(intercept)
 	want = l1_vmcb.save;
 	l2_run(row->code);
 	CHECK_EXIT(.code = row->exit, .info_1 = info_of(row), .rip = (ulong_t)row->code);
+	CHECK_NEXT_RIP(row->end - 3);
 	CHECK_L2_REGS(&regs);
 	want.rip = (ulong_t)row->code;
 	want.rsp = l1_vmcb.save.rsp;

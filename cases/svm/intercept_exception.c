@@ -32,14 +32,14 @@ INSN(x_xm, "mov %cr4, %rax\n\tor $0x600, %rax\n\tmov %rax, %cr4\n\tpushq $0x1d80
 /* In compatibility mode, which L2's stack and code are low enough for. */
 #define COMPATIBLE(text_)								\
 	"lea 1f(%rip), %rax\n\tpushq $0x18\n\tpush %rax\n\tlretq\n\t.code32\n\t1: " text_ "\n\t.code64"
-INSN(x_br, COMPATIBLE("push $6\n\tpush $5\n\tmov $1, %eax\n\tx_br_at: bound %eax, (%esp)"))
+INSN(x_br, COMPATIBLE("push $6\n\tpush $5\n\tmov $1, %eax\n\tx_br_at: bound %eax, (%esp)\n\tx_br_next: hlt"))
 INSN(x_of, COMPATIBLE("mov $0x7f, %al\n\tadd $1, %al\n\tx_of_at: into\n\tx_of_next: hlt"))
 INSN(x_db, "pushf\n\torl $0x100, (%rsp)\n\tpopf\n\tnop\n\tx_db_at: nop\n\tret")
 
 extern const char x_de_at[] GUEST_API, x_bp_at[] GUEST_API, x_bp_next[] GUEST_API, x_ud_at[] GUEST_API,
 	x_nm_at[] GUEST_API, x_np_at[] GUEST_API, x_ss_at[] GUEST_API, x_ss_sel_at[] GUEST_API, x_gp_at[] GUEST_API,
 	x_gp_sel_at[] GUEST_API, x_pf_read_at[] GUEST_API, x_pf_write_at[] GUEST_API, x_db_at[] GUEST_API,
-	x_mf_at[] GUEST_API, x_xm_at[] GUEST_API, x_br_at[] GUEST_API, x_of_at[] GUEST_API, x_of_next[] GUEST_API;
+	x_mf_at[] GUEST_API, x_xm_at[] GUEST_API, x_br_at[] GUEST_API, x_br_next[] GUEST_API, x_of_at[] GUEST_API, x_of_next[] GUEST_API;
 
 struct row {
 	ROW_FIELDS;
@@ -47,6 +47,7 @@ struct row {
 	uint8_t vector;
 	uint32_t error_code;
 	uint64_t address;
+	const char *next_rip;		/* of the exit */
 	const char *rip_delivered;	/* where delivery says that it was; NULL: as the exit */
 	bool is_off;
 };
@@ -59,14 +60,14 @@ struct row {
 
 static const struct row rows[] = {
 	BOTH(de, DE_VECTOR), BOTH(db, DB_VECTOR),
-	ON(bp, BP_VECTOR, .known = { "0102-qemu-int3-not-intercepted", "lab-svm" }),
+	ON(bp, BP_VECTOR, .next_rip = x_bp_next, .known = { "0102-qemu-int3-not-intercepted", "lab-svm" }),
 	OFF(bp, BP_VECTOR, .rip_delivered = x_bp_next),
 	BOTH(ud, UD_VECTOR), BOTH(nm, NM_VECTOR), BOTH(np, NP_VECTOR, .error_code = 0xa8), BOTH(ss, SS_VECTOR, .known = { "0109-qemu-noncanonical-stack-gp", "lab-svm" }),
 	BOTH(ss_sel, SS_VECTOR, .error_code = 0xa8), BOTH(gp, GP_VECTOR),
 	BOTH(gp_sel, GP_VECTOR, .error_code = 0xb0),
-	BOTH(mf, MF_VECTOR), BOTH(br, BR_VECTOR),
+	BOTH(mf, MF_VECTOR), ON(br, BR_VECTOR, .next_rip = x_br_next), OFF(br, BR_VECTOR),
 	BOTH(xm, XM_VECTOR, .known = { "1206-qemu-no-simd-exceptions", "lab-svm" }),
-	ON(of, OF_VECTOR, .known = { "0102-qemu-int3-not-intercepted", "lab-svm" }),
+	ON(of, OF_VECTOR, .next_rip = x_of_next, .known = { "0102-qemu-int3-not-intercepted", "lab-svm" }),
 	OFF(of, OF_VECTOR, .rip_delivered = x_of_next),
 	BOTH(pf_read, PF_VECTOR, .address = 0x200000000000),
 	BOTH(pf_write, PF_VECTOR, .error_code = PFERR_W, .address = 0x200000000123),
@@ -99,6 +100,8 @@ static void check_exit(const struct row *row, uint64_t cr2)
 	CHECK_EXIT(.code = SVM_EXIT_EXCP_BASE + row->vector, .info_1 = row->error_code,
 		   .info_2 = row->vector == PF_VECTOR ? row->address : l1_vmcb.control.exit_info_2,
 		   .rip = (ulong_t)row->rip);
+	if (row->next_rip)
+		CHECK_NEXT_RIP(row->next_rip);
 	CHECK_CR2(cr2, l1_vmcb.save.cr2);
 }
 

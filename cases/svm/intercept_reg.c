@@ -88,6 +88,7 @@ GUEST(intercept_reg)
 	want = l1_vmcb.save;
 	l2_run(row->code);
 	CHECK_EXIT(.code = row->exit, .info_1 = has_decode_assists() ? mov : 0, .rip = (ulong_t)row->code);
+	CHECK_NEXT_RIP(row->end - 3);
 	CHECK_L2_REGS(&regs);
 	want.rip = l1_vmcb.save.rip;
 	want.rsp = l1_vmcb.save.rsp;

@@ -90,6 +90,7 @@ GUEST(ioio)
 	l1_vmcb.control.exit_info_1 &= ~(uint64_t)ignored;
 	CHECK_EXIT(.code = SVM_EXIT_IOIO, .info_1 = wanted_info(row) & ~ignored, .info_2 = (ulong_t)row->then,
 		   .rip = (ulong_t)row->code);
+	CHECK_NEXT_RIP(row->then);
 	CHECK_L2_REGS(&regs);
 	CHECK_EQ(0x11223344, l1_vmcb.save.rax);
 

@@ -66,6 +66,7 @@ static void check_exits(const void *code, uint32_t index, bool is_write)
 {
 	enter(code, index, 0x1111111122222222ull);
 	CHECK_EXIT(.code = SVM_EXIT_MSR, .info_1 = is_write, .rip = (ulong_t)code);
+	CHECK_NEXT_RIP(code + 2);
 	CHECK_L2_REGS(&regs);
 	CHECK_EQ(0x22222222, l1_vmcb.save.rax);
 }
