@@ -82,7 +82,6 @@ static void reroute_msi(struct test *t)
 static void fire_event(struct test *t)
 {
 	fire(t, event);
-	expect_eq(t, 0, counted(event));	/* KVM has read it */
 }
 
 static void fire_other(struct test *t)
@@ -216,4 +215,6 @@ HOST(irqfd_guest)
 	other_resample = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	require_true(t, event >= 0 && other_event >= 0 && resample >= 0 && other_resample >= 0);
 	script_host(t, ROW(t, rows)->ops);
+	/* Whoever raises the interrupt reads the counter, when is not said. */
+	expect_eq(t, 0, counted(event));
 }
