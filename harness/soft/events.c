@@ -132,6 +132,8 @@ int vcpu_events_set(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events)
 	if (events->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
 		vcpu->nmi.nr_pending = events->nmi.pending != 0;
 	vcpu->nmi.is_masked = events->nmi.masked;
+	if ((events->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) && vcpu->chips.has_lapic)
+		vcpu->chips.sipi_vector = (uint8_t)events->sipi_vector;
 	vcpu_intercept(vcpu, SVM_EXIT_IRET, vcpu->nmi.is_masked);
 	if (events->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (!vcpu->vm->has_triple_fault_event)
