@@ -25,20 +25,9 @@ static uint64_t on_now(void *opaque)
 	return clock_ns();
 }
 
-/* NULL: a vCPU that is gone. */
-static struct soft_vcpu *vcpu_of_lapic(struct soft_vm *vm, uint32_t id)
-{
-	unsigned int i;
-
-	for (i = 0; i < vm->nr_vcpus; i++)
-		if (vm->vcpus[i]->id == id)
-			return vm->vcpus[i];
-	return NULL;
-}
-
 static struct lapic_clock on_clock(void *opaque, uint32_t id)
 {
-	struct soft_vcpu *vcpu = vcpu_of_lapic(opaque, id);
+	struct soft_vcpu *vcpu = vcpu_of_id(opaque, id);
 	uint64_t now_ns = clock_ns();
 
 	return (struct lapic_clock) {
@@ -53,7 +42,7 @@ static void wake_write(struct soft_vcpu *vcpu)
 		eventfd_write(vcpu->chips.wake_fd, 1);
 }
 
-static void vcpu_wake(struct soft_vcpu *vcpu)
+void chips_wake(struct soft_vcpu *vcpu)
 {
 	if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
 		wake_write(vcpu);
@@ -66,12 +55,12 @@ static void on_kick(void *opaque, uint32_t id)
 
 	for (i = 0; i < vm->nr_vcpus; i++)
 		if (id == IRQCHIP_ALL_LAPICS || vm->vcpus[i]->id == id)
-			vcpu_wake(vm->vcpus[i]);
+			chips_wake(vm->vcpus[i]);
 }
 
 static void on_event(void *opaque, uint32_t id, enum apic_delivery kind, uint8_t vector)
 {
-	struct soft_vcpu *vcpu = vcpu_of_lapic(opaque, id);
+	struct soft_vcpu *vcpu = vcpu_of_id(opaque, id);
 
 	if (!vcpu)
 		return;
@@ -90,7 +79,7 @@ static void on_event(void *opaque, uint32_t id, enum apic_delivery kind, uint8_t
 	default:	/* SMI: there is no SMM here */
 		return;
 	}
-	vcpu_wake(vcpu);
+	chips_wake(vcpu);
 }
 
 static void on_acked(void *opaque, uint32_t gsi)
@@ -102,7 +91,7 @@ static void on_acked(void *opaque, uint32_t gsi)
 
 static void on_eoi_exit(void *opaque, uint32_t id, uint8_t vector)
 {
-	struct soft_vcpu *vcpu = vcpu_of_lapic(opaque, id);
+	struct soft_vcpu *vcpu = vcpu_of_id(opaque, id);
 
 	if (vcpu)
 		vcpu->chips.eoi_exit = vector;
@@ -110,7 +99,7 @@ static void on_eoi_exit(void *opaque, uint32_t id, uint8_t vector)
 
 static void on_tpr_access(void *opaque, uint32_t id, bool is_write)
 {
-	struct soft_vcpu *vcpu = vcpu_of_lapic(opaque, id);
+	struct soft_vcpu *vcpu = vcpu_of_id(opaque, id);
 
 	if (!vcpu || !vcpu->chips.reports_tpr)
 		return;
@@ -357,8 +346,10 @@ int chips_enter(struct soft_vcpu *vcpu)
 	chips_startup_accept(vcpu);
 	if (exit_report(vcpu))
 		return 0;
-	if (vcpu->mp_state == KVM_MP_STATE_HALTED && vcpu_has_wake_event(vcpu))
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && vcpu_has_wake_event(vcpu)) {
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		vcpu->paravirt.is_kicked = false;
+	}
 	return vcpu->mp_state == KVM_MP_STATE_RUNNABLE ? 1 : -EAGAIN;
 }
 
@@ -627,7 +618,7 @@ int chips_interrupt(struct soft_vcpu *vcpu, uint32_t vector)
 	if (vcpu->chips.extint >= 0)
 		return -EEXIST;
 	vcpu->chips.extint = (int)vector;
-	vcpu_wake(vcpu);
+	chips_wake(vcpu);
 	return 0;
 }
 

@@ -71,6 +71,9 @@ int chips_enter(struct soft_vcpu *vcpu);
 /* Lets go of the VM's lock until there may be something, at most a millisecond: the caller looks for signals. */
 void chips_wait(struct soft_vcpu *vcpu);
 
+/* Something may be there for a vCPU that waits. */
+void chips_wake(struct soft_vcpu *vcpu);
+
 bool chips_has_interrupt(const struct soft_vcpu *vcpu);
 int chips_take_interrupt(struct soft_vcpu *vcpu);	/* the vector; -1: none */
 /* Whether CR8 writes must exit: a lower priority would let something in. */

@@ -12,6 +12,9 @@
 #include "vm/x86/bits.h"
 
 #define PAGE_MASK 0xfffull
+#define ICR_LOGICAL (1ull << 11)
+#define ICR_LEVEL (1ull << 15)
+#define ICR_SHORTHAND (3ull << 18)
 
 static uint64_t argument(const struct soft_vcpu *vcpu, unsigned int reg)
 {
@@ -56,14 +59,91 @@ static int map_gpa_range(struct soft_vcpu *vcpu)
 	return 0;
 }
 
+/* --- among vCPUs --- */
+
+/* To the local APICs of a bitmap whose first bit is @first; the result is how many took it. */
+static uint64_t ipis_send(struct soft_vm *vm, uint64_t bitmap, uint64_t first, const struct apic_message *message)
+{
+	uint64_t nr = 0;
+
+	for (; bitmap; bitmap &= bitmap - 1) {
+		uint64_t id = first + (uint64_t)__builtin_ctzll(bitmap);
+		struct soft_vcpu *target = id <= UINT32_MAX ? vcpu_of_id(vm, (uint32_t)id) : NULL;
+
+		if (target && target->chips.has_lapic)
+			nr += (uint64_t)lapic_accept(&target->chips.lapic, message);
+	}
+	return nr;
+}
+
+static uint64_t send_ipi(struct soft_vcpu *vcpu)
+{
+	unsigned int nr_bits = save_is_64bit(&vcpu->vmcb->save) ? 64 : 32;
+	uint64_t icr = argument(vcpu, REG_RSI), first = (uint32_t)argument(vcpu, REG_RDX);
+	struct apic_message message = {
+		.vector = (uint8_t)icr, .delivery = icr >> 8 & 7, .is_level = icr & ICR_LEVEL,
+	};
+
+	if (icr & (ICR_SHORTHAND | ICR_LOGICAL))
+		return (uint64_t)-KVM_EINVAL;
+	return ipis_send(vcpu->vm, argument(vcpu, REG_RBX), first, &message) +
+		ipis_send(vcpu->vm, argument(vcpu, REG_RCX), first + nr_bits, &message);
+}
+
+/* The turn goes with the exit, to whoever waits for it: that is tried here, and counted. */
+static void turn_give(struct soft_vcpu *vcpu, uint64_t id)
+{
+	const struct soft_vcpu *target = vcpu_of_id(vcpu->vm, (uint32_t)id);
+
+	stat_count(&vcpu->stats, STAT_directed_yield_attempted);
+	if (target && target != vcpu && __atomic_load_n(&target->wants_turn, __ATOMIC_RELAXED))
+		stat_count(&vcpu->stats, STAT_directed_yield_successful);
+}
+
+static uint64_t kick(struct soft_vcpu *vcpu)
+{
+	uint64_t id = argument(vcpu, REG_RCX);
+	struct soft_vcpu *target = vcpu_of_id(vcpu->vm, (uint32_t)id);
+
+	if (target) {
+		target->paravirt.is_kicked = true;
+		chips_wake(target);
+	}
+	turn_give(vcpu, id);
+	return 0;
+}
+
+static uint64_t call_among_vcpus(struct soft_vcpu *vcpu, uint64_t number)
+{
+	static const unsigned int features[] = {
+		[KVM_HC_KICK_CPU] = KVM_FEATURE_PV_UNHALT, [KVM_HC_SEND_IPI] = KVM_FEATURE_PV_SEND_IPI,
+		[KVM_HC_SCHED_YIELD] = KVM_FEATURE_PV_SCHED_YIELD,
+	};
+
+	if (!paravirt_has(vcpu, features[number]))
+		return (uint64_t)-KVM_ENOSYS;
+	if (number == KVM_HC_KICK_CPU)
+		return kick(vcpu);
+	if (number == KVM_HC_SEND_IPI)
+		return send_ipi(vcpu);
+	turn_give(vcpu, argument(vcpu, REG_RBX));
+	return 0;
+}
+
 int handle_vmmcall(struct soft_vcpu *vcpu)
 {
+	uint64_t number = argument(vcpu, REG_RAX);
+
 	stat_count(&vcpu->stats, STAT_hypercalls);
 	if (vcpu->vmcb->save.cpl)
 		return hypercall_finish(vcpu, (uint64_t)-KVM_EPERM);
-	switch (argument(vcpu, REG_RAX)) {
+	switch (number) {
 	case KVM_HC_VAPIC_POLL_IRQ:
 		return hypercall_finish(vcpu, 0);
+	case KVM_HC_KICK_CPU:
+	case KVM_HC_SEND_IPI:
+	case KVM_HC_SCHED_YIELD:
+		return hypercall_finish(vcpu, call_among_vcpus(vcpu, number));
 	case KVM_HC_MAP_GPA_RANGE:
 		return map_gpa_range(vcpu);
 	default:

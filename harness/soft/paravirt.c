@@ -38,7 +38,8 @@ uint32_t paravirt_features(void)
 {
 	return BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_CLOCKSOURCE2) |
 		BIT(KVM_FEATURE_STEAL_TIME) | BIT(KVM_FEATURE_PV_EOI) | BIT(KVM_FEATURE_POLL_CONTROL) |
-		BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
+		BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | BIT(KVM_FEATURE_PV_UNHALT) |
+		BIT(KVM_FEATURE_PV_SEND_IPI) | BIT(KVM_FEATURE_PV_SCHED_YIELD);
 }
 
 void paravirt_reset(struct soft_vcpu *vcpu)
@@ -216,8 +217,7 @@ static const struct {
 };
 #define NR_MSRS (sizeof(msrs) / sizeof(msrs[0]))
 
-/* What KVM_CAP_ENFORCE_PV_FEATURE_CPUID leaves. */
-static bool has_feature(const struct soft_vcpu *vcpu, unsigned int feature)
+bool paravirt_has(const struct soft_vcpu *vcpu, unsigned int feature)
 {
 	return !vcpu->enforces_pv_cpuid || vcpu_has(vcpu, KVM_FEATURES_LEAF, 0, feature);
 }
@@ -229,7 +229,7 @@ static int msr_check(const struct soft_vcpu *vcpu, uint32_t index)
 
 	for (i = 0; i < NR_MSRS; i++)
 		if (msrs[i].index == index)
-			return has_feature(vcpu, msrs[i].feature) ? 1 : -EINVAL;
+			return paravirt_has(vcpu, msrs[i].feature) ? 1 : -EINVAL;
 	return 0;
 }
 
@@ -293,8 +293,8 @@ static int steal_time_set(struct soft_vcpu *vcpu, uint64_t value)
 static int async_pf_set(struct soft_vcpu *vcpu, uint64_t value)
 {
 	if ((value & ASYNC_PF_RESERVED) ||
-	    ((value & KVM_ASYNC_PF_DELIVERY_AS_PF_VMEXIT) && !has_feature(vcpu, KVM_FEATURE_ASYNC_PF_VMEXIT)) ||
-	    ((value & KVM_ASYNC_PF_DELIVERY_AS_INT) && !has_feature(vcpu, KVM_FEATURE_ASYNC_PF_INT)) ||
+	    ((value & KVM_ASYNC_PF_DELIVERY_AS_PF_VMEXIT) && !paravirt_has(vcpu, KVM_FEATURE_ASYNC_PF_VMEXIT)) ||
+	    ((value & KVM_ASYNC_PF_DELIVERY_AS_INT) && !paravirt_has(vcpu, KVM_FEATURE_ASYNC_PF_INT)) ||
 	    (value && !vcpu->chips.has_lapic))
 		return -EINVAL;
 	vcpu->paravirt.async_pf = value;

@@ -22,10 +22,13 @@ struct soft_paravirt {
 	uint64_t eoi;			/* MSR_KVM_PV_EOI_EN */
 	bool is_eoi_offered;		/* the guest may end its interrupt in memory */
 	uint64_t poll_control;		/* MSR_KVM_POLL_CONTROL */
+	bool is_kicked;			/* KVM_HC_KICK_CPU: the HLT it is in, or the next one, ends */
 };
 
 /* EAX of leaf 40000001h. */
 uint32_t paravirt_features(void);
+/* KVM_FEATURE_*: what KVM_CAP_ENFORCE_PV_FEATURE_CPUID leaves. */
+bool paravirt_has(const struct soft_vcpu *vcpu, unsigned int feature);
 void paravirt_reset(struct soft_vcpu *vcpu);
 /* 1: done, 0: not one of theirs, -EINVAL. */
 int paravirt_msr_get(const struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value);

@@ -238,6 +238,8 @@ void vm_unlock(struct soft_vm *vm);
 void vm_yield(struct soft_vm *vm);
 
 struct soft_vm *vm_of_call(struct call *call);
+/* By its local APIC's ID; NULL: there is none. */
+struct soft_vcpu *vcpu_of_id(struct soft_vm *vm, uint32_t id);
 void soft_vm_destroy(struct soft_vm *vm);
 uint64_t clock_ns(void);
 uint64_t realtime_ns(void);
@@ -315,6 +317,7 @@ struct soft_vcpu {
 	bool has_lost_page;		/* the last run was stopped at one (lost_pages.c) */
 	uint64_t lost_gpa;
 	bool has_run;			/* KVM_RUN got as far as the guest */
+	bool wants_turn;		/* it waits for the VM's lock, to run */
 
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t nr_cpuid;

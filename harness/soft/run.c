@@ -197,7 +197,7 @@ static void interrupt_take(struct soft_vcpu *vcpu)
 
 bool vcpu_has_wake_event(const struct soft_vcpu *vcpu)
 {
-	return vcpu->exception.is_pending || (vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu)) ||
+	return vcpu->exception.is_pending || vcpu->paravirt.is_kicked || (vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu)) ||
 		(chips_has_interrupt(vcpu) && vcpu_accepts_interrupt(vcpu));
 }
 
@@ -360,6 +360,12 @@ static bool must_leave(struct soft_vcpu *vcpu, const struct soft_signals *signal
 	return true;
 }
 
+/* For those that would give it their turn. */
+static void wants_turn_set(struct soft_vcpu *vcpu, bool is_on)
+{
+	__atomic_store_n(&vcpu->wants_turn, is_on, __ATOMIC_RELAXED);
+}
+
 static long run_interrupted(struct soft_vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_INTR;
@@ -409,7 +415,9 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 		}
 		if (vcpu->vmcb->control.exit_code == SVM_EXIT_INTR)
 			signals_hold(signals);
+		wants_turn_set(vcpu, true);
 		vm_yield(vcpu->vm);
+		wants_turn_set(vcpu, false);
 	}
 }
 
@@ -494,7 +502,9 @@ long vcpu_run(struct soft_vcpu *vcpu)
 
 	vcpu->run->flags = 0;
 	vcpu->paravirt.stolen_ns -= clock_ns();
+	wants_turn_set(vcpu, true);
 	vm_lock(vm);
+	wants_turn_set(vcpu, false);
 	vcpu->paravirt.stolen_ns += clock_ns();
 	paravirt_load(vcpu);
 	r = run_locked(vcpu, &signals);

@@ -19,7 +19,8 @@
 	STAT(irq_window_exits) STAT(nmi_window_exits) STAT(halt_exits)			\
 	STAT(request_irq_exits) STAT(irq_exits) STAT(irq_injections)			\
 	STAT(nmi_injections) STAT(insn_emulation) STAT(insn_emulation_fail)		\
-	STAT(hypercalls) STAT(nested_run) STAT(guest_mode)
+	STAT(hypercalls) STAT(nested_run) STAT(guest_mode)	\
+	STAT(directed_yield_attempted) STAT(directed_yield_successful)
 
 #define STAT_NUMBER(name_) STAT_##name_,
 enum vm_stat { VM_STATS(STAT_NUMBER) NR_VM_STATS };

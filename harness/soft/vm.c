@@ -81,7 +81,7 @@ void soft_vm_destroy(struct soft_vm *vm)
 	free(vm);
 }
 
-static struct soft_vcpu *vcpu_of_id(struct soft_vm *vm, uint32_t id)
+struct soft_vcpu *vcpu_of_id(struct soft_vm *vm, uint32_t id)
 {
 	unsigned int i;
 
