@@ -207,6 +207,16 @@ void ioapic_state_get(const struct ioapic *ioapic, struct kvm_ioapic_state *ret_
 	ret_state->irr &= ~ioapic->irr_delivered;
 }
 
+void ioapic_rtc_restore(struct ioapic *ioapic, uint64_t lapics)
+{
+	struct apic_message message = entry_message(*entry_of(ioapic, IOAPIC_RTC_PIN));
+	uint64_t waiting = ioapic->owner.waiting(ioapic->owner.opaque, &message);
+
+	ioapic->rtc_lapics = (ioapic->rtc_lapics & ~lapics) | (waiting & lapics);
+	if (waiting & lapics)
+		ioapic->rtc_vector = message.vector;
+}
+
 void ioapic_state_set(struct ioapic *ioapic, const struct kvm_ioapic_state *state)
 {
 	unsigned int pin;
@@ -218,4 +228,5 @@ void ioapic_state_set(struct ioapic *ioapic, const struct kvm_ioapic_state *stat
 	for (pin = 0; pin < NR_PINS; pin++)
 		if (state->irr >> pin & 1)
 			ioapic_line_set(ioapic, pin, true, true);
+	ioapic_rtc_restore(ioapic, ~0ull);
 }

@@ -24,6 +24,8 @@ struct ioapic_owner {
 	 * its number.
 	 */
 	int (*deliver)(void *opaque, const struct apic_message *message, uint64_t *ret_lapics);
+	/* Which of the local APICs that @message names have its vector in IRR or ISR, by their number. */
+	uint64_t (*waiting)(void *opaque, const struct apic_message *message);
 	void (*acked)(void *opaque, unsigned int pin);		/* its interrupt was ended; NULL is fine */
 	void (*masked)(void *opaque, unsigned int pin, bool is_masked);	/* its mask changed; NULL is fine */
 };
@@ -48,6 +50,8 @@ void ioapic_eoi(struct ioapic *ioapic, unsigned int lapic, uint8_t vector, bool 
 int ioapic_mmio_read(void *ioapic, uint64_t address, unsigned int len, void *data);
 int ioapic_mmio_write(void *ioapic, uint64_t address, unsigned int len, const void *data);
 void ioapic_state_get(const struct ioapic *ioapic, struct kvm_ioapic_state *ret_state);
+/* The state of the local APICs of @lapics, by number, was set: whether they serve the RTC's interrupt is asked again. */
+void ioapic_rtc_restore(struct ioapic *ioapic, uint64_t lapics);
 /* What is pending in @state's IRR is delivered at once. */
 void ioapic_state_set(struct ioapic *ioapic, const struct kvm_ioapic_state *state);
 

@@ -64,6 +64,30 @@ static int ioapic_deliver(void *opaque, const struct apic_message *message, uint
 	return irqchip_deliver(opaque, NULL, message, ret_lapics);
 }
 
+static uint64_t ioapic_waiting(void *opaque, const struct apic_message *message)
+{
+	const struct irqchip *chip = opaque;
+	uint64_t waiting = 0;
+	unsigned int i;
+
+	for (i = 0; i < IRQCHIP_MAX_LAPICS; i++) {
+		const struct lapic *lapic = chip->lapics[i].lapic;
+
+		if (lapic && lapic_is_destination(lapic, NULL, message) && lapic_has_vector(lapic, message->vector))
+			waiting |= 1ull << i;
+	}
+	return waiting;
+}
+
+void irqchip_lapic_restored(struct irqchip *chip, const struct lapic *lapic)
+{
+	unsigned int i;
+
+	for (i = 0; chip->kind == IRQCHIP_KERNEL && i < IRQCHIP_MAX_LAPICS; i++)
+		if (chip->lapics[i].lapic == lapic)
+			ioapic_rtc_restore(&chip->ioapic, 1ull << i);
+}
+
 /* --- local APICs --- */
 
 static struct lapic_clock lapic_clock(void *opaque)
@@ -194,7 +218,10 @@ int irqchip_create(struct irqchip *chip, const struct irqchip_owner *owner, stru
 		   bool has_vcpus)
 {
 	struct pic_owner pic_owner = { chip, pic_acked, pic_masked, kick_all };
-	struct ioapic_owner ioapic_owner = { chip, ioapic_deliver, ioapic_acked, ioapic_masked };
+	struct ioapic_owner ioapic_owner = {
+		.opaque = chip, .deliver = ioapic_deliver, .waiting = ioapic_waiting, .acked = ioapic_acked,
+		.masked = ioapic_masked,
+	};
 	int result;
 
 	if (chip->kind != IRQCHIP_NONE)

@@ -88,6 +88,8 @@ int irqchip_create_split(struct irqchip *chip, const struct irqchip_owner *owner
 int irqchip_create_pit(struct irqchip *chip, struct io_bus *ports, uint32_t flags);
 /* Each vCPU's APIC gets in here when it is made, and out when that ends. */
 int irqchip_add_lapic(struct irqchip *chip, struct lapic *lapic, uint32_t id, bool is_bsp);
+/* KVM_SET_LAPIC gave @lapic another state. */
+void irqchip_lapic_restored(struct irqchip *chip, const struct lapic *lapic);
 void irqchip_remove_lapic(struct irqchip *chip, struct lapic *lapic);
 /* KVM_CAP_X2APIC_API: what is on stays on. */
 void irqchip_x2apic_api(struct irqchip *chip, bool is_32bit_ids, bool has_no_broadcast_quirk);

@@ -67,6 +67,11 @@ int lapic_pending(const struct lapic *lapic)
 	return vector;
 }
 
+bool lapic_has_vector(const struct lapic *lapic, uint8_t vector)
+{
+	return vector_test(lapic, LAPIC_IRR, vector) || vector_test(lapic, LAPIC_ISR, vector);
+}
+
 void lapic_take(struct lapic *lapic, uint8_t vector)
 {
 	vector_put(lapic, LAPIC_IRR, vector, false);

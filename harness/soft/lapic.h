@@ -127,6 +127,8 @@ int lapic_pending(const struct lapic *lapic);
 /* The highest of IRR and of ISR, whatever the priority (for SVM's TPR threshold, KVM's paravirtual EOI); -1: none. */
 int lapic_highest_request(const struct lapic *lapic);
 int lapic_highest_in_service(const struct lapic *lapic);
+/* Requested or in service. */
+bool lapic_has_vector(const struct lapic *lapic, uint8_t vector);
 void lapic_take(struct lapic *lapic, uint8_t vector);
 /* What a write to the EOI register does. */
 void lapic_eoi(struct lapic *lapic);
