@@ -105,6 +105,7 @@ static void on_tpr_access(void *opaque, uint32_t id, bool is_write)
 		return;
 	vcpu->chips.has_tpr_access = true;
 	vcpu->chips.is_tpr_write = is_write;
+	vcpu->chips.tpr_rip = vcpu->emulated_rip;
 }
 
 static struct irqchip_owner owner_of(struct soft_vm *vm)
@@ -333,7 +334,7 @@ static bool exit_report(struct soft_vcpu *vcpu)
 	if (!vcpu->chips.has_tpr_access)
 		return false;
 	run->exit_reason = KVM_EXIT_TPR_ACCESS;
-	run->tpr_access.rip = vcpu->vmcb->save.rip;
+	run->tpr_access.rip = vcpu->chips.tpr_rip;
 	run->tpr_access.is_write = vcpu->chips.is_tpr_write;
 	vcpu->chips.has_tpr_access = false;
 	return true;
@@ -639,6 +640,7 @@ ANSWER(set_lapic)
 		return -EINVAL;
 	r = lapic_state_set(&vcpu->chips.lapic, call->data);
 	vcpu->cr8 = lapic_cr8_get(&vcpu->chips.lapic);
+	irqchip_lapic_restored(chip_of(call), &vcpu->chips.lapic);
 	return r;
 }
 

@@ -36,6 +36,7 @@ struct soft_vcpu_chips {
 	uint8_t sipi_vector;
 	bool reports_tpr;		/* KVM_TPR_ACCESS_REPORTING */
 	bool has_tpr_access, is_tpr_write;
+	uint64_t tpr_rip;		/* of the instruction that did it */
 	uint64_t vapic_gpa;		/* KVM_SET_VAPIC_ADDR; 0: none */
 };
 

@@ -12,7 +12,7 @@
 #define XCR0_X87 1u
 #define XCR0_SUPPORTED 3u	/* and SSE */
 #define CR3_PCID 0xfffull
-#define EFER_KNOWN (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_SVME)
+#define EFER_KNOWN (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_SVME | EFER_FFXSR)
 
 /* Bits that need a feature; the others in the mask below are always there. */
 static const struct {
@@ -194,6 +194,7 @@ int efer_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
 	if ((value & EFER_SVME) && (vcpu->nested.vm_cr & VM_CR_SVMDIS))
 		return -EINVAL;
 	if (!is_host && (((value & EFER_SVME) && !vcpu_has(vcpu, 0x80000001, 2, 2)) ||
+			 ((value & EFER_FFXSR) && !vcpu_has(vcpu, 0x80000001, 3, 25)) ||
 			 ((value & EFER_NX) && !vcpu_has(vcpu, 0x80000001, 3, 20)) ||
 			 ((value & (EFER_LME | EFER_LMA)) && !vcpu_has(vcpu, 0x80000001, 3, 29)) ||
 			 ((save->cr0 & X86_CR0_PG) && ((value ^ save->efer) & EFER_LME))))

@@ -22,7 +22,7 @@
 #define WINDOW_SPA 0x10000ull		/* no RAM of the machine is there */
 #define MAX_ATTEMPT_EXITS 64
 #define ALL_EXCEPTIONS 0xffffffffu
-#define MAX_INSN_BYTES 15
+#define SOFTWARE_EXCEPTIONS (1u << VECTOR_BP | 1u << VECTOR_OF)	/* INT3 and INTO: the CPU's own */
 #define PFERR_FETCH 0x10u
 #define IOIO_A16 (1u << 7)
 #define IOIO_A32 (1u << 8)
@@ -251,22 +251,11 @@ static void control_restore(struct vmcb *vmcb, const struct vmcb_control *before
 	memcpy(vmcb->control.intercept, before->intercept, sizeof(before->intercept));
 }
 
-/* As many bytes of the instruction as there are up to @max; the page it begins in may be the last. */
-static unsigned int code_read(struct soft_vcpu *vcpu, uint8_t *bytes, unsigned int max)
-{
-	uint64_t linear = guest_code_linear(vcpu);
-	unsigned int in_page = PAGE_BYTES - (linear & PAGE_MASK);
-
-	if (!guest_linear_read(vcpu, linear, bytes, max))
-		return max;
-	return in_page < max && !guest_linear_read(vcpu, linear, bytes, in_page) ? in_page : 0;
-}
-
 static int emulation_exit(struct soft_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	uint8_t bytes[MAX_INSN_BYTES];
-	unsigned int nr = code_read(vcpu, bytes, sizeof(bytes));
+	unsigned int nr = guest_code_read(vcpu, bytes, sizeof(bytes));
 
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
@@ -376,7 +365,8 @@ static int instruction_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 
 	memcpy(regs, vcpu->regs, sizeof(regs));
 	vcpu->nr_accesses = nr_known;
-	vmcb->control.intercept[SVM_EXIT_EXCP_BASE / 32] = ALL_EXCEPTIONS;
+	vcpu->emulated_rip = vmcb->save.rip;
+	vmcb->control.intercept[SVM_EXIT_EXCP_BASE / 32] |= ALL_EXCEPTIONS & ~SOFTWARE_EXCEPTIONS;
 	vcpu->vm->attempt = &attempt;
 	end = attempt_run(&attempt);
 	vcpu->vm->attempt = NULL;

@@ -72,6 +72,7 @@ bool guest_translate(struct soft_vcpu *vcpu, uint64_t linear, uint64_t *ret_gpa)
 	const struct format *format = format_of(save);
 	uint64_t table = root_of(save, format);
 	unsigned int level;
+	bool is_pdptr;
 
 	if (!(save->cr0 & X86_CR0_PG)) {
 		*ret_gpa = linear;
@@ -81,8 +82,12 @@ bool guest_translate(struct soft_vcpu *vcpu, uint64_t linear, uint64_t *ret_gpa)
 		unsigned int shift = 12 + (level - 1) * format->index_bits;
 		uint64_t entry = 0, index = linear >> shift & ((1u << format->index_bits) - 1), offset;
 
-		if (guest_read(vcpu->vm, table + index * format->entry_bytes, &entry, format->entry_bytes) ||
-		    !(entry & PTE_P) || is_reserved(vcpu, format, level, entry))
+		is_pdptr = vcpu->has_pdptrs && format->nr_levels == 3 && level == 3;
+		if (is_pdptr)
+			entry = vcpu->pdptrs[index];
+		else if (guest_read(vcpu->vm, table + index * format->entry_bytes, &entry, format->entry_bytes))
+			return false;
+		if (!(entry & PTE_P) || is_reserved(vcpu, format, level, entry))
 			return false;
 		if (is_leaf(save, format, level, entry)) {
 			offset = (1ull << shift) - 1;
@@ -129,6 +134,16 @@ uint64_t guest_code_linear(const struct soft_vcpu *vcpu)
 	if (save_is_64bit(save))
 		return save->rip;
 	return (uint32_t)(save->cs.base + save->rip);
+}
+
+unsigned int guest_code_read(struct soft_vcpu *vcpu, uint8_t *bytes, unsigned int max)
+{
+	uint64_t linear = guest_code_linear(vcpu);
+	unsigned int in_page = PAGE_BYTES - (linear & PAGE_MASK);
+
+	if (!guest_linear_read(vcpu, linear, bytes, max))
+		return max;
+	return in_page < max && !guest_linear_read(vcpu, linear, bytes, in_page) ? in_page : 0;
 }
 
 static long answer_translate(struct call *call)

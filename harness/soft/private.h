@@ -32,6 +32,7 @@ struct soft_vcpu;
 #define SOFT_PIO_OFFSET 0x1000
 #define SOFT_GUEST_BITS 48	/* physical addresses of guests */
 #define SOFT_TSC_KHZ 1000000	/* one tick is a nanosecond */
+#define MAX_INSN_BYTES 15
 #define SOFT_MCE_BANKS 32
 #define SOFT_MCG_CAP (1ull << 8 | 1ull << 24)	/* MCG_CTL_P, MCG_SER_P */
 
@@ -136,6 +137,8 @@ int guest_linear_read(struct soft_vcpu *vcpu, uint64_t linear, void *to, size_t 
 int guest_linear_write(struct soft_vcpu *vcpu, uint64_t linear, const void *from, size_t len_bytes);
 /* Of the instruction at RIP. */
 uint64_t guest_code_linear(const struct soft_vcpu *vcpu);
+/* As many of its bytes as there are up to @max; the page it begins in may be the last. */
+unsigned int guest_code_read(struct soft_vcpu *vcpu, uint8_t *bytes, unsigned int max);
 
 /* Whether the guest is in 64-bit code. */
 static inline bool save_is_64bit(const struct vmcb_save *save)
@@ -333,6 +336,9 @@ struct soft_vcpu {
 	bool has_signal_mask;
 	uint64_t signal_mask;		/* blocked while KVM_RUN runs; bit n - 1 is signal n */
 
+	uint64_t pdptrs[4];		/* PAE's, as KVM_SET_SREGS2 gave them; memory's as soon as it runs */
+	bool has_pdptrs;
+	uint64_t emulated_rip;		/* of the instruction that is or was being emulated */
 	uint64_t io_linear;		/* of the IN or OUT that user space is asked for */
 	struct soft_access accesses[SOFT_MAX_ACCESSES];	/* of the instruction being emulated */
 	struct soft_ahead ahead;

@@ -15,6 +15,7 @@
 
 #define SLICE_INSTRUCTIONS 20000
 #define MAX_ASID 0x7fff
+#define INT_N 0xcd
 #define V_IRQ_BITS (V_IRQ | V_PRIORITY(0xf) | V_IGN_TPR)
 
 /* --- entering the guest --- */
@@ -81,6 +82,7 @@ enum machine_exit vcpu_enter(struct soft_vcpu *vcpu, uint64_t budget)
 {
 	enum machine_exit exit;
 
+	vcpu->has_pdptrs = false;
 	nested_npt_refresh(vcpu);
 	pre_run_asid(vcpu);
 	host_to_guest(vcpu);
@@ -231,9 +233,33 @@ static void nmi_inject(struct soft_vcpu *vcpu)
 	stat_count(&vcpu->stats, STAT_nmi_injections);
 }
 
+static bool is_insn_prefix(uint8_t byte, bool is_64bit)
+{
+	static const uint8_t prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3 };
+
+	return memchr(prefixes, byte, sizeof(prefixes)) || (is_64bit && (byte & 0xf0) == 0x40);
+}
+
+/* Where the INT n at RIP ends; 0: there is none. APM vol. 2, 15.20: the frame of an injected one has nRIP. */
+static uint64_t soft_interrupt_end(struct soft_vcpu *vcpu)
+{
+	uint8_t code[MAX_INSN_BYTES];
+	unsigned int nr = guest_code_read(vcpu, code, sizeof(code)), i;
+
+	for (i = 0; i + 1 < nr; i++) {
+		if (code[i] == INT_N)
+			return vcpu->vmcb->save.rip + i + 2;
+		if (!is_insn_prefix(code[i], save_is_64bit(&vcpu->vmcb->save)))
+			return 0;
+	}
+	return 0;
+}
+
 static void interrupt_inject(struct soft_vcpu *vcpu)
 {
 	event_inject(vcpu, vcpu->interrupt.is_soft ? EVENT_SOFT : EVENT_INTR, vcpu->interrupt.vector, false, 0);
+	if (vcpu->interrupt.is_soft)
+		vcpu->vmcb->control.next_rip = soft_interrupt_end(vcpu);
 	stat_count(&vcpu->stats, STAT_irq_injections);
 }
 

@@ -143,6 +143,7 @@ static int sregs_set(struct soft_vcpu *vcpu, const struct kvm_sregs *sregs)
 
 	if (!sregs_are_valid(vcpu, sregs) || apic_base_set(vcpu, sregs->apic_base, true))
 		return -EINVAL;
+	vcpu->has_pdptrs = false;
 	segments_set(save, sregs);
 	save->cr0 = sregs->cr0;
 	save->cr2 = sregs->cr2;
@@ -207,15 +208,20 @@ static long answer_get_sregs2(struct call *call)
 
 	sregs_get(call->vcpu, &sregs);
 	memcpy(sregs2, &sregs, offsetof(struct kvm_sregs, interrupt_bitmap));
-	if (sregs2_has_pdptrs(sregs2) &&
-	    !guest_read(call->vm, sregs2->cr3 & 0xffffffe0, sregs2->pdptrs, sizeof(sregs2->pdptrs)))
-		sregs2->flags |= KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	if (!sregs2_has_pdptrs(sregs2))
+		return 0;
+	if (call->vcpu->has_pdptrs)
+		memcpy(sregs2->pdptrs, call->vcpu->pdptrs, sizeof(sregs2->pdptrs));
+	else if (guest_read(call->vm, sregs2->cr3 & 0xffffffe0, sregs2->pdptrs, sizeof(sregs2->pdptrs)))
+		return 0;
+	sregs2->flags |= KVM_SREGS2_FLAGS_PDPTRS_VALID;
 	return 0;
 }
 
 static long answer_set_sregs2(struct call *call)
 {
 	const struct kvm_sregs2 *sregs2 = call->data;
+	struct soft_vcpu *vcpu = call->vcpu;
 	struct kvm_sregs sregs = { 0 };
 
 	if (sregs2->flags & ~(uint64_t)KVM_SREGS2_FLAGS_PDPTRS_VALID)
@@ -223,7 +229,11 @@ static long answer_set_sregs2(struct call *call)
 	if (sregs2->flags && !sregs2_has_pdptrs(sregs2))
 		return -EINVAL;
 	memcpy(&sregs, sregs2, offsetof(struct kvm_sregs, interrupt_bitmap));
-	return sregs_set(call->vcpu, &sregs);
+	if (sregs_set(vcpu, &sregs))
+		return -EINVAL;
+	vcpu->has_pdptrs = sregs2->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	memcpy(vcpu->pdptrs, sregs2->pdptrs, sizeof(vcpu->pdptrs));
+	return 0;
 }
 
 /* --- FPU: FXSAVE's layout, APM vol. 2, 11.4.4 --- */
