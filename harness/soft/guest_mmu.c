@@ -152,9 +152,9 @@ static long answer_translate(struct call *call)
 	struct soft_vm *vm = call->vm;
 	uint64_t gpa = ~0ull;
 
-	pthread_mutex_lock(&vm->lock);
+	vm_lock(vm);
 	translation->valid = guest_translate(call->vcpu, translation->linear_address, &gpa);
-	pthread_mutex_unlock(&vm->lock);
+	vm_unlock(vm);
 	translation->physical_address = gpa;
 	translation->writeable = 1;
 	translation->usermode = 0;

@@ -82,9 +82,9 @@ static long answer_set_filter(struct call *call)
 
 	if (user_read(&from, call->argument, sizeof(from)))
 		return -EFAULT;
-	pthread_mutex_lock(&call->vm->lock);
+	vm_lock(call->vm);
 	r = msr_filter_set(&call->vm->msr_filter, &from);
-	pthread_mutex_unlock(&call->vm->lock);
+	vm_unlock(call->vm);
 	return r;
 }
 

@@ -119,9 +119,9 @@ static long answer_vm_stats(struct call *call)
 	long r;
 
 	snprintf(id, sizeof(id), "kvm-%d", (int)getpid());
-	pthread_mutex_lock(&call->vm->lock);
+	vm_lock(call->vm);
 	r = stats_give(&call->vm->stats, id, vm_names, NR_VM_STATS);
-	pthread_mutex_unlock(&call->vm->lock);
+	vm_unlock(call->vm);
 	return r;
 }
 

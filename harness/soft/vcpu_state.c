@@ -396,9 +396,9 @@ static long answer_set_debugregs(struct call *call)
 
 static long answer_get_mp_state(struct call *call)
 {
-	pthread_mutex_lock(&call->vm->lock);
+	vm_lock(call->vm);
 	chips_startup_accept(call->vcpu);
-	pthread_mutex_unlock(&call->vm->lock);
+	vm_unlock(call->vm);
 	*(struct kvm_mp_state *)call->data = (struct kvm_mp_state) { call->vcpu->mp_state };
 	return 0;
 }
