@@ -407,7 +407,7 @@ static long locked(struct call *call, long (*give)(struct call *call))
 
 	chips_lock(call);
 	r = give(call);
-	pthread_mutex_unlock(&call->vm->lock);
+	vm_unlock(call->vm);
 	return r;
 }
 

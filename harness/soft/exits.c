@@ -63,7 +63,7 @@ enum npf npf_map(struct soft_vcpu *vcpu, uint64_t *ret_gpa)
 	if (!user_has_page(slot->hva + offset, is_write))
 		return NPF_BAD;
 	if (is_write)
-		slot_mark_dirty(slot, gpa);
+		slot_mark_dirty(vcpu->vm, slot, gpa);
 	if (!is_write)
 		rights &= ~NPT_WRITE;
 	if (npt_map(vcpu_npt(vcpu), control->exit_info_2, slot->spa + offset, rights))

@@ -22,7 +22,7 @@ static const struct {
 } kinds[NR_SOFT_KINDS] = {
 	[SOFT_SYSTEM] = { { system_answers, system_attr_answers }, EINVAL },
 	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers, msr_filter_answers, vm_stats_answers,
-		vm_tsc_answers, vm_device_answers, pmu_filter_answers }, ENOTTY },
+		vm_tsc_answers, vm_device_answers, pmu_filter_answers, dirty_ring_answers }, ENOTTY },
 	[SOFT_VCPU] = { { vcpu_answers, vcpu_state_answers, cpuid_answers, msr_answers, event_answers,
 		nested_answers, mce_answers, vcpu_stats_answers, vcpu_tsc_answers, paravirt_answers, chip_vcpu_answers,
 		vapic_answers, guest_mmu_answers, guest_debug_answers }, EINVAL },
@@ -300,15 +300,17 @@ static void *run_map(struct soft_vcpu *vcpu, size_t len_bytes, uint64_t offset, 
 {
 	void *address;
 
-	if (offset % PAGE_BYTES || offset + len_bytes > SOFT_RUN_BYTES) {
+	uint8_t *from = (uint8_t *)vcpu->run + offset;
+
+	if (offset == DIRTY_RING_OFFSET && vcpu->dirty_ring.entries && len_bytes <= vcpu->vm->dirty_ring_bytes)
+		from = (uint8_t *)vcpu->dirty_ring.entries;
+	else if (offset % PAGE_BYTES || offset + len_bytes > SOFT_RUN_BYTES) {
 		*ret_error = -EINVAL;
 		return NULL;
 	}
-	address = mremap((uint8_t *)vcpu->run + offset, 0, len_bytes, MREMAP_MAYMOVE);
-	if (address != MAP_FAILED)
-		return address;
-	*ret_error = -errno;
-	return NULL;
+	address = mremap(from, 0, len_bytes, MREMAP_MAYMOVE);
+	*ret_error = address == MAP_FAILED ? -errno : 0;
+	return address == MAP_FAILED ? NULL : address;
 }
 
 static void *soft_mmap(const struct backend *backend, int fd, size_t len_bytes, uint64_t offset, int *ret_error)

@@ -13,6 +13,7 @@
 #include "machine/cpu.h"
 #include "machine/machine.h"
 #include "soft/chips.h"
+#include "soft/dirty_ring.h"
 #include "soft/msr_filter.h"
 #include "soft/nested.h"
 #include "soft/npt.h"
@@ -41,6 +42,10 @@ struct soft_vcpu;
 #define SOFT_QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |	\
 	KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |					\
 	KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+
+/* KVM_CAP_SET_GUEST_DEBUG2 */
+#define SOFT_GUEST_DEBUG (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP |		\
+	KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_BLOCKIRQ)
 
 /* KVM_CAP_X86_DISABLE_EXITS */
 #define SOFT_DISABLED_EXITS (KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_CSTATE)
@@ -90,7 +95,7 @@ extern const struct answer system_answers[], vm_answers[], vm_state_answers[], s
 	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], nested_answers[], mce_answers[],
 	paravirt_answers[], vm_stats_answers[], vcpu_stats_answers[], pmu_filter_answers[], vm_tsc_answers[],
 	vcpu_tsc_answers[], vm_device_answers[], device_answers[], system_attr_answers[], chip_answers[],
-	chip_vcpu_answers[], vapic_answers[], guest_mmu_answers[], guest_debug_answers[];
+	chip_vcpu_answers[], vapic_answers[], guest_mmu_answers[], guest_debug_answers[], dirty_ring_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
@@ -122,7 +127,10 @@ struct soft_slot {
 /* NULL: nothing is there. */
 struct soft_slot *slot_find(struct soft_vm *vm, uint64_t gpa);
 void slots_free(struct soft_vm *vm);
-void slot_mark_dirty(struct soft_slot *slot, uint64_t gpa);
+/* The slot's pages are logged: in a bitmap, or in the ring of the vCPU that runs. */
+void slot_mark_dirty(struct soft_vm *vm, struct soft_slot *slot, uint64_t gpa);
+/* The page's next write is to be told again; nothing where the slot is gone. */
+void slot_page_protect(struct soft_vm *vm, uint32_t id, uint64_t page);
 /* The hypervisor's own accesses to guest memory: 0 or -EFAULT. */
 int guest_read(struct soft_vm *vm, uint64_t gpa, void *to, size_t len_bytes);
 int guest_write(struct soft_vm *vm, uint64_t gpa, const void *from, size_t len_bytes);
@@ -227,6 +235,8 @@ struct soft_vm {
 	struct msr_filter msr_filter;
 	uint64_t hypercall_exits;	/* KVM_CAP_EXIT_HYPERCALL */
 	bool has_payloads, has_triple_fault_event, exits_on_failure, guests_read_platform_info;
+	uint32_t dirty_ring_bytes;	/* of each vCPU's; 0: logs are bitmaps */
+	struct soft_vcpu *entered;	/* that ran last; NULL: none did */
 	uint64_t manual_dirty;		/* KVM_DIRTY_LOG_MANUAL_* */
 	unsigned long nr_mmu_pages;
 	struct soft_stats stats;
@@ -327,6 +337,7 @@ struct soft_vcpu {
 	uint64_t *msrs;			/* values of the MSRs that are only kept, by row (msrs.c) */
 	struct soft_mce mce;
 	struct soft_stats stats;
+	struct soft_dirty_ring dirty_ring;
 	struct soft_tsc tsc;
 	struct soft_paravirt paravirt;
 	struct kvm_guest_debug debug;

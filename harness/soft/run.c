@@ -82,6 +82,7 @@ enum machine_exit vcpu_enter(struct soft_vcpu *vcpu, uint64_t budget)
 {
 	enum machine_exit exit;
 
+	vcpu->vm->entered = vcpu;
 	vcpu->has_pdptrs = false;
 	nested_npt_refresh(vcpu);
 	pre_run_asid(vcpu);
@@ -271,6 +272,8 @@ static void events_take(struct soft_vcpu *vcpu)
 	nested_check_events(vcpu);
 	if (exception->is_pending && !vcpu_needs_reinjection(vcpu))
 		exception_to_injected(vcpu);
+	if (vcpu->debug.control & KVM_GUESTDBG_BLOCKIRQ)
+		return;
 	if (!exception->is_pending && !vcpu_needs_reinjection(vcpu) && vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu))
 		nmi_take(vcpu);
 	if (!exception->is_pending && chips_has_interrupt(vcpu)) {
@@ -416,6 +419,10 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 		}
 		if (must_leave(vcpu, signals))
 			return run_interrupted(vcpu);
+		if (dirty_ring_is_full(vcpu)) {
+			run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+			return 0;
+		}
 		chips_poll(vcpu->vm);
 		r = chips_enter(vcpu);
 		if (r == -EAGAIN) {
@@ -535,7 +542,7 @@ long vcpu_run(struct soft_vcpu *vcpu)
 	paravirt_load(vcpu);
 	r = run_locked(vcpu, &signals);
 	run_save(vcpu);
-	pthread_mutex_unlock(&vm->lock);
+	vm_unlock(vm);
 	signals_release(&signals);
 	return r;
 }

@@ -48,10 +48,12 @@ static struct soft_slot *slot_of_id(struct soft_vm *vm, uint32_t id)
 	return NULL;
 }
 
-void slot_mark_dirty(struct soft_slot *slot, uint64_t gpa)
+void slot_mark_dirty(struct soft_vm *vm, struct soft_slot *slot, uint64_t gpa)
 {
 	uint64_t page = (gpa - slot->gpa) / PAGE_BYTES;
 
+	if (vm->dirty_ring_bytes && vm->entered && (slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
+		dirty_ring_push(vm->entered, slot->id, page);
 	if (slot->dirty)
 		__atomic_fetch_or(&slot->dirty[page / 64], 1ull << page % 64, __ATOMIC_RELAXED);
 }
@@ -72,7 +74,7 @@ static int guest_move(struct soft_vm *vm, uint64_t gpa, void *own, size_t len_by
 		if (is_write ? user_write(hva, own, len) : user_read(own, hva, len))
 			return -EFAULT;
 		if (is_write) {
-			slot_mark_dirty(slot, gpa);
+			slot_mark_dirty(vm, slot, gpa);
 			machine_ram_written(vm->machine, slot->spa + (gpa - slot->gpa), len);
 		}
 		gpa += len;
@@ -103,7 +105,7 @@ void *slot_page(struct soft_vm *vm, uint64_t gpa, bool is_write)
 	if (!user_has_page(slot->hva + offset, is_write))
 		return NULL;
 	if (is_write) {
-		slot_mark_dirty(slot, gpa);
+		slot_mark_dirty(vm, slot, gpa);
 		machine_ram_written(vm->machine, slot->spa + offset, PAGE_BYTES);
 	}
 	return (void *)(slot->hva + offset);
@@ -159,7 +161,7 @@ static void dirty_set_all(struct soft_slot *slot)
 
 static int slot_log(struct soft_vm *vm, struct soft_slot *slot)
 {
-	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES)) {
+	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES) || vm->dirty_ring_bytes) {
 		free(slot->dirty);
 		slot->dirty = NULL;
 		return 0;
@@ -252,9 +254,9 @@ static long answer_region(struct call *call)
 
 	if (r)
 		return r;
-	pthread_mutex_lock(&call->vm->lock);
+	vm_lock(call->vm);
 	r = region_set(call->vm, call->data);
-	pthread_mutex_unlock(&call->vm->lock);
+	vm_unlock(call->vm);
 	return r;
 }
 
@@ -264,6 +266,8 @@ static int slot_of_log(struct soft_vm *vm, uint32_t id, struct soft_slot **ret_s
 {
 	struct soft_slot *slot = NULL;
 
+	if (vm->dirty_ring_bytes)
+		return -ENXIO;
 	if (id >= SOFT_MAX_SLOTS)
 		return -EINVAL;
 	slot = slot_of_id(vm, id);
@@ -277,6 +281,14 @@ static void slot_protect(struct soft_vm *vm, const struct soft_slot *slot, uint6
 {
 	for (; bits; bits &= bits - 1)
 		npt_write_protect(&vm->npt, slot->gpa + (first_page + (uint64_t)__builtin_ctzll(bits)) * PAGE_BYTES);
+}
+
+void slot_page_protect(struct soft_vm *vm, uint32_t id, uint64_t page)
+{
+	struct soft_slot *slot = slot_of_id(vm, id);
+
+	if (slot && page < slot_nr_pages(slot))
+		slot_protect(vm, slot, page, 1);
 }
 
 static int log_get(struct soft_vm *vm, const struct kvm_dirty_log *log)
@@ -302,9 +314,9 @@ static long answer_get_log(struct call *call)
 {
 	long r;
 
-	pthread_mutex_lock(&call->vm->lock);
+	vm_lock(call->vm);
 	r = log_get(call->vm, call->data);
-	pthread_mutex_unlock(&call->vm->lock);
+	vm_unlock(call->vm);
 	return r;
 }
 
@@ -314,7 +326,7 @@ static int log_clear(struct soft_vm *vm, const struct kvm_clear_dirty_log *log)
 	uint64_t nr_pages = log->num_pages, i, bits;
 	int r;
 
-	if (!vm->manual_dirty)
+	if (!vm->manual_dirty || vm->dirty_ring_bytes)
 		return -ENXIO;
 	if (log->slot >= SOFT_MAX_SLOTS || log->first_page & 63)
 		return -EINVAL;
@@ -338,9 +350,9 @@ static long answer_clear_log(struct call *call)
 {
 	long r;
 
-	pthread_mutex_lock(&call->vm->lock);
+	vm_lock(call->vm);
 	r = log_clear(call->vm, call->data);
-	pthread_mutex_unlock(&call->vm->lock);
+	vm_unlock(call->vm);
 	return r;
 }
 

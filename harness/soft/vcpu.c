@@ -82,6 +82,7 @@ void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 	free(vcpu->cpuid);
 	free(vcpu->msrs);
 	mce_free(vcpu);
+	dirty_ring_free(vcpu);
 	stats_free(&vcpu->stats);
 	pthread_mutex_destroy(&vcpu->lock);
 	free(vcpu);
@@ -114,7 +115,7 @@ static int vcpu_init(struct soft_vcpu *vcpu)
 	if (r)
 		return r;
 	vcpu->vmcb = pages_get(vm, 1, &vcpu->vmcb_spa);
-	if (!vcpu->vmcb || msrs_init(vcpu) || mce_init(vcpu) || nested_init(vcpu))
+	if (!vcpu->vmcb || dirty_ring_init(vcpu) || msrs_init(vcpu) || mce_init(vcpu) || nested_init(vcpu))
 		return -ENOMEM;
 	if (!vm->nr_vcpus)
 		vcpu->cpu = machine_cpu(vm->machine, 0);

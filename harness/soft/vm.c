@@ -113,9 +113,9 @@ static long answer_create_vcpu(struct call *call)
 
 	if (call->argument >= vm->max_vcpu_id)
 		return -EINVAL;
-	pthread_mutex_lock(&vm->lock);
+	vm_lock(vm);
 	r = vcpu_add(vm, (uint32_t)call->argument, &vcpu);
-	pthread_mutex_unlock(&vm->lock);
+	vm_unlock(vm);
 	return r ? r : file_add_of_vm(call->soft, SOFT_VCPU, vm, vcpu);
 }
 
@@ -246,6 +246,9 @@ static int cap_set(struct soft_vm *vm, const struct kvm_enable_cap *cap)
 		return cap_encryption_context(vm, value);
 	case KVM_CAP_MAX_VCPU_ID:
 		return cap_max_vcpu_id(vm, value);
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return dirty_ring_enable(vm, value);
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return cap->args[1] || cap->args[2] || cap->args[3] ? -EINVAL : cap_manual_dirty(vm, value);
 	default:
@@ -260,9 +263,9 @@ static long answer_enable_cap(struct call *call)
 
 	if (cap->flags)
 		return -EINVAL;
-	pthread_mutex_lock(&call->vm->lock);
+	vm_lock(call->vm);
 	r = cap_set(call->vm, cap);
-	pthread_mutex_unlock(&call->vm->lock);
+	vm_unlock(call->vm);
 	return r;
 }
 
@@ -346,11 +349,11 @@ static long answer_set_clock(struct call *call)
 		return -EINVAL;
 	if ((clock->flags & KVM_CLOCK_REALTIME) && now > clock->realtime)
 		value += now - clock->realtime;
-	pthread_mutex_lock(&call->vm->lock);
+	vm_lock(call->vm);
 	call->vm->clock_offset = (int64_t)(value - clock_ns());
 	for (i = 0; i < call->vm->nr_vcpus; i++)
 		paravirt_clock_changed(call->vm->vcpus[i]);
-	pthread_mutex_unlock(&call->vm->lock);
+	vm_unlock(call->vm);
 	return 0;
 }
 
