@@ -25,7 +25,7 @@
 #define AREA_BYTES (NR_PAGES * PAGE)
 #define SLOT 5
 #define MMIO mmio_base()
-#define DELAY_US 20000	/* time for the guest to be in its loop */
+#define PATIENCE_MS 10000	/* for the guest to be in its loop */
 
 /* The word at the beginning of page @page, and the one behind it, which the guest writes. */
 static volatile uint32_t *word(uint8_t *area, unsigned int page)
@@ -307,6 +307,20 @@ static void host_zero_page(struct test *t)
 
 /* --- while the guest runs --- */
 
+/* The guest's word to the host that it is in its loop. */
+static void say_running(void)
+{
+	write32(MMIO + 3 * PAGE + 4, 1);
+}
+
+static void wait_until_running(uint8_t *area)
+{
+	unsigned int i;
+
+	for (i = 0; !word(area, 3)[1] && i < PATIENCE_MS; i++)
+		usleep(1000);
+}
+
 struct doer {
 	uint8_t *area;
 	void (*act)(uint8_t *area);
@@ -317,7 +331,7 @@ static void *doer_run(void *context)
 {
 	struct doer *doer = context;
 
-	usleep(DELAY_US);
+	wait_until_running(doer->area);
 	doer->act(doer->area);
 	return NULL;
 }
@@ -337,6 +351,7 @@ static void wait_for(uint32_t value)
 {
 	let_host_in();
 	CHECK_EQ(0x1001, read32(MMIO + PAGE));
+	say_running();
 	while (read32(MMIO + PAGE) == 0x1001)
 		;
 	CHECK_EQ(value, read32(MMIO + PAGE));
@@ -391,7 +406,9 @@ static void guest_counts(void)
 	uint32_t i;
 
 	let_host_in();
-	for (i = 1; !read32(MMIO + 2 * PAGE + 4); i++)
+	write32(MMIO + PAGE + 4, 1);
+	say_running();
+	for (i = 2; !read32(MMIO + 2 * PAGE + 4); i++)
 		write32(MMIO + PAGE + 4, i);
 	CHECK_EQ(i - 1, read32(MMIO + PAGE + 4));
 }
