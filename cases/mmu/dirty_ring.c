@@ -137,6 +137,38 @@ static void full(struct test *t)
 	expect_true(t, nr_full >= NR_PAGES / NR_ENTRIES);
 }
 
+/*
+ * The ring is user space's memory: an entry that names no page of any slot resets nothing, wherever it points, and what
+ * was dirtied besides is kept.
+ */
+static void no_such_page(struct test *t)
+{
+	static const struct { uint32_t slot; uint64_t offset; } bad[] = {
+		{ 2 << 16 | DIRTY_SLOT, 7 }, { 0xffff0000 | DIRTY_SLOT, 7 }, { 1 << 16 | DIRTY_SLOT, 7 }, { 0xffff, 7 },
+		{ 0x7ffc, 7 }, { DIRTY_SLOT + 1, 7 }, { DIRTY_SLOT, NR_PAGES }, { DIRTY_SLOT, 1ull << 40 },
+		{ DIRTY_SLOT, ~0ull },
+	};
+	const uint32_t nr = sizeof(bad) / sizeof(bad[0]);
+	struct ring ring;
+	uint32_t i;
+
+	start(t, &ring);
+	for (i = 0; i < nr; i++) {
+		PAGES_WRITE(t, DIRTY_GPA, 7 + i);
+		ring_next(&ring)->slot = bad[i].slot;
+		ring_next(&ring)->offset = bad[i].offset;
+		ring_next(&ring)->flags = KVM_DIRTY_GFN_F_RESET;
+		ring.next++;
+	}
+	PAGES_WRITE(t, DIRTY_GPA, 70);
+	RING_EXPECT(t, &ring, 70);
+	expect_result(t, nr + 1, ring_reset(t));
+	/* Only the last was protected again. */
+	PAGES_WRITE(t, DIRTY_GPA, 7, 70, 7 + nr - 1, 71);
+	RING_EXPECT(t, &ring, 70, 71);
+	expect_result(t, 2, ring_reset(t));
+}
+
 static void cap_rules(struct test *t)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_DIRTY_LOG_RING, .args = { RING_BYTES } };
@@ -144,6 +176,7 @@ static void cap_rules(struct test *t)
 	struct ring ring;
 	uint64_t bitmap[MAX_WORDS * 2];
 	struct kvm_dirty_log log = { .slot = DIRTY_SLOT, .dirty_bitmap = bitmap };
+	struct kvm_clear_dirty_log clear = { .slot = DIRTY_SLOT, .num_pages = NR_PAGES, .dirty_bitmap = bitmap };
 
 	t->vm = test_vm(t);
 	cap.args[0] = 0;
@@ -159,6 +192,7 @@ static void cap_rules(struct test *t)
 	start(t, &ring);
 	expect_errno(t, EINVAL, vm_ioctl_try(t->vm, KVM_ENABLE_CAP, &cap));
 	expect_errno(t, ENXIO, vm_ioctl_try(t->vm, KVM_GET_DIRTY_LOG, &log));
+	expect_errno(t, ENXIO, vm_ioctl_try(t->vm, KVM_CLEAR_DIRTY_LOG, &clear));
 	PAGES_WRITE(t, DIRTY_GPA, 9);
 	RING_EXPECT(t, &ring, 9);
 }
@@ -172,6 +206,7 @@ static const struct row rows[] = {
 	{ .label = "in_order", .host = in_order },
 	{ .label = "reset_part", .host = reset_part },
 	{ .label = "full", .host = full },
+	{ .label = "no_such_page", .host = no_such_page },
 	{ .label = "cap_rules", .host = cap_rules },
 };
 

@@ -118,6 +118,24 @@ static void moved_by_a_page(struct test *t)
 	expect_eq(t, 0x22, ram[0x1008]);
 }
 
+/* A move to where no guest's address reaches is refused, and the slot is where it was, before and after an access. */
+static void move_refused(struct test *t)
+{
+	uint8_t *ram = slot_start(t);
+
+	step(t, SLOT_GPA, 0x10);
+	expect_errno(t, EINVAL, vm_region_try(t->vm, SLOT, 0, 1ull << 52, BYTES, ram));
+	step(t, SLOT_GPA, 0x11);
+	step(t, SLOT_GPA + 0x1000, 0x20);
+	expect_errno(t, EINVAL, vm_region_try(t->vm, SLOT, 0, -BYTES, BYTES, ram));
+	expect_errno(t, EEXIST, vm_region_try(t->vm, SLOT + 1, 0, SLOT_GPA, 0x1000, ram));
+	step(t, SLOT_GPA, 0x12);
+	expect_eq(t, 0x13, ram[8]);
+	region(t, SLOT, MOVED_GPA, BYTES, ram);
+	step(t, MOVED_GPA, 0x13);
+	step_mmio(t, SLOT_GPA, SLOT_GPA);
+}
+
 static void other_memory(struct test *t)
 {
 	uint8_t *ram = slot_start(t);
@@ -189,6 +207,7 @@ static const struct row rows[] = {
 	{ .label = "deleted_and_back", .host = deleted_and_back },
 	{ .label = "moved", .host = moved },
 	{ .label = "moved_by_a_page", .host = moved_by_a_page },
+	{ .label = "move_refused", .host = move_refused },
 	{ .label = "other_memory", .host = other_memory },
 	{ .label = "two_addresses", .host = two_addresses },
 	{ .label = "hole_filled", .host = hole_filled },
