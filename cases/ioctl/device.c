@@ -10,6 +10,9 @@
  */
 #include "case.h"
 
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static long create_try(struct test *t, uint32_t type, uint32_t flags, int *ret_fd)
@@ -130,6 +133,34 @@ static void host_outlives_vm(struct test *t)
 	close(device.fd);
 }
 
+/* Nothing of this one can be mapped. */
+static void host_no_mapping(struct test *t)
+{
+	int fd;
+
+	require_result(t, 0, create_try(t, KVM_DEV_TYPE_VFIO, 0, &fd));
+	expect_true(t, mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED);
+	expect_eq(t, ENODEV, errno);
+	close(fd);
+}
+
+/* A device belongs to its VM's process: a child that has the descriptor is refused. */
+static void host_other_process(struct test *t)
+{
+	int fd, status = 0;
+	pid_t child;
+
+	require_result(t, 0, create_try(t, KVM_DEV_TYPE_VFIO, 0, &fd));
+	child = fork();
+	if (child == 0)
+		_exit(-attr_try(t, fd, KVM_HAS_DEVICE_ATTR, KVM_DEV_VFIO_GROUP, KVM_DEV_VFIO_GROUP_ADD, NULL));
+	require_true(t, child > 0 && waitpid(child, &status, 0) == child);
+	require_true(t, WIFEXITED(status));
+	expect_eq(t, EIO, WEXITSTATUS(status));
+	expect_result(t, 0, attr_try(t, fd, KVM_HAS_DEVICE_ATTR, KVM_DEV_VFIO_GROUP, KVM_DEV_VFIO_GROUP_ADD, NULL));
+	close(fd);
+}
+
 /* Attributes of the system: XCR0's bits that guests may have, as CPUID leaf 0xd says too; it is read only. */
 static void host_system_attr(struct test *t)
 {
@@ -163,6 +194,8 @@ static const struct row rows[] = {
 	{ .label = "vfio_attr", .host = host_vfio_attr },
 	{ .label = "other_calls", .host = host_other_calls },
 	{ .label = "outlives_vm", .host = host_outlives_vm },
+	{ .label = "no_mapping", .host = host_no_mapping },
+	{ .label = "other_process", .host = host_other_process },
 	{ .label = "system_attr", .host = host_system_attr, .needs = "KVM_CAP_SYS_ATTRIBUTES" },
 };
 

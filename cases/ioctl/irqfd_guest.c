@@ -143,6 +143,14 @@ static void refused(struct test *t)
 	expect_eq(t, 1, counted(event));
 }
 
+/* The same event a second time, and with another resampler: neither takes the place of the first. */
+static void refused_twice(struct test *t)
+{
+	expect_errno(t, EBUSY, irqfd_try(t, event, GSI, KVM_IRQFD_FLAG_RESAMPLE, other_resample));
+	expect_errno(t, EBUSY, irqfd_try(t, event, GSI + 1, KVM_IRQFD_FLAG_RESAMPLE, other_resample));
+	expect_errno(t, EBUSY, irqfd_try(t, event, GSI, 0, 0));
+}
+
 #define LEVEL_ENTRY IO_ENTRY(GSI, 0, 0x51 | RT_LEVEL)
 #define ENTRY_IDLE IO_READ(IOREDTBL(GSI), 0x51 | RT_LEVEL)
 
@@ -197,6 +205,10 @@ static const struct row rows[] = {
 	{ .label = "resample_refused", .needs = "KVM_CAP_IRQFD_RESAMPLE", .ops = OPS {
 		START, LEVEL_ENTRY, HOST_DO(refused), TAKE(0), HOST_DO(assign_resample), HOST_DO(fire_event),
 		HALT(0x51), END } },
+	{ .label = "resample_busy", .needs = "KVM_CAP_IRQFD_RESAMPLE", .ops = OPS {
+		START, LEVEL_ENTRY, HOST_DO(assign_resample), HOST_DO(refused_twice), HOST_DO(fire_event), HALT(0x51),
+		LAPIC_EOI, HOST_DO(expect_resample), ENTRY_IDLE, TAKE(0), HOST_DO(refused_twice), HOST_DO(fire_event),
+		HALT(0x51), LAPIC_EOI, HOST_DO(expect_resample), ENTRY_IDLE, END } },
 };
 
 CASE(irqfd_guest, .says = "an event descriptor interrupts the guest, and hears of the end of a level", .modes = LONG64,

@@ -237,6 +237,28 @@ static void host_coalesced(struct test *t)
 	expect_result(t, 0, vm_ioctl_try(t->vm, KVM_UNREGISTER_COALESCED_MMIO, &zone));
 }
 
+static long zone_try(struct test *t, unsigned long request, uint32_t index, uint32_t pio)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = 8 * index, .size = 4, .pio = pio };
+
+	return sys_call(t->sys, t->vm->fd, request, (uintptr_t)&zone);
+}
+
+/* A bus has room for so many zones; one that goes makes room for one, and the other bus has its own. */
+static void host_coalesced_most(struct test *t)
+{
+	uint32_t nr = 0;
+
+	while (nr < 5000 && !zone_try(t, KVM_REGISTER_COALESCED_MMIO, nr, 0))
+		nr++;
+	expect_true(t, nr >= 100);
+	expect_errno(t, ENOSPC, zone_try(t, KVM_REGISTER_COALESCED_MMIO, nr, 0));
+	expect_result(t, 0, zone_try(t, KVM_UNREGISTER_COALESCED_MMIO, 0, 0));
+	expect_result(t, 0, zone_try(t, KVM_REGISTER_COALESCED_MMIO, nr, 0));
+	expect_errno(t, ENOSPC, zone_try(t, KVM_REGISTER_COALESCED_MMIO, 0, 0));
+	expect_result(t, 0, zone_try(t, KVM_REGISTER_COALESCED_MMIO, 0, 1));
+}
+
 static void host_create_device(struct test *t)
 {
 	struct kvm_create_device device = { .type = 0x7777, .fd = 0x5a5a };
@@ -266,6 +288,7 @@ static const struct row rows[] = {
 	{ .label = "dirty_log", .host = host_dirty_log },
 	{ .label = "clear_dirty_log", .host = host_clear_dirty_log, .needs = "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2" },
 	{ .label = "coalesced", .host = host_coalesced, .needs = "KVM_CAP_COALESCED_PIO" },
+	{ .label = "coalesced_most", .host = host_coalesced_most, .needs = "KVM_CAP_COALESCED_PIO" },
 	{ .label = "create_device", .host = host_create_device },
 };
 
