@@ -303,6 +303,49 @@ static bool is_fast_call(enum code_mode mode, uint64_t features, const uint8_t *
 		(insn->mnemonic == ZYDIS_MNEMONIC_SYSENTER || insn->mnemonic == ZYDIS_MNEMONIC_SYSEXIT);
 }
 
+/*
+ * True for what extensions add that the machine never has: #UD, as on a CPU whose CPUID does not say them. Note, MPX and
+ * most of CET are not among them: their opcodes are NOPs elsewhere.
+ */
+static bool is_never_there(const ZydisDecodedInstruction *insn)
+{
+	if (insn->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+		return true;
+	switch (insn->meta.isa_set) {
+	case ZYDIS_ISA_SET_AES:
+	case ZYDIS_ISA_SET_AMD_INVLPGB:
+	case ZYDIS_ISA_SET_ENQCMD:
+	case ZYDIS_ISA_SET_GFNI:
+	case ZYDIS_ISA_SET_HRESET:
+	case ZYDIS_ISA_SET_KEYLOCKER:
+	case ZYDIS_ISA_SET_KEYLOCKER_WIDE:
+	case ZYDIS_ISA_SET_MCOMMIT:
+	case ZYDIS_ISA_SET_MOVDIR:
+	case ZYDIS_ISA_SET_PADLOCK_ACE:
+	case ZYDIS_ISA_SET_PADLOCK_PHE:
+	case ZYDIS_ISA_SET_PADLOCK_PMM:
+	case ZYDIS_ISA_SET_PADLOCK_RNG:
+	case ZYDIS_ISA_SET_PCLMULQDQ:
+	case ZYDIS_ISA_SET_PCONFIG:
+	case ZYDIS_ISA_SET_PT:
+	case ZYDIS_ISA_SET_RTM:
+	case ZYDIS_ISA_SET_SERIALIZE:
+	case ZYDIS_ISA_SET_SGX:
+	case ZYDIS_ISA_SET_SGX_ENCLV:
+	case ZYDIS_ISA_SET_SHA:
+	case ZYDIS_ISA_SET_SMX:
+	case ZYDIS_ISA_SET_SNP:
+	case ZYDIS_ISA_SET_TDX:
+	case ZYDIS_ISA_SET_TSX_LDTRK:
+	case ZYDIS_ISA_SET_UINTR:
+	case ZYDIS_ISA_SET_VTX:
+	case ZYDIS_ISA_SET_WAITPKG:
+		return true;
+	default:
+		return false;
+	}
+}
+
 enum decode_result op_decode(const struct exec_index *index, enum code_mode mode, const uint8_t *bytes, size_t nr_bytes,
 	struct op *ret_op, bool *ret_ends_block)
 {
@@ -317,7 +360,7 @@ enum decode_result op_decode(const struct exec_index *index, enum code_mode mode
 	if (!ZYAN_SUCCESS(status) && !is_fast_call(mode, index->features, bytes, nr_bytes, &insn, operands))
 		return result_of_status(status);
 	row = index->rows[row_number(&insn, operands)];
-	if (row && (row->features & ~index->features))
+	if (row ? row->features & ~index->features : is_never_there(&insn))
 		return DECODE_UD;
 	op.mnemonic = (uint16_t)insn.mnemonic;
 	op.length = insn.length;
