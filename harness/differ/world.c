@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "differ/world.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "differ/diff.h"
 #include "vm/x86/bits.h"
-#include "vm/x86/state.h"
 
 #define PML4_GPA 0x1000u
 #define PDPT_GPA 0x2000u
@@ -166,40 +164,15 @@ uint32_t world_port(uint16_t port)
 
 /* --- comparison --- */
 
-struct text {
-	char *buf;
-	size_t len, room;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct text *text, const char *format, ...)
-{
-	va_list args;
-	int len;
-
-	va_start(args, format);
-	len = vsnprintf(text->buf + text->len, text->room - text->len, format, args);
-	va_end(args);
-	if (len > 0)
-		text->len = text->len + (size_t)len < text->room ? text->len + (size_t)len : text->room - 1;
-}
-
-/* A segment that is not there has but a selector; what the rest holds then, CPUs and hypervisors disagree on. */
-static void forget_absent(struct kvm_segment *segment)
-{
-	if (segment->unusable || !segment->present)
-		*segment = (struct kvm_segment){ .selector = segment->selector, .unusable = 1 };
-	segment->padding = 0;
-}
-
 static void forget_what_is_open(struct world_outcome *outcome, uint64_t undefined)
 {
 	struct kvm_sregs *sregs = &outcome->sregs;
 
-	forget_absent(&sregs->ds);
-	forget_absent(&sregs->es);
-	forget_absent(&sregs->fs);
-	forget_absent(&sregs->gs);
-	forget_absent(&sregs->ldt);
+	diff_forget_absent(&sregs->ds);
+	diff_forget_absent(&sregs->es);
+	diff_forget_absent(&sregs->fs);
+	diff_forget_absent(&sregs->gs);
+	diff_forget_absent(&sregs->ldt);
 	/* The handler's: it is null when the privilege changed (APM vol. 2, 8.9.3); QEMU empties it for any new stack. */
 	memset(&sregs->ss, 0, sizeof(sregs->ss));
 	sregs->apic_base = 0;
@@ -215,7 +188,7 @@ static void forget_what_is_open(struct world_outcome *outcome, uint64_t undefine
 #define PF_WRITE 2u
 
 static bool memory_differs(const struct world_outcome *want, const struct world_outcome *got, uint64_t undefined,
-			   struct text *text)
+			   struct diff *diff)
 {
 	uint8_t ignored[8];
 	uint32_t at;
@@ -235,7 +208,7 @@ static bool memory_differs(const struct world_outcome *want, const struct world_
 		if (!((want->memory[at] ^ got->memory[at]) & mask))
 			continue;
 		ret = true;
-		say(text, "  memory 0x%04x: want 0x%02x, got 0x%02x\n", at, want->memory[at], got->memory[at]);
+		diff_say(diff, "  memory 0x%04x: want 0x%02x, got 0x%02x\n", at, want->memory[at], got->memory[at]);
 	}
 	return ret;
 }
@@ -249,13 +222,12 @@ bool world_differs(const struct world_outcome *want_in, const struct world_outco
 		   char *buf, size_t len_bytes)
 {
 	struct world_outcome want = *want_in, got = *got_in;
-	struct text text = { buf, 0, len_bytes };
-	char fields[512], want_text[1024], got_text[1024];
-	bool ret = false;
+	struct diff diff = { buf, 0, len_bytes };
+	bool ret;
 
 	buf[0] = '\0';
 	if (want.end != got.end) {
-		say(&text, "  want %s at the end, got %s\n", end_name(want.end), end_name(got.end));
+		diff_say(&diff, "  want %s at the end, got %s\n", end_name(want.end), end_name(got.end));
 		return true;
 	}
 	/* A triple fault leaves nothing that is defined. */
@@ -263,13 +235,7 @@ bool world_differs(const struct world_outcome *want_in, const struct world_outco
 		return false;
 	forget_what_is_open(&want, undefined);
 	forget_what_is_open(&got, undefined);
-	if (!regs_equal(&want.regs, &got.regs, fields, want_text, got_text, sizeof(want_text))) {
-		say(&text, "  %s\n  want %s\n  got  %s\n", fields, want_text, got_text);
-		ret = true;
-	}
-	if (!sregs_equal(&want.sregs, &got.sregs, fields, want_text, got_text, sizeof(want_text))) {
-		say(&text, "  %s\n  want %s\n  got  %s\n", fields, want_text, got_text);
-		ret = true;
-	}
-	return memory_differs(&want, &got, undefined, &text) || ret;
+	ret = diff_regs(&diff, &want.regs, &got.regs);
+	ret |= diff_sregs(&diff, &want.sregs, &got.sregs);
+	return memory_differs(&want, &got, undefined, &diff) || ret;
 }
