@@ -256,6 +256,31 @@ static void host_emulated_exact(struct test *t)
 	expect_result(t, 0, supported_try(t, KVM_GET_EMULATED_CPUID, &all, all.header.nent));
 }
 
+/* Every entry's padding must be zero, so that it can be given a meaning; nothing is written before that is known. */
+static void host_emulated_padding(struct test *t)
+{
+	static const uint32_t entries[] = { 0, 1, 100, MAX_ENTRIES - 1 };
+	struct table table, before;
+	unsigned int i, word;
+
+	for (i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		for (word = 0; word < 3; word++) {
+			memset(&table, 0, sizeof(table));
+			table.header.nent = MAX_ENTRIES;
+			table.entries[entries[i]].padding[word] = 1u << (8 * word);
+			before = table;
+			test_say(t, "entry %u, word %u", entries[i], word);
+			expect_errno(t, EINVAL, sys_call(t->sys, t->sys->fd, KVM_GET_EMULATED_CPUID, (uintptr_t)&table));
+			expect_bytes(t, &before, &table, sizeof(table));
+		}
+	}
+	/* What lies behind the last entry is not looked at. */
+	memset(&table, 0, sizeof(table));
+	table.header.nent = MAX_ENTRIES - 1;
+	table.entries[MAX_ENTRIES - 1].padding[0] = 1;
+	expect_result(t, 0, sys_call(t->sys, t->sys->fd, KVM_GET_EMULATED_CPUID, (uintptr_t)&table));
+}
+
 struct row {
 	ROW_FIELDS;
 	void (*host)(struct test *t);
@@ -274,6 +299,7 @@ static const struct row rows[] = {
 	{ .label = "emulated", .host = host_emulated, .needs = "KVM_CAP_EXT_EMUL_CPUID" },
 	{ .label = "emulated_exact", .host = host_emulated_exact, .needs = "KVM_CAP_EXT_EMUL_CPUID",
 	  .known = { .finding = "0201-emulated-cpuid-exact-length", .kernels = "..6.6" } },
+	{ .label = "emulated_padding", .host = host_emulated_padding, .needs = "KVM_CAP_EXT_EMUL_CPUID" },
 };
 
 CASE(cpuid2, .says = "CPUID tables go in and out whole", .modes = NO_GUEST, .nr_vcpus = 2, .rows = ROWS(rows))
