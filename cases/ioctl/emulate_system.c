@@ -79,6 +79,7 @@ struct row {
 	uint64_t descriptor;	/* at SEL_FREE, and zeroes behind it */
 	uint64_t cr4, cr0;	/* beside what the mode has */
 	uint8_t iopb;		/* of port 0x10 on */
+	uint16_t tss_limit;	/* 0: as it is */
 };
 
 static void system_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory);
@@ -166,6 +167,9 @@ static const struct row rows[] = {
 	ROW_(.label = "invlpg_anywhere", .modes = LONG64, EMU_OF(invlpg), .in = { REG(RDI, 0x8000000000000000) }),
 	SET("user_io_bitmap", in, USER, GP0, PORT), .iopb = 0xff },
 	SET("user_io_last_bit", in_wide, USER, GP0, PORT), .iopb = 0x02 },
+	/* The bitmap's offset is not in the TSS, or not the byte of port 0x10. */
+	SET("user_io_no_bitmap", in, USER, GP0, PORT), .tss_limit = 0x66 },
+	SET("user_io_bitmap_short", in, USER, GP0, PORT), .tss_limit = EMU_IOPB + 1 },
 	SET("vm86_io_bitmap", in, .modes = PROT32, .env = ENV_VM86, GP0, PORT, .flags_in = EMU_IOPL(3)), .iopb = 0xff },
 	ROW_(.label = "privileged", USER, EMU_OF(privileged), GP0, .in = { REG(RCX, MSR_EFER) }),
 	ROW_(.label = "privileged_vm86", .modes = PROT32, .env = ENV_VM86, EMU_OF(privileged_vm86), GP0, .flags_in = EMU_IOPL(3)),
@@ -211,6 +215,7 @@ static void system_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
 	sregs->cr0 |= row->cr0;
 	sregs->cr4 |= row->cr4;
 	memory[EMU_TSS + EMU_IOPB + 2] = row->iopb;
+	sregs->tr.limit = row->tss_limit ? row->tss_limit : sregs->tr.limit;
 	emu_put(memory, EMU_GDT + SEL_FREE, row->descriptor, 8);
 	emu_put(memory, EMU_GDT + SEL_FREE + 8, 0, 8);
 }

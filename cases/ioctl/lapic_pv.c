@@ -21,6 +21,7 @@
 #define HC_KICK_CPU 5
 #define HC_SEND_IPI 10
 #define WORD SCRATCH_GPA
+#define NO_MEMORY (1ull << 38)		/* nothing is mapped there */
 #define START OUT8(MASTER_MASK, 0xff), OUT8(SLAVE_MASK, 0xff), VCPU(1), LAPIC_ON, VCPU(0), LAPIC_ON
 #define TAKEN(v0_, v1_) VCPU(0), TAKE(v0_), VCPU(1), TAKE(v1_), VCPU(0)
 
@@ -167,6 +168,7 @@ SEND(second_of_first, 1, 2, 0, 0, 0x63)
 SEND(nobody, 0, 4, 1, 0, 0x54)
 SEND(far, 0, 3, 3, 0x10000, 0x55)
 SEND(nmi, 1, 2, 0, 0, ICR_NMI)
+SEND(absent, -KVM_ENOSYS, 3, 0, 0, 0x58)
 SEND(shorthand, -22, 3, 0, 0, ICR_SELF | 0x56)
 SEND(logical, -22, 3, 0, 0, ICR_LOGICAL | 0x57)
 
@@ -215,6 +217,18 @@ static void kick_hide(struct test *t)
 	pv_features_enforce(t);
 }
 
+static void ipi_hide(struct test *t)
+{
+	pv_features_hide(t, 1u << KVM_FEATURE_PV_SEND_IPI);
+	pv_features_enforce(t);
+}
+
+static void eoi_hide(struct test *t)
+{
+	pv_features_hide(t, 1u << KVM_FEATURE_PV_EOI);
+	pv_features_enforce(t);
+}
+
 static const struct row rows[] = {
 	{ .label = "eoi", .ops = OPS { START, GUEST_DO(guest_eoi), END } },
 	{ .label = "eoi_not_used", .ops = OPS { START, GUEST_DO(guest_eoi_not_used), END } },
@@ -227,6 +241,14 @@ static const struct row rows[] = {
 		IO_READ(IOREDTBL(20), RT_LEVEL | 0x51), END } },
 	{ .label = "eoi_unaligned", .ops = OPS {
 		START, WRMSR_GP(MSR_PV_EOI, WORD | 3), RDMSR(MSR_PV_EOI, 0), END } },
+	{ .label = "eoi_no_memory", .ops = OPS {
+		/* Refused, and the word stays where it was. */
+		START, WRMSR_GP(MSR_PV_EOI, NO_MEMORY | 1), RDMSR(MSR_PV_EOI, 0), WRMSR(MSR_PV_EOI, WORD | 1),
+		WRMSR_GP(MSR_PV_EOI, NO_MEMORY | 1), RDMSR(MSR_PV_EOI, WORD | 1), WRMSR(MSR_PV_EOI, WORD | 1),
+		WRMSR(MSR_PV_EOI, NO_MEMORY), RDMSR(MSR_PV_EOI, NO_MEMORY), END } },
+	{ .label = "eoi_absent", .ops = OPS {
+		START, RDMSR_GP(MSR_PV_EOI), WRMSR_GP(MSR_PV_EOI, WORD | 1), WRMSR_GP(MSR_PV_EOI, 0), END },
+	  .prepare = ON_HOST(eoi_hide), .needs = "KVM_CAP_ENFORCE_PV_FEATURE_CPUID param:kvm.ignore_msrs=0" },
 	{ .label = "ipi", .ops = OPS { START, GUEST_DO(send_both), TAKEN(0x51, 0x51), END } },
 	{ .label = "ipi_min", .ops = OPS { START, GUEST_DO(send_second), TAKEN(0, 0x52),
 		GUEST_DO(send_second_of_first), TAKEN(0, 0x63),
@@ -235,6 +257,8 @@ static const struct row rows[] = {
 	{ .label = "ipi_nmi", .ops = OPS { START, GUEST_DO(send_nmi), TAKEN(0, NMI_VECTOR), END } },
 	{ .label = "ipi_refused", .ops = OPS { START, GUEST_DO(send_shorthand), GUEST_DO(send_logical), TAKEN(0, 0),
 		END } },
+	{ .label = "ipi_absent", .ops = OPS { START, GUEST_DO(send_absent), TAKEN(0, 0), END }, .prepare = ON_HOST(ipi_hide),
+	  .needs = "KVM_CAP_ENFORCE_PV_FEATURE_CPUID" },
 	{ .label = "kick", .ops = OPS {
 		START, GUEST_DO(kick_second), HOST_DO(expect_one_attempt), VCPU(1), GUEST_DO(halt_masked), TAKE(0), END },
 	  .needs = "KVM_CAP_BINARY_STATS_FD" },

@@ -104,21 +104,31 @@ static void guest_copy(void)
 	*(volatile uint8_t *)copy_at() = 0x70;
 	CHECK_EQ(0x70, read32(APIC_TPR));
 	guest_sync(3);
+	CHECK_EQ(0x70, read32(APIC_TPR));
+	write32(APIC_TPR, 0x30);
+	guest_sync(4);
+	CHECK_EQ(0x30, read32(APIC_TPR));
 }
 
 static void host_copy(struct test *t)
 {
-	struct kvm_vapic_addr vapic = { .vapic_addr = SCRATCH_GPA };
+	struct kvm_vapic_addr vapic = { .vapic_addr = SCRATCH_GPA }, no_memory = { .vapic_addr = 1ull << 38 };
 	uint32_t *copy = vm_hva(t->vm, SCRATCH_GPA, sizeof(*copy));
 
 	require_sync(t, 1);
+	expect_errno(t, EINVAL, vcpu_ioctl_try(t->vcpu, KVM_SET_VAPIC_ADDR, &no_memory));
 	expect_result(t, 0, vcpu_ioctl_try(t->vcpu, KVM_SET_VAPIC_ADDR, &vapic));
 	require_sync(t, 2);
 	expect_eq(t, 0x41005020, *copy);
 	require_sync(t, 3);
 	expect_eq(t, 0x41005070, *copy);
+	/* None any more: neither written nor read. */
 	vapic.vapic_addr = 0;
 	expect_result(t, 0, vcpu_ioctl_try(t->vcpu, KVM_SET_VAPIC_ADDR, &vapic));
+	*copy = 0x5a5a5a10;
+	require_sync(t, 4);
+	expect_eq(t, 0x5a5a5a10, *copy);
+	*copy = 0x5a5a5a20;
 	expect_done(t);
 }
 

@@ -122,6 +122,10 @@ static const struct row rows[] = {
 	{ .label = "virt_spec_ctrl_absent", .needs = "vendor:amd", .index = 0xc001011f, .leaf = LEAF_SIZES,
 	  .bits.ebx_off = EBX_VIRT_SSBD, .steps = {
 		{ READ_GP }, { WRITE_GP, 0 }, { WRITE_GP, 4 }, { HOST_SETS, 4 }, { HOST_READS, 4 }, { HOST_SETS, 0 } } },
+	/* Without KVM's interrupt controllers the x2APIC is user space's, which has no way to it. */
+	{ .label = "x2apic_id_elsewhere", .index = 0x802, .steps = { { READ_GP }, { WRITE_GP, 0 }, { HOST_REFUSED, 0 } } },
+	{ .label = "x2apic_icr_elsewhere", .index = 0x830, .steps = { { READ_GP }, { WRITE_GP, 0 }, { HOST_REFUSED, 0 } } },
+	{ .label = "x2apic_self_elsewhere", .index = 0x83f, .steps = { { READ_GP }, { WRITE_GP, 0x51 }, { HOST_REFUSED, 0 } } },
 	{ .label = "ignne", .needs = "vendor:amd", .index = 0xc0010115, .steps = { { WRITES, 1 }, { READ_GP } } },
 };
 
