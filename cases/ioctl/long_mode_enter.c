@@ -24,11 +24,11 @@ CASE(long_mode_enter, .says = "long mode is not entered without PAE", .modes = P
 GUEST(long_mode_enter)
 {
 	uint64_t efer = rdmsr(MSR_EFER) | EFER_LME;
-	ulong_t cr0 = read_cr0();
+	ulong_t cr0 = read_cr0(), paged = cr0 | X86_CR0_PG;
 
 	wrmsr(MSR_EFER, efer);
 	CHECK_FAULT(GP_VECTOR, 0, GUEST_ROW(rows)->is_forced ?
-		    TRY_FORCED("mov %0, %%cr0", : : "r"(cr0 | X86_CR0_PG) : "memory") : write_cr0_safe(cr0 | X86_CR0_PG));
+		    TRY_FORCED("mov %0, %%cr0", : : "r"(paged) : "memory") : write_cr0_safe(paged));
 	CHECK_EQ(cr0, read_cr0());
 	CHECK_EQ(efer, rdmsr(MSR_EFER));
 }
