@@ -16,7 +16,6 @@
 
 #define SCENES_MAX_TOLD 3
 #define SCENES_MAX_EXITS 1000
-#define SCENES_NR_REHEARSED 50
 #define TYPE_TSS_AVAILABLE 9
 #define DR7_GD (1u << 13)
 #define SCENES_MAX_SECONDS 2	/* of one scene; it takes less than a millisecond where nothing is wrong */
@@ -210,6 +209,12 @@ static bool scenes_is_kvms(const struct scene *scene)
 	       (scene->mode >= SCENE_COMPAT16 && scenes_is_any(scene->name, fast_calls));
 }
 
+/* What the stack is after a task switch that could not load it, no manual says. */
+static bool scenes_is_without_stack(const struct scene *scene, const struct scene_outcome *want)
+{
+	return want->end == WORLD_SHUT_DOWN && scene->has_address;
+}
+
 /* What QEMU's CPU is known to do otherwise: findings/3701. */
 static bool scenes_is_tcgs(const struct scene *scene, const struct scene_outcome *want, const struct scene_outcome *got)
 {
@@ -230,7 +235,7 @@ static bool scenes_is_tcgs(const struct scene *scene, const struct scene_outcome
 	if (wanted == UD_VECTOR && met == GP_VECTOR && scene->cpl && scenes_is_any(scene->name, orders))
 		return true;
 	/* Stacks that cannot be used are used. */
-	if (want->end == WORLD_SHUT_DOWN ? scene->has_address : want->sregs.ss.l)
+	if (scenes_is_without_stack(scene, want) || want->sregs.ss.l)
 		return true;
 	if (scenes_is_any(scene->name, msrs) && scene->regs.rcx >> 32 && (uint32_t)scene->regs.rcx < 0x2000)
 		return true;
@@ -254,6 +259,9 @@ static bool scenes_is_bochss(const struct scene *scene, const struct scene_outco
 		return true;
 	if (scene->mode == SCENE_LONG64 && (scenes_has_rex_w(scene) ? scenes_is_any(scene->name, far) :
 					    !strcmp(scene->name, "CALL") && memchr(scene->code, 0x66, 3)))
+		return true;
+	if (scenes_is_without_stack(scene, want) || (wanted == AC_VECTOR && !strcmp(scene->name, "MOVUPS")) ||
+	    (met == GP_VECTOR && !strcmp(scene->name, "ARPL")))
 		return true;
 	return !strcmp(scene->name, "PUSH segment") || (wanted == PF_VECTOR && met == AC_VECTOR) ||
 	       (!strcmp(scene->name, "MOV DR") && scene->dr7 & DR7_GD);
@@ -330,11 +338,12 @@ static void scenes_compare_all(struct test *t, const struct scenes_row *row, uin
 	unsigned int i;
 
 	scenes_open(&scenes, t);
-	/* Until KVM's page tables are there: Bochs's CPU makes mistakes where a delivery has to wait for them (1012). */
-	for (i = 0; i < SCENES_NR_REHEARSED; i++)
-		scenes_compare(&scenes, row, seed, i, true);
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
+		/* KVM's page tables shall be there: Bochs's CPU makes mistakes where a delivery has to wait for them (1012). */
+		if (!scenes.is_on_tcg)
+			scenes_compare(&scenes, row, seed, i, true);
 		scenes_compare(&scenes, row, seed, i, false);
+	}
 	expect_true(t, scenes.nr_told <= SCENES_MAX_TOLD);
 	expect_true(t, scenes.nr_compared >= nr / 4 * 3);
 	scenes_close(&scenes);
