@@ -281,8 +281,12 @@ static void put_operand(struct making *making, uint64_t target)
 		put_at(scene, target, scene_rng_selector(scene, rng), 2);
 		break;
 	case OP_TABLE:
+		/* In real mode, what is no vector table ends nowhere. */
 		put_at(scene, target, rng_percent(rng, 70) ? 0xfff : rng_value(rng), 2);
-		put_at(scene, target + 2, rng_percent(rng, 60) ? scene->sregs.gdt.base : rng_value(rng), base_bytes);
+		if (scene->mode == SCENE_REAL)
+			put_at(scene, target, 0x3ff | rng_value(rng), 2);
+		put_at(scene, target + 2, scene->mode == SCENE_REAL ? IVT_AT : rng_percent(rng, 60) ? scene->sregs.gdt.base :
+		       rng_value(rng), base_bytes);
 		break;
 	case OP_FAR:
 		put_at(scene, target, scene_rng_rip(scene, rng), size);
