@@ -11,6 +11,7 @@
 
 #define PAGE_MASK 0xfffull
 #define PFERR_W 2u
+#define NR_COUNTERS 4
 #define CPUID_MONITOR (1u << 3)	/* leaf 1, ECX */
 
 typedef int (*exit_handler)(struct soft_vcpu *vcpu);
@@ -105,6 +106,16 @@ static int handle_cpuid(struct soft_vcpu *vcpu)
 	regs[REG_RBX] = answer.ebx;
 	regs[REG_RCX] = answer.ecx;
 	regs[REG_RDX] = answer.edx;
+	return instruction_skip(vcpu);
+}
+
+/* The four counters that each of AMD's CPUs has, CPUID or not. They stand still. */
+static int handle_rdpmc(struct soft_vcpu *vcpu)
+{
+	if ((uint32_t)vcpu->regs[REG_RCX] >= NR_COUNTERS)
+		return inject_gp(vcpu);
+	vcpu->regs[REG_RAX] = 0;
+	vcpu->regs[REG_RDX] = 0;
 	return instruction_skip(vcpu);
 }
 
@@ -228,7 +239,7 @@ static const exit_handler exit_handlers[NR_HANDLERS] = {
 	[SVM_EXIT_NMI] = handle_nothing,
 	[SVM_EXIT_SMI] = handle_nothing,
 	[SVM_EXIT_VINTR] = handle_vintr,
-	[SVM_EXIT_RDPMC] = inject_gp,
+	[SVM_EXIT_RDPMC] = handle_rdpmc,
 	[SVM_EXIT_CPUID] = handle_cpuid,
 	[SVM_EXIT_IRET] = handle_iret,
 	[SVM_EXIT_PAUSE] = handle_skip,		/* the loop gives the turn away */
