@@ -12,6 +12,7 @@
 
 #include "cli/bench_fuzz.h"
 #include "cli/bench_raw.h"
+#include "cli/bench_soft.h"
 #include "cli/cli.h"
 #include "err.h"
 #include "runner/hold.h"
@@ -198,13 +199,15 @@ int cmd_bench(int argc, char **argv)
 	int r;
 
 	if (argc > 1 && !strcmp(argv[1], "--help")) {
-		printf("usage: vmassay bench\n       vmassay lab svm bench\n       vmassay bench fuzz\n\nPrints what an exit and "
+		printf("usage: vmassay bench\n       vmassay lab svm bench\n       vmassay bench fuzz|soft\n\nPrints what an exit and "
 		       "a whole test cost beside the bare system calls; with fuzz, how many\ninputs a core runs in a second, "
-		       "without any KVM.\n");
+		       "without any KVM; with soft, what the self-contained\nhypervisor costs.\n");
 		return 0;
 	}
 	if (argc == 2 && !strcmp(argv[1], "fuzz"))
 		return bench_fuzz();
+	if (argc == 2 && !strcmp(argv[1], "soft"))
+		return bench_soft();
 	if (argc > 1)
 		return usage_error("bench: takes no '%s'", argv[1]);
 	if (!host_has_kvm())
