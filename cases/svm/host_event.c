@@ -19,6 +19,7 @@ struct row {
 	ROW_FIELDS;
 	bool is_nmi;
 	bool is_intercepted;
+	bool is_other_intercepted;	/* NMI where it is an interrupt, and the other way round */
 	bool l1_if, l2_if;	/* at VMRUN */
 	bool l2_sti;		/* L2 opens the window itself, behind the event */
 	uint32_t int_ctl;
@@ -45,6 +46,8 @@ static const struct row rows[] = {
 	INTR(masking_waits, .is_intercepted = true, .l2_if = true, .int_ctl = V_INTR_MASKING, LATER, DUMMY_KNOWN),
 	INTR(masking_sti_waits, .is_intercepted = true, .l2_sti = true, .int_ctl = V_INTR_MASKING, LATER,
 	     DUMMY_AT_STI_KNOWN),
+	INTR(exits_beside_nmi, .is_intercepted = true, .is_other_intercepted = true, .l2_if = true, TO_L1),
+	INTR(delivered_beside_nmi, .is_other_intercepted = true, .l2_if = true, TO_L2),
 	INTR(delivered, .l2_if = true, TO_L2),
 	INTR(delivered_at_sti, .l2_sti = true, TO_L2),
 	INTR(not_delivered, LATER),
@@ -53,6 +56,8 @@ static const struct row rows[] = {
 	INTR(masking_not_delivered, .l2_if = true, .int_ctl = V_INTR_MASKING, LATER, DUMMY_KNOWN),
 	NMI(exits, .is_intercepted = true, .exit = SVM_EXIT_NMI, .taker = L1),
 	NMI(exits_l2_if, .is_intercepted = true, .l2_if = true, .exit = SVM_EXIT_NMI, .taker = L1),
+	NMI(exits_beside_intr, .is_intercepted = true, .is_other_intercepted = true, .exit = SVM_EXIT_NMI, .taker = L1),
+	NMI(delivered_beside_intr, .is_other_intercepted = true, .l2_if = true, TO_L2),
 	NMI(delivered, TO_L2), NMI(delivered_l2_if, .l2_if = true, TO_L2),
 };
 
@@ -100,6 +105,8 @@ GUEST(host_event)
 	l2_rsp = l1_vmcb.save.rsp;
 	if (row->is_intercepted)
 		vmcb_intercept(&l1_vmcb, row->is_nmi ? SVM_EXIT_NMI : SVM_EXIT_INTR);
+	if (row->is_other_intercepted)
+		vmcb_intercept(&l1_vmcb, row->is_nmi ? SVM_EXIT_INTR : SVM_EXIT_NMI);
 	l1_vmcb.control.int_ctl = row->int_ctl;
 	if (row->l2_if)
 		l1_vmcb.save.rflags |= X86_EFLAGS_IF;
