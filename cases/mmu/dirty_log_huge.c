@@ -167,6 +167,60 @@ static void clear_without_eager(struct test *t)
 	ram_expect(t, ram, 512 + 70, 1);
 }
 
+/*
+ * A slot that begins within a huge page: pages 960 to 1023, which one word of the bitmap has, are of two huge pages, of
+ * which the second begins with 992. Bits of both are cleared at once, and both huge pages are protected.
+ */
+static void clear_across_to(struct test *t, uint32_t last, const char *eager_split)
+{
+	uint64_t bits = 1ull << 31 | 1ull << (last - 960);
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+				      .args = { KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET } };
+	uint8_t *ram = host_huge_map(t, 3) + 32 * PAGE;
+	uint64_t gpa = DIRTY_GPA + 32 * PAGE, bytes = 3 * HUGE_BYTES - 32 * PAGE, bitmap[24];
+	struct kvm_dirty_log log = { .slot = DIRTY_SLOT, .dirty_bitmap = bitmap };
+	struct mapped before;
+	struct kvm_param eager;
+
+	require_result(t, 0, vm_ioctl_try(t->vm, KVM_ENABLE_CAP, &cap));
+	require_result(t, 0, vm_region_try(t->vm, DIRTY_SLOT, 0, gpa, bytes, ram));
+	require_sync(t, 1);
+	before = mapped_now(t);
+	PAGES_WRITE(t, gpa, 991, last);
+	huge_expect(t, before, 2);
+	eager = kvm_param_set(t, "eager_page_split", eager_split);
+	require_result(t, 0, vm_region_try(t->vm, DIRTY_SLOT, KVM_MEM_LOG_DIRTY_PAGES, gpa, bytes, ram));
+	clear(t, 960, 64, bits);
+	kvm_param_restore(t, &eager);
+	require_result(t, 0, vm_ioctl_try(t->vm, KVM_GET_DIRTY_LOG, &log));
+	expect_eq(t, ~bits, bitmap[15]);
+	PAGES_WRITE(t, gpa, 991, last);
+	require_result(t, 0, vm_ioctl_try(t->vm, KVM_GET_DIRTY_LOG, &log));
+	expect_eq(t, ~0ull, bitmap[15]);
+	expect_eq(t, 2, ram[991 * PAGE + 8]);
+	expect_eq(t, 2, ram[last * PAGE + 8]);
+}
+
+static void clear_across(struct test *t)
+{
+	clear_across_to(t, 993, "Y");
+}
+
+static void clear_across_without_eager(struct test *t)
+{
+	clear_across_to(t, 993, "N");
+}
+
+static void clear_to_first(struct test *t)
+{
+	clear_across_to(t, 992, "Y");
+}
+
+static void clear_to_first_without_eager(struct test *t)
+{
+	clear_across_to(t, 992, "N");
+}
+
 static void start_without_eager(struct test *t)
 {
 	struct kvm_param eager = kvm_param_set(t, "eager_page_split", "N");
@@ -245,6 +299,8 @@ struct row {
 	void (*host)(struct test *t);
 };
 
+#define ACROSS "lab KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3 param:kvm.eager_page_split=Y"
+
 static const struct row rows[] = {
 	{ .label = "single_pages", .host = single_pages },
 	{ .label = "never_split", .host = never_split, .needs = "tdp KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3" },
@@ -255,6 +311,11 @@ static const struct row rows[] = {
 	  .needs = "tdp KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3 param:kvm.eager_page_split=Y" },
 	{ .label = "clear_without_eager", .host = clear_without_eager,
 	  .needs = "lab tdp KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3 param:kvm.eager_page_split=Y" },
+	{ .label = "clear_across", .host = clear_across, .needs = ACROSS },
+	{ .label = "clear_across_without_eager", .host = clear_across_without_eager, .needs = ACROSS },
+	{ .label = "clear_to_first", .host = clear_to_first, .needs = ACROSS, .known = { "4300-clear-log-to-huge-page-start" } },
+	{ .label = "clear_to_first_without_eager", .host = clear_to_first_without_eager, .needs = ACROSS,
+	  .known = { "4300-clear-log-to-huge-page-start" } },
 	{ .label = "start_without_eager", .host = start_without_eager, .needs = "lab param:kvm.eager_page_split=Y" },
 };
 
