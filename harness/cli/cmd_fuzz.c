@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "err.h"
 #include "fuzz/campaign.h"
+#include "fuzz/expect.h"
 #include "fuzz/ioctl_ops.h"
 #include "fuzz/vmcb_ops.h"
 
@@ -49,11 +50,6 @@ static bool parse_number(const char *text, uint64_t *ret)
 	errno = 0;
 	*ret = strtoull(text, &stop, 0);
 	return *text >= '0' && *text <= '9' && !*stop && !errno;
-}
-
-static bool is_target_known(const char *target)
-{
-	return !strcmp(target, "machine");
 }
 
 /* --- ops --- */
@@ -134,35 +130,37 @@ static int fuzz_ops(int argc, char **argv)
 
 /* --- files --- */
 
-/* 0, or EXIT_USAGE after a line. */
-static int read_vmcb_input(const char *path, struct input *input)
+/*
+ * Reads an input, and makes *@executor one that runs it, unless it is one already; NULL is none yet. 0, or EXIT_USAGE after
+ * a line.
+ */
+static int open_input(const char *path, const char *target, struct input *input, struct executor **executor)
 {
 	struct err err;
 
 	if (input_read(path, input, &err))
 		return usage_error("%s", err.text);
-	if (input->domain != &vmcb_domain)
-		return usage_error("%s: 'input %s' has no target yet that runs it", path, input->domain->name);
-	return 0;
+	if (*executor && (*executor)->domain == input->domain)
+		return 0;
+	executor_free(*executor);
+	*executor = NULL;
+	return executor_new(input->domain, target, executor, &err) ? usage_error("%s: %s", path, err.text) : 0;
 }
 
 static int fuzz_minimise(int argc, char **argv)
 {
-	struct vmcb_machine *machine;
+	struct executor *executor = NULL;
 	char text[TEXT_BYTES];
 	struct input input;
 	int r;
 
 	if (argc != 2)
 		return usage_error("fuzz minimise: it takes one file");
-	r = read_vmcb_input(argv[1], &input);
+	r = open_input(argv[1], NULL, &input, &executor);
 	if (r)
 		return r;
-	machine = vmcb_machine_new();
-	if (!machine)
-		return usage_error("fuzz minimise: %s", strerror(ENOMEM));
-	vmcb_minimise(machine, &input);
-	vmcb_machine_free(machine);
+	executor_minimise(executor, &input);
+	executor_free(executor);
 	input_print(&input, text, sizeof(text));
 	fputs(text, stdout);
 	return 0;
@@ -185,7 +183,7 @@ static int search_option(struct search *search, int option)
 	switch (option) {
 	case OPTION_TARGET:
 		search->target = optarg;
-		return is_target_known(optarg) ? 0 : usage_error("fuzz: --target: there is no '%s'", optarg);
+		return executor_is_target(optarg) ? 0 : usage_error("fuzz: --target: there is no '%s'", optarg);
 	case OPTION_CORPUS:
 		options->corpus = optarg;
 		return 0;
@@ -253,7 +251,7 @@ static bool tell(void *context, const struct campaign_stats *stats)
 	return !cli_is_interrupted;
 }
 
-static void found(void *context, const struct input *input, const struct vmcb_result *result, const char *path)
+static void found(void *context, const struct input *input, const struct trial *trial, const char *path)
 {
 	char text[TEXT_BYTES];
 
@@ -261,14 +259,13 @@ static void found(void *context, const struct input *input, const struct vmcb_re
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K");
 	input_print(input, text, sizeof(text));
-	printf("FOUND  %s\n%s       %s\n", result->violation, text, path ? path : "");
+	printf("FOUND  %s\n%s       %s\n", trial->violation, text, path ? path : "");
 	fflush(stdout);
 }
 
-static int fuzz_vmcb(int argc, char **argv)
+static int fuzz_domain(const struct input_domain *domain, int argc, char **argv)
 {
 	struct search search = {
-		.target = "machine",
 		.options = { .seed = (uint64_t)time(NULL), .seconds = 60, .findings = "findings", .tell = tell, .found = found },
 	};
 	struct campaign_stats stats;
@@ -277,10 +274,14 @@ static int fuzz_vmcb(int argc, char **argv)
 
 	if (r)
 		return r < 0 ? 0 : r;
+	if (executor_new(domain, search.target, &search.options.executor, &err))
+		return usage_error("fuzz: %s", err.text);
 	interrupts_catch();
-	printf("fuzz vmcb: target %s, seed %" PRIu64 "\n", search.target, search.options.seed);
+	printf("fuzz %s: target %s, seed %" PRIu64 "\n", domain->name, search.options.executor->target, search.options.seed);
 	fflush(stdout);
-	if (campaign_run(&search.options, &stats, &err))
+	r = campaign_run(&search.options, &stats, &err);
+	executor_free(search.options.executor);
+	if (r)
 		return usage_error("fuzz: %s", err.text);
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K");
@@ -296,7 +297,7 @@ int cmd_fuzz(int argc, char **argv)
 		return 0;
 	}
 	if (argc > 1 && !strcmp(argv[1], "vmcb"))
-		return fuzz_vmcb(argc - 1, argv + 1);
+		return fuzz_domain(&vmcb_domain, argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "minimise"))
 		return fuzz_minimise(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "ops"))
@@ -307,53 +308,42 @@ int cmd_fuzz(int argc, char **argv)
 
 /* --- replay --- */
 
-static void print_result(const struct vmcb_result *result)
+/* True when all is as it must be. */
+static bool replay_input(struct executor *executor, const char *path, const struct input *input, bool is_quiet)
 {
-	char line[1024];
+	static struct trial trial;
+	char missing[EXPECT_LINE_BYTES + 512], line[EXPECT_LINE_BYTES];
+	bool is_right;
 	unsigned int i;
 
-	for (i = 0; i < result->nr_runs; i++) {
-		vmcb_outcome_print(&result->runs[i], line, sizeof(line));
-		printf("  run %u  %s\n", i, line);
+	executor->run(executor, input, &trial);
+	is_right = executor_expect(executor, &trial, input->expect, missing, sizeof(missing));
+	if (!is_quiet || !is_right || trial.violation[0])
+		printf("%s  %s\n", is_right && !trial.violation[0] ? "ok    " : "WRONG ", path);
+	for (i = 0; i < trial.nr_lines && !is_quiet; i++) {
+		executor->line(executor, i, line, sizeof(line));
+		printf("  %u  %s\n", i, line);
 	}
-	printf("  memory 0x%016" PRIx64 "\n", result->memory_hash);
-}
-
-/* True when all is as it must be. */
-static bool replay_file(struct vmcb_machine *machine, const char *path, const struct input *input, bool is_quiet)
-{
-	static struct vmcb_result result;
-	char missing[1536];
-	bool is_right;
-
-	vmcb_machine_run(machine, input, &result);
-	is_right = vmcb_result_expect(&result, input->expect, missing, sizeof(missing));
-	if (!is_quiet || !is_right || result.violation[0])
-		printf("%s  %s\n", is_right && !result.violation[0] ? "ok    " : "WRONG ", path);
-	if (!is_quiet)
-		print_result(&result);
-	if (result.violation[0])
-		printf("  must not be: %s\n", result.violation);
+	if (trial.violation[0])
+		printf("  must not be: %s\n", trial.violation);
 	if (!is_right)
 		printf("  is not as expected: %s\n", missing);
-	return is_right && !result.violation[0];
+	return is_right && !trial.violation[0];
 }
 
-static int replay_files(char **paths, bool is_quiet)
+static int replay_files(char **paths, const char *target, bool is_quiet)
 {
-	struct vmcb_machine *machine = vmcb_machine_new();
+	struct executor *executor = NULL;
 	bool all_right = true;
 	struct input input;
 	int r = 0;
 
-	if (!machine)
-		return usage_error("replay: %s", strerror(ENOMEM));
 	for (; *paths && !r; paths++) {
-		r = read_vmcb_input(*paths, &input);
+		r = open_input(*paths, target, &input, &executor);
 		if (!r)
-			all_right &= replay_file(machine, *paths, &input, is_quiet);
+			all_right &= replay_input(executor, *paths, &input, is_quiet);
 	}
-	vmcb_machine_free(machine);
+	executor_free(executor);
 	return r ? r : !all_right;
 }
 
@@ -363,6 +353,7 @@ int cmd_replay(int argc, char **argv)
 		{ "target", required_argument, NULL, 't' }, { "quiet", no_argument, NULL, 'q' },
 		{ "help", no_argument, NULL, 'h' }, { 0 },
 	};
+	const char *target = NULL;
 	bool is_quiet = false;
 	int option;
 
@@ -377,8 +368,9 @@ int cmd_replay(int argc, char **argv)
 			is_quiet = true;
 			break;
 		case 't':
-			if (!is_target_known(optarg))
+			if (!executor_is_target(optarg))
 				return usage_error("replay: --target: there is no '%s'", optarg);
+			target = optarg;
 			break;
 		case ':':
 			return usage_error("replay: '%s' lacks its value", argv[optind - 1]);
@@ -388,5 +380,5 @@ int cmd_replay(int argc, char **argv)
 	}
 	if (optind == argc)
 		return usage_error("replay: it takes a file");
-	return replay_files(argv + optind, is_quiet);
+	return replay_files(argv + optind, target, is_quiet);
 }

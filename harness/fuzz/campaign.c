@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuzz/campaign.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -12,7 +11,6 @@
 
 #include "err.h"
 #include "folder.h"
-#include "fuzz/vmcb_ops.h"
 
 #define MAX_KINDS 256
 #define CLOCK_EVERY 256		/* inputs between two looks at the clock */
@@ -23,11 +21,11 @@
 struct campaign {
 	const struct campaign_options *options;
 	struct campaign_stats stats;
-	struct vmcb_machine *machine;
+	struct executor *executor;
 	struct rng rng;
 	struct input **corpus;
 	size_t nr_corpus, room;
-	uint8_t seen[VMCB_NR_FEATURES / 8];
+	uint8_t seen[EXECUTOR_NR_FEATURES / 8];
 	uint64_t kinds[MAX_KINDS];	/* of violations that have been found */
 	double start, cpu_start, told;
 	struct err *err;
@@ -41,69 +39,17 @@ static double seconds_now(clockid_t clock)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* --- kinds --- */
+/* --- files --- */
 
-static uint64_t text_hash(uint64_t hash, const char *text, size_t len)
+static uint64_t text_hash(const char *text, size_t len)
 {
+	uint64_t hash = 0xcbf29ce484222325ull;
 	size_t i;
 
 	for (i = 0; i < len; i++)
 		hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3ull;
 	return hash;
 }
-
-/* Numbers begin with a digit: what is behind "0x" goes with it. */
-uint64_t vmcb_violation_kind(const char *violation)
-{
-	uint64_t hash = 0xcbf29ce484222325ull;
-
-	while (*violation) {
-		if (isdigit((unsigned char)*violation))
-			violation += strspn(violation, "0123456789abcdefx");
-		else
-			hash = text_hash(hash, violation++, 1);
-	}
-	return hash;
-}
-
-struct same {
-	struct vmcb_machine *machine;
-	uint64_t kind;			/* 0: it has no violation */
-	uint16_t features[VMCB_MAX_FEATURES];
-	unsigned int nr_features;
-	struct vmcb_result result;
-};
-
-static uint64_t result_kind(const struct vmcb_result *result)
-{
-	return result->violation[0] ? vmcb_violation_kind(result->violation) : 0;
-}
-
-static bool does_the_same(void *context, const struct input *input)
-{
-	struct same *same = context;
-	uint16_t features[VMCB_MAX_FEATURES];
-
-	vmcb_machine_run(same->machine, input, &same->result);
-	if (result_kind(&same->result) != same->kind)
-		return false;
-	if (same->kind)
-		return true;
-	return vmcb_result_features(&same->result, features) == same->nr_features &&
-	       !memcmp(features, same->features, same->nr_features * sizeof(features[0]));
-}
-
-unsigned int vmcb_minimise(struct vmcb_machine *m, struct input *input)
-{
-	struct same same = { .machine = m };
-
-	vmcb_machine_run(m, input, &same.result);
-	same.kind = result_kind(&same.result);
-	same.nr_features = vmcb_result_features(&same.result, same.features);
-	return input_minimise(input, does_the_same, &same);
-}
-
-/* --- files --- */
 
 /* The name is the contents', so that the same input is one file in all folders. */
 static int input_keep(const struct input *input, const char *folder, char *path, struct err *err)
@@ -112,7 +58,7 @@ static int input_keep(const struct input *input, const char *folder, char *path,
 	size_t len = input_print(input, text, sizeof(text));
 
 	snprintf(path, MAX_PATH_BYTES, "%s/%016" PRIx64 FILE_SUFFIX, folder,
-		 text_hash(0xcbf29ce484222325ull, text, len < sizeof(text) ? len : sizeof(text)));
+		 text_hash(text, len < sizeof(text) ? len : sizeof(text)));
 	return input_write(input, path, err);
 }
 
@@ -139,13 +85,12 @@ static int corpus_add(struct campaign *c, const struct input *input)
 	return 0;
 }
 
-static unsigned int features_take(struct campaign *c, const struct vmcb_result *result)
+static unsigned int features_take(struct campaign *c, const struct trial *trial)
 {
-	uint16_t features[VMCB_MAX_FEATURES];
-	unsigned int i, nr = vmcb_result_features(result, features), nr_new = 0;
+	unsigned int i, nr_new = 0;
 
-	for (i = 0; i < nr; i++) {
-		uint8_t *byte = &c->seen[features[i] / 8], bit = (uint8_t)(1u << features[i] % 8);
+	for (i = 0; i < trial->nr_features; i++) {
+		uint8_t *byte = &c->seen[trial->features[i] / 8], bit = (uint8_t)(1u << trial->features[i] % 8);
 
 		nr_new += !(*byte & bit);
 		*byte |= bit;
@@ -170,18 +115,18 @@ static bool kind_take(struct campaign *c, uint64_t kind)
 	return true;
 }
 
-static int finding_take(struct campaign *c, const struct input *input, const struct vmcb_result *result)
+static int finding_take(struct campaign *c, const struct input *input, const struct trial *trial)
 {
 	const struct campaign_options *options = c->options;
-	struct vmcb_result again;
+	struct trial again;
 	struct input small = *input;
 	char path[MAX_PATH_BYTES];
 	int r = 0;
 
-	if (!kind_take(c, result_kind(result)))
+	if (!kind_take(c, violation_kind(trial->violation)))
 		return 0;
-	vmcb_minimise(c->machine, &small);
-	vmcb_machine_run(c->machine, &small, &again);
+	executor_minimise(c->executor, &small);
+	c->executor->run(c->executor, &small, &again);
 	if (options->findings)
 		r = input_keep(&small, options->findings, path, c->err);
 	if (!r && options->found)
@@ -193,15 +138,15 @@ static int finding_take(struct campaign *c, const struct input *input, const str
 
 static int try_input(struct campaign *c, const struct input *input, bool is_stored)
 {
-	struct vmcb_result result;
+	struct trial trial;
 	char path[MAX_PATH_BYTES];
 	int r = 0;
 
-	vmcb_machine_run(c->machine, input, &result);
+	c->executor->run(c->executor, input, &trial);
 	c->stats.nr_inputs++;
-	if (result.violation[0])
-		return finding_take(c, input, &result);
-	if (!features_take(c, &result))
+	if (trial.violation[0])
+		return finding_take(c, input, &trial);
+	if (!features_take(c, &trial))
 		return 0;
 	c->stats.nr_kept++;
 	r = corpus_add(c, input);
@@ -239,7 +184,7 @@ static int corpus_read(struct campaign *c)
 		snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
 		if (!r && has_suffix(names[i]->d_name))
 			r = input_read(path, &input, c->err);
-		if (!r && has_suffix(names[i]->d_name) && input.domain == &vmcb_domain)
+		if (!r && has_suffix(names[i]->d_name) && input.domain == c->executor->domain)
 			r = try_input(c, &input, true);
 		free(names[i]);
 	}
@@ -298,7 +243,7 @@ static int search(struct campaign *c)
 	struct input input;
 	int r = corpus_read(c);
 
-	input_init(&input, &vmcb_domain);
+	input_init(&input, c->executor->domain);
 	if (!r)
 		r = try_input(c, &input, true);
 	/* There is always one to begin with, also when the golden state breaks an oracle. */
@@ -323,10 +268,8 @@ int campaign_run(const struct campaign_options *options, struct campaign_stats *
 	c->err = err;
 	c->start = c->told = seconds_now(CLOCK_MONOTONIC);
 	c->cpu_start = seconds_now(CLOCK_PROCESS_CPUTIME_ID);
-	c->machine = vmcb_machine_new();
-	if (!c->machine)
-		r = err_set(err, ENOMEM, "%s", strerror(ENOMEM));
-	if (!r && options->findings && (r = folder_make(options->findings)))
+	c->executor = options->executor;
+	if (options->findings && (r = folder_make(options->findings)))
 		err_set(err, -r, "%s: %s", options->findings, strerror(-r));
 	if (!r)
 		r = search(c);
@@ -335,7 +278,6 @@ int campaign_run(const struct campaign_options *options, struct campaign_stats *
 	while (c->nr_corpus)
 		free(c->corpus[--c->nr_corpus]);
 	free(c->corpus);
-	vmcb_machine_free(c->machine);
 	free(c);
 	return r;
 }

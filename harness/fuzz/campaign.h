@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A search in this process: inputs of "vmcb" on the machine, each a mutant of one that has shown something new. What shows
- * a new feature (vmcb_result_features()) is kept in the corpus, what breaks an oracle is minimised and kept as a finding,
- * once for each kind. Both are written the moment they are met, so that a killed campaign loses the running input only;
+ * A search in this process: inputs of one domain on one target, each a mutant of one that has shown something new. What shows
+ * a new feature (struct trial) is kept in the corpus, what breaks an oracle is minimised and kept as a finding, once for each
+ * kind. Both are written the moment they are met, so that a killed campaign loses the running input only;
  * it goes on from its corpus.
  */
 #ifndef VMASSAY_FUZZ_CAMPAIGN_H
@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fuzz/vmcb_machine.h"
+#include "fuzz/executor.h"
 
 struct err;
 
@@ -21,6 +21,7 @@ struct campaign_stats {
 };
 
 struct campaign_options {
+	struct executor *executor;
 	uint64_t seed;
 	double seconds;			/* 0: no limit */
 	uint64_t nr_inputs;		/* 0: no limit */
@@ -29,20 +30,11 @@ struct campaign_options {
 	/* About once a second, and at the end; returns false to end it. NULL is fine. */
 	bool (*tell)(void *context, const struct campaign_stats *stats);
 	/* A finding, minimised; @path is NULL where it is not kept. NULL is fine. */
-	void (*found)(void *context, const struct input *input, const struct vmcb_result *result, const char *path);
+	void (*found)(void *context, const struct input *input, const struct trial *trial, const char *path);
 	void *context;
 };
 
 /* 0 whatever it finds; -errno and a line: a folder or a file in it. */
 int campaign_run(const struct campaign_options *options, struct campaign_stats *ret_stats, struct err *err);
-
-/*
- * Minimises an input to what still does the same: breaks the same oracle, or else shows the same features. Returns how
- * many inputs that took.
- */
-unsigned int vmcb_minimise(struct vmcb_machine *m, struct input *input);
-
-/* Two violations are of one kind when their lines are the same but for numbers. */
-uint64_t vmcb_violation_kind(const char *violation);
 
 #endif

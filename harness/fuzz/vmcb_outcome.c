@@ -6,9 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fuzz/expect.h"
 #include "fuzz/vmcb_ops.h"
-
-#define LINE_BYTES 1024
 
 static const char *const end_names[NR_VMCB_ENDS] = { "exit", "refused", "budget", "halted", "shutdown", "unimplemented" };
 
@@ -75,44 +74,16 @@ size_t vmcb_outcome_print(const struct vmcb_outcome *outcome, char *buf, size_t 
 
 /* --- expectations --- */
 
-/* Whether @line has the word [@word, @word + @len), between blanks. */
-static bool has_word(const char *line, const char *word, size_t len)
+static size_t expected_line(const void *context, unsigned int n, char *buf, size_t len_bytes)
 {
-	while (*line) {
-		size_t this = strcspn(line, " ");
+	const struct vmcb_result *result = context;
 
-		if (this == len && !memcmp(line, word, len))
-			return true;
-		line += this;
-		line += *line == ' ';
-	}
-	return false;
+	return vmcb_outcome_print(&result->runs[n], buf, len_bytes);
 }
 
 bool vmcb_result_expect(const struct vmcb_result *result, const char *expect, char *buf, size_t len_bytes)
 {
-	char line[LINE_BYTES];
-	unsigned int run = 0;
-
-	for (; *expect; run++) {
-		if (run == result->nr_runs) {
-			snprintf(buf, len_bytes, "run %u: there is none", run);
-			return false;
-		}
-		vmcb_outcome_print(&result->runs[run], line, sizeof(line));
-		while (*expect && *expect != '\n') {
-			size_t len = strcspn(expect, " \n");
-
-			if (!has_word(line, expect, len)) {
-				snprintf(buf, len_bytes, "run %u: want %.*s, got %s", run, (int)len, expect, line);
-				return false;
-			}
-			expect += len;
-			expect += *expect == ' ';
-		}
-		expect += *expect == '\n';
-	}
-	return true;
+	return expect_holds(expect, result->nr_runs, expected_line, result, buf, len_bytes);
 }
 
 /* --- comparison --- */

@@ -346,11 +346,11 @@ static void test_expectations(void **state)
 	static const struct {
 		const char *expect, *says;
 	} rows[] = {
-		{ "exit=cpuid\n", "run 0: want exit=cpuid, got exit=hlt info1=0x0" },
-		{ "exit=hlt rip=0x1000\n", "run 0: want rip=0x1000, got exit=hlt" },
-		{ "exit=hl\n", "run 0: want exit=hl, got exit=hlt" },
-		{ "exit=hlt\nexit=hlt\n", "run 1: there is none" },
-		{ "refused\n", "run 0: want refused, got exit=hlt" },
+		{ "exit=cpuid\n", "line 0: want exit=cpuid, got exit=hlt info1=0x0" },
+		{ "exit=hlt rip=0x1000\n", "line 0: want rip=0x1000, got exit=hlt" },
+		{ "exit=hl\n", "line 0: want exit=hl, got exit=hlt" },
+		{ "exit=hlt\nexit=hlt\n", "line 1: there is none" },
+		{ "refused\n", "line 0: want refused, got exit=hlt" },
 	};
 	struct input input;
 	char what[1024];

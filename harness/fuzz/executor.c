@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuzz/executor.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "err.h"
+#include "fuzz/expect.h"
+#include "fuzz/vmcb_ops.h"
+
+/* --- targets --- */
+
+static const struct target {
+	const struct input_domain *domain;
+	const char *name;
+	struct executor *(*make)(void);
+} targets[] = {
+	{ &vmcb_domain, "machine", vmcb_executor_new },
+};
+
+#define NR_TARGETS (sizeof(targets) / sizeof(targets[0]))
+
+static const struct target *target_find(const struct input_domain *domain, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NR_TARGETS; i++)
+		if ((!domain || targets[i].domain == domain) && (!name || !strcmp(targets[i].name, name)))
+			return &targets[i];
+	return NULL;
+}
+
+bool executor_is_target(const char *name)
+{
+	return target_find(NULL, name);
+}
+
+int executor_new(const struct input_domain *domain, const char *name, struct executor **ret, struct err *err)
+{
+	const struct target *target = target_find(domain, name);
+	struct executor *executor;
+
+	if (!target)
+		return err_set(err, EINVAL, "'input %s' has no target %s", domain->name, name ? name : "yet");
+	executor = target->make();
+	if (!executor)
+		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+	executor->domain = domain;
+	executor->target = target->name;
+	*ret = executor;
+	return 0;
+}
+
+void executor_free(struct executor *executor)
+{
+	if (executor)
+		executor->free(executor);
+}
+
+/* --- expectations --- */
+
+static size_t expected_line(const void *context, unsigned int n, char *buf, size_t len_bytes)
+{
+	const struct executor *executor = context;
+
+	return executor->line(executor, n, buf, len_bytes);
+}
+
+bool executor_expect(const struct executor *executor, const struct trial *trial, const char *expect, char *buf,
+		     size_t len_bytes)
+{
+	return expect_holds(expect, trial->nr_lines, expected_line, executor, buf, len_bytes);
+}
+
+/* --- kinds --- */
+
+/* Numbers begin with a digit: what is behind "0x" goes with it. */
+uint64_t violation_kind(const char *violation)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+
+	while (*violation) {
+		if (isdigit((unsigned char)*violation))
+			violation += strspn(violation, "0123456789abcdefx");
+		else
+			hash = (hash ^ (uint8_t)*violation++) * 0x100000001b3ull;
+	}
+	return hash;
+}
+
+/* --- minimisation --- */
+
+struct same {
+	struct executor *executor;
+	struct trial want, got;
+	uint64_t kind;			/* 0: it breaks nothing */
+};
+
+static uint64_t kind_of(const struct trial *trial)
+{
+	return trial->violation[0] ? violation_kind(trial->violation) : 0;
+}
+
+static bool does_the_same(void *context, const struct input *input)
+{
+	struct same *same = context;
+
+	same->executor->run(same->executor, input, &same->got);
+	if (kind_of(&same->got) != same->kind)
+		return false;
+	return same->kind || (same->got.nr_features == same->want.nr_features &&
+	       !memcmp(same->got.features, same->want.features, same->want.nr_features * sizeof(same->want.features[0])));
+}
+
+unsigned int executor_minimise(struct executor *executor, struct input *input)
+{
+	struct same same = { .executor = executor };
+
+	executor->run(executor, input, &same.want);
+	same.kind = kind_of(&same.want);
+	return input_minimise(input, does_the_same, &same);
+}

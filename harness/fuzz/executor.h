@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What runs inputs of one domain on one target, and what search, replay and minimiser must know of a run, whatever the
+ * domain is: what broke an oracle, what was new about it (features), and its outcome as lines of text.
+ */
+#ifndef VMASSAY_FUZZ_EXECUTOR_H
+#define VMASSAY_FUZZ_EXECUTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fuzz/input.h"
+
+struct err;
+
+#define EXECUTOR_NR_FEATURES 65536u	/* a feature is a number below it */
+#define EXECUTOR_MAX_FEATURES 512
+#define EXECUTOR_VIOLATION_BYTES 256
+
+/* What came of an input. */
+struct trial {
+	char violation[EXECUTOR_VIOLATION_BYTES];	/* what must not be, at first; "": nothing */
+	unsigned int nr_features;
+	uint16_t features[EXECUTOR_MAX_FEATURES];
+	unsigned int nr_lines;		/* of the outcome; the Nth is what the Nth "expect" line of an input is about */
+};
+
+struct executor {
+	const struct input_domain *domain;
+	const char *target;
+	/* Fills *@trial. Each run begins in the same state. */
+	void (*run)(struct executor *executor, const struct input *input, struct trial *trial);
+	/* Line @n of the last run's outcome, without a newline. As snprintf(). */
+	size_t (*line)(const struct executor *executor, unsigned int n, char *buf, size_t len_bytes);
+	void (*free)(struct executor *executor);
+};
+
+/* @target NULL: the domain's first. -EINVAL: there is no such target for inputs of @domain; -ENOMEM. */
+int executor_new(const struct input_domain *domain, const char *target, struct executor **ret, struct err *err);
+void executor_free(struct executor *executor);		/* NULL is fine */
+
+/* Whether any domain has a target of that name. */
+bool executor_is_target(const char *target);
+
+/*
+ * After a run: true when its lines have the words of those of @expect (input.h). Otherwise @buf says what is missing: the
+ * line, the word, and what came of it.
+ */
+bool executor_expect(const struct executor *executor, const struct trial *trial, const char *expect, char *buf,
+		     size_t len_bytes);
+
+/*
+ * Minimises an input to what still does the same: breaks the same oracle, or else shows the same features. Returns how
+ * many inputs that took.
+ */
+unsigned int executor_minimise(struct executor *executor, struct input *input);
+
+/* Never 0. Two violations are of one kind when their lines are the same but for numbers. */
+uint64_t violation_kind(const char *violation);
+
+/* --- targets --- */
+
+/* Inputs of "vmcb" on the machine; NULL: out of memory. */
+struct executor *vmcb_executor_new(void);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuzz/expect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Whether @line has the word [@word, @word + @len), between blanks. */
+static bool has_word(const char *line, const char *word, size_t len)
+{
+	while (*line) {
+		size_t this = strcspn(line, " ");
+
+		if (this == len && !memcmp(line, word, len))
+			return true;
+		line += this;
+		line += *line == ' ';
+	}
+	return false;
+}
+
+bool expect_holds(const char *expect, unsigned int nr_lines, expect_line_fn *line, const void *context, char *buf,
+		  size_t len_bytes)
+{
+	char text[EXPECT_LINE_BYTES];
+	unsigned int n = 0;
+
+	for (; *expect; n++) {
+		if (n == nr_lines) {
+			snprintf(buf, len_bytes, "line %u: there is none", n);
+			return false;
+		}
+		line(context, n, text, sizeof(text));
+		while (*expect && *expect != '\n') {
+			size_t len = strcspn(expect, " \n");
+
+			if (!has_word(text, expect, len)) {
+				snprintf(buf, len_bytes, "line %u: want %.*s, got %s", n, (int)len, expect, text);
+				return false;
+			}
+			expect += len;
+			expect += *expect == ' ';
+		}
+		expect += *expect == '\n';
+	}
+	return true;
+}
