@@ -374,7 +374,15 @@ static int wake_fd(struct soft_vcpu *vcpu)
 	return vcpu->chips.wake_fd;
 }
 
-void chips_wait(struct soft_vcpu *vcpu)
+/* With soft_bound() time goes on to what is waited for, as far as anything is. */
+static void wait_bounded(struct soft_vcpu *vcpu)
+{
+	vcpu->vm->soft->own_ns += wait_ns(vcpu);
+	chips_poll(vcpu->vm);
+}
+
+/* Until something may have come. */
+static void wait_asleep(struct soft_vcpu *vcpu)
 {
 	struct soft_vm *vm = vcpu->vm;
 	struct pollfd fds[] = {
@@ -390,6 +398,14 @@ void chips_wait(struct soft_vcpu *vcpu)
 	if (vcpu->chips.wake_fd >= 0)
 		eventfd_read(vcpu->chips.wake_fd, &count);
 	chips_poll(vm);
+}
+
+void chips_wait(struct soft_vcpu *vcpu)
+{
+	if (vcpu->vm->soft->max_turns)
+		wait_bounded(vcpu);
+	else
+		wait_asleep(vcpu);
 }
 
 /* --- requests of the VM --- */

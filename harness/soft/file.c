@@ -14,6 +14,7 @@
 
 #define MAX_DATA_BYTES 8192
 #define PAGE_BYTES 4096u
+#define FIRST_NS 1000000000ull	/* soft_bound() */
 
 /* What a request that no table has gets, as the kernel's own defaults do. */
 static const struct {
@@ -410,12 +411,35 @@ int soft_create_bare(struct soft **ret_soft)
 	return 0;
 }
 
+void soft_bound(struct soft *soft, unsigned int max_turns)
+{
+	soft->max_turns = max_turns;
+	soft->own_ns = FIRST_NS;
+	clock_set(max_turns ? &soft->own_ns : NULL);
+}
+
+struct soft_live soft_live(struct soft *soft)
+{
+	struct soft_live live = { 0 };
+	size_t fd;
+
+	pthread_mutex_lock(&soft->lock);
+	for (fd = 0; fd < soft->nr_files; fd++)
+		live.nr_files += !!soft->files[fd];
+	pthread_mutex_unlock(&soft->lock);
+	live.nr_vms = __atomic_load_n(&soft->nr_vms, __ATOMIC_RELAXED);
+	live.nr_vcpus = __atomic_load_n(&soft->nr_vcpus, __ATOMIC_RELAXED);
+	return live;
+}
+
 void soft_destroy(struct soft *soft)
 {
 	size_t fd;
 
 	if (!soft)
 		return;
+	if (soft->max_turns)
+		soft_bound(soft, 0);
 	for (fd = 0; fd < soft->nr_files; fd++)
 		if (soft->files[fd])
 			soft_close(&soft->backend, (int)fd);

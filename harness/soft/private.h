@@ -72,6 +72,9 @@ struct soft {
 	int null_fd;			/* descriptors are copies of it */
 	struct soft_chunk *spare_chunks;	/* lock; of VMs that are gone (memory.c) */
 	unsigned int nr_spare_chunks;
+	unsigned int nr_vms, nr_vcpus;	/* that are there */
+	unsigned int max_turns;		/* of KVM_RUN; 0: no limit */
+	uint64_t own_ns;		/* with .max_turns: what the time is */
 };
 
 /* A call under way. */
@@ -255,6 +258,8 @@ struct soft_vm *vm_of_call(struct call *call);
 struct soft_vcpu *vcpu_of_id(struct soft_vm *vm, uint32_t id);
 void soft_vm_destroy(struct soft_vm *vm);
 uint64_t clock_ns(void);
+/* What clock_ns() is in this thread; NULL: the host's monotonic clock. */
+void clock_set(const uint64_t *ns);
 uint64_t realtime_ns(void);
 
 /* --- vCPUs (vcpu.c) --- */
@@ -331,6 +336,7 @@ struct soft_vcpu {
 	uint64_t lost_gpa;
 	bool has_run;			/* KVM_RUN got as far as the guest */
 	bool wants_turn;		/* it waits for the VM's lock, to run */
+	unsigned int nr_turns;		/* of this KVM_RUN */
 
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t nr_cpuid;

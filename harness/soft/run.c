@@ -14,6 +14,8 @@
 #include "vm/x86/bits.h"
 
 #define SLICE_INSTRUCTIONS 20000
+#define BOUNDED_INSTRUCTIONS 300	/* the same with soft_bound() */
+#define BOUNDED_NS 1000
 #define MAX_ASID 0x7fff
 #define INT_N 0xcd
 #define V_IRQ_BITS (V_IRQ | V_PRIORITY(0xf) | V_IGN_TPR)
@@ -353,6 +355,11 @@ static int exit_unimplemented(struct soft_vcpu *vcpu, enum machine_exit exit)
 	return 0;
 }
 
+static uint64_t slice_of(const struct soft_vcpu *vcpu)
+{
+	return vcpu->vm->soft->max_turns ? BOUNDED_INSTRUCTIONS : SLICE_INSTRUCTIONS;
+}
+
 static int guest_run(struct soft_vcpu *vcpu)
 {
 	enum machine_exit exit;
@@ -369,7 +376,7 @@ static int guest_run(struct soft_vcpu *vcpu)
 	vapic_enter(vcpu);
 	/* What has to wait for an event that goes in now is next: only that one is delivered. */
 	paravirt_enter(vcpu);
-	exit = vcpu_enter(vcpu, has_event_behind(vcpu) ? 0 : SLICE_INSTRUCTIONS);
+	exit = vcpu_enter(vcpu, has_event_behind(vcpu) ? 0 : slice_of(vcpu));
 	vapic_leave(vcpu);
 	paravirt_leave(vcpu);
 	if (exit == MACHINE_EXIT_VMEXIT || exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED)
@@ -379,8 +386,21 @@ static int guest_run(struct soft_vcpu *vcpu)
 	return exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED ? 1 : exit_unimplemented(vcpu, exit);
 }
 
+/* With soft_bound(): a turn takes its time, and there are so many of them. */
+static bool has_no_turn_left(struct soft_vcpu *vcpu)
+{
+	struct soft *soft = vcpu->vm->soft;
+
+	if (!soft->max_turns)
+		return false;
+	soft->own_ns += BOUNDED_NS;
+	return vcpu->nr_turns++ == soft->max_turns;
+}
+
 static bool must_leave(struct soft_vcpu *vcpu, const struct soft_signals *signals)
 {
+	if (has_no_turn_left(vcpu))
+		return true;
 	if (__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_RELAXED))
 		return true;
 	if (!signals->is_held || !signals_wait(signals, vcpu->has_signal_mask ? &vcpu->signal_mask : NULL))
@@ -534,6 +554,7 @@ long vcpu_run(struct soft_vcpu *vcpu)
 	long r;
 
 	vcpu->run->flags = 0;
+	vcpu->nr_turns = 0;
 	vcpu->paravirt.stolen_ns -= clock_ns();
 	wants_turn_set(vcpu, true);
 	vm_lock(vm);

@@ -25,6 +25,20 @@ int soft_create_bare(struct soft **ret_soft);
 /* Closes all descriptors that are left; NULL is fine. */
 void soft_destroy(struct soft *soft);
 
+/*
+ * For inputs that nobody wrote: KVM_RUN ends with EINTR after @max_turns short turns, and does not sleep; and the calling
+ * thread's time is no clock's, but begins anew with this call and goes on with those turns, and with what vCPUs wait for.
+ * 0: as before. One object at a time for each thread.
+ */
+void soft_bound(struct soft *soft, unsigned int max_turns);
+
+/* What is there at the moment. */
+struct soft_live {
+	unsigned int nr_files, nr_vms, nr_vcpus;
+};
+
+struct soft_live soft_live(struct soft *soft);
+
 /* Lives as long as @soft. */
 const struct backend *soft_backend(const struct soft *soft);
 

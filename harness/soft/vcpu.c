@@ -85,6 +85,7 @@ void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 	dirty_ring_free(vcpu);
 	stats_free(&vcpu->stats);
 	pthread_mutex_destroy(&vcpu->lock);
+	__atomic_sub_fetch(&vcpu->vm->soft->nr_vcpus, 1, __ATOMIC_RELAXED);
 	free(vcpu);
 }
 
@@ -134,6 +135,7 @@ int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcp
 
 	if (!vcpu)
 		return -ENOMEM;
+	__atomic_add_fetch(&vm->soft->nr_vcpus, 1, __ATOMIC_RELAXED);
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->index = vm->nr_vcpus;

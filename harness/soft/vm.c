@@ -16,10 +16,19 @@
 #define USEC_PER_SEC 1000000
 #define MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
 
+static _Thread_local const uint64_t *own_clock;
+
+void clock_set(const uint64_t *ns)
+{
+	own_clock = ns;
+}
+
 uint64_t clock_ns(void)
 {
 	struct timespec now;
 
+	if (own_clock)
+		return *own_clock;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
@@ -42,6 +51,7 @@ struct soft_vm *vm_of_call(struct call *call)
 
 	if (!vm)
 		return NULL;
+	__atomic_add_fetch(&call->soft->nr_vms, 1, __ATOMIC_RELAXED);
 	*vm = (struct soft_vm) {
 		.soft = call->soft, .generation = soft_generation(call->soft), .nr_refs = 1,
 		.next_spa = FIRST_SLOT_SPA, .next_chunk_spa = FIRST_CHUNK_SPA, .max_vcpu_id = SOFT_MAX_VCPU_ID,
@@ -78,6 +88,7 @@ void soft_vm_destroy(struct soft_vm *vm)
 	pages_free(vm);
 	pthread_cond_destroy(&vm->turn_taken);
 	pthread_mutex_destroy(&vm->lock);
+	__atomic_sub_fetch(&vm->soft->nr_vms, 1, __ATOMIC_RELAXED);
 	free(vm);
 }
 
@@ -321,6 +332,8 @@ uint64_t realtime_ns(void)
 {
 	struct timespec now;
 
+	if (own_clock)
+		return *own_clock;
 	clock_gettime(CLOCK_REALTIME, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
