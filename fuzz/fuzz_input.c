@@ -6,8 +6,11 @@
 
 #include "err.h"
 #include "fuzz/input.h"
+#include "fuzz/vmcb_ops.h"
 #include "met.h"
 #include "target.h"
+
+const struct input_domain *const mutator_domain = &vmcb_domain;
 
 static void fail(const char *what)
 {

@@ -3,14 +3,13 @@
 #include <string.h>
 
 #include "fuzz/input.h"
-#include "fuzz/vmcb_ops.h"
 #include "target.h"
 
 /* What cannot be read is as good as nothing. */
 static void read_or_golden(const uint8_t *data, size_t len_bytes, struct input *input)
 {
 	if (input_parse((const char *)data, len_bytes, input, NULL))
-		input_init(input, &vmcb_domain);
+		input_init(input, mutator_domain);
 }
 
 /* An input that does not fit loses its last operations. */

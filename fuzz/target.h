@@ -20,4 +20,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t len_bytes, size_t max_bytes
 size_t LLVMFuzzerCustomCrossOver(const uint8_t *one, size_t one_bytes, const uint8_t *other, size_t other_bytes, uint8_t *out,
 				 size_t max_bytes, unsigned int seed);
 
+struct input_domain;
+/* With mutator.c: what an input that cannot be read is taken for an empty one of. */
+extern const struct input_domain *const mutator_domain;
+
 #endif

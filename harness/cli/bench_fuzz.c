@@ -8,10 +8,10 @@
 
 #include "cli/cli.h"
 #include "err.h"
-#include "fuzz/vmcb_machine.h"
+#include "fuzz/executor.h"
 
 #define SAMPLE_S 0.5
-#define BATCH 1000
+#define BATCH 200
 
 static const struct sample {
 	const char *name, *text;
@@ -21,6 +21,11 @@ static const struct sample {
 	{ "vmcb, L2 code", "input vmcb\nintercept cpuid off\nl2 cpuid\nl2_mem store 0x30000\nl2_io in8 0x80\n" },
 	{ "vmcb, three runs of L2 code", "input vmcb\nl2 cpuid\nl2_mem store 0x30000\nrun\nskip\nrun\nnpt set 0x30000 1 0\n"
 	  "set tlb_control 1\nl2_reg rax 5\nl2_mem load 0x30000\n" },
+	{ "ioctl, state", "input ioctl\nset vcpu0 regs.rax 5\nset vcpu0 sregs.cr4 0x20\nvm_call vm0 get_clock 0\n" },
+	{ "ioctl, a run", "input ioctl\nguest_insn out8\nrun vcpu0 2\n" },
+	{ "ioctl, 64-bit code", "input ioctl\nbase long\nguest_insn out8\nguest_insn store\nguest_insn cpuid\nrun vcpu0 3\n" },
+	{ "ioctl, interrupts", "input ioctl\nbase irqchip\nguest_insn sti\nguest_insn nop\nguest_insn out8\n"
+	  "irq_line vm0 4 1\nrun vcpu0 2\n" },
 };
 
 /* Of this process: what else the machine does costs nothing. */
@@ -32,15 +37,15 @@ static double cpu_seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static double rate(struct vmcb_machine *machine, const struct input *input)
+static double rate(struct executor *executor, const struct input *input)
 {
-	static struct vmcb_result result;
+	static struct trial trial;
 	double start = cpu_seconds(), seconds;
 	unsigned int nr = 0, i;
 
 	do {
 		for (i = 0; i < BATCH; i++)
-			vmcb_machine_run(machine, input, &result);
+			executor->run(executor, input, &trial);
 		nr += BATCH;
 		seconds = cpu_seconds() - start;
 	} while (seconds < SAMPLE_S);
@@ -49,21 +54,24 @@ static double rate(struct vmcb_machine *machine, const struct input *input)
 
 int bench_fuzz(void)
 {
-	struct vmcb_machine *machine = vmcb_machine_new();
+	struct executor *executor = NULL;
 	struct input input;
 	struct err err;
 	size_t i;
 	int r = 0;
 
-	if (!machine)
-		return usage_error("bench: out of memory");
 	for (i = 0; i < sizeof(samples) / sizeof(samples[0]) && !r; i++) {
 		r = input_parse(samples[i].text, strlen(samples[i].text), &input, &err);
+		if (!r && (!executor || executor->domain != input.domain)) {
+			executor_free(executor);
+			executor = NULL;
+			r = executor_new(input.domain, NULL, &executor, &err);
+		}
 		if (r)
 			cli_print("bench: %s: %s", samples[i].name, err.text);
 		else
-			cli_print("%-28s %9.0f inputs/s of CPU time", samples[i].name, rate(machine, &input));
+			cli_print("%-28s %9.0f inputs/s of CPU time", samples[i].name, rate(executor, &input));
 	}
-	vmcb_machine_free(machine);
+	executor_free(executor);
 	return r ? 99 : 0;
 }

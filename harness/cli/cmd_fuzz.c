@@ -19,27 +19,30 @@
 #define TEXT_BYTES 16384
 
 static const char fuzz_help[] =
-	"usage: vmassay fuzz vmcb [OPTION]...    search, in this process\n"
-	"       vmassay fuzz minimise FILE       print what of it is enough to do the same\n"
-	"       vmassay fuzz ops [DOMAIN]        print the operations that inputs are made of\n"
+	"usage: vmassay fuzz vmcb|ioctl [OPTION]...    search, in this process\n"
+	"       vmassay fuzz minimise FILE             print what of it is enough to do the same\n"
+	"       vmassay fuzz ops [DOMAIN]              print the operations that inputs are made of\n"
 	"\n"
-	"  --target machine   what runs the inputs: the emulated CPU (default)\n"
+	"  --target TARGET    what runs the inputs. vmcb: machine, the emulated CPU. ioctl: soft-svm, the hypervisor in this\n"
+	"                     process (default); kvm, this kernel's own /dev/kvm, with --danger-host-kvm only\n"
+	"  --danger-host-kvm  yes, fuzz this kernel's KVM: it may panic, hang or corrupt this machine\n"
 	"  --time SECONDS     how long (default 60; 0: until it is interrupted)\n"
 	"  --count N          at most this many inputs\n"
 	"  --seed N           the same search again\n"
 	"  --corpus FOLDER    begin with the inputs in it, and add what shows something new\n"
 	"  --findings FOLDER  write what breaks an oracle (default: findings)\n"
 	"\n"
-	"Exit code: 0 nothing was found, 1 something was. This machine's /dev/kvm is never touched. harness/fuzz/README.md has\n"
-	"the format of inputs and the oracles.\n";
+	"Exit code: 0 nothing was found, 1 something was. This machine's /dev/kvm is never touched without\n"
+	"--danger-host-kvm. harness/fuzz/README.md has the format of inputs and the oracles.\n";
 
 static const char replay_help[] =
 	"usage: vmassay replay [OPTION]... FILE...\n"
 	"\n"
-	"  --target machine   what runs the inputs: the emulated CPU (default)\n"
+	"  --target TARGET    what runs the inputs, as for vmassay fuzz\n"
+	"  --danger-host-kvm  with --target kvm: yes, run them on this kernel's KVM\n"
 	"  -q, --quiet        only what is wrong\n"
 	"\n"
-	"Prints what comes of each VMRUN. Exit code: 0 all is as it must be and as the files expect it, 1 something is not.\n";
+	"Prints what comes of each VMRUN, call and exit. Exit code: 0 all is as it must be and as the files expect it, 1 something is not.\n";
 
 /* --- numbers and names --- */
 
@@ -50,6 +53,15 @@ static bool parse_number(const char *text, uint64_t *ret)
 	errno = 0;
 	*ret = strtoull(text, &stop, 0);
 	return *text >= '0' && *text <= '9' && !*stop && !errno;
+}
+
+/* 0, or EXIT_USAGE after a line. */
+static int check_danger(const char *command, const char *target, bool may_danger)
+{
+	if (may_danger || !executor_is_dangerous(target))
+		return 0;
+	return usage_error("%s: --target %s is this kernel's own KVM, which inputs may break: it takes --danger-host-kvm", command,
+			   target);
 }
 
 /* --- ops --- */
@@ -170,10 +182,12 @@ static int fuzz_minimise(int argc, char **argv)
 
 struct search {
 	const char *target;
+	bool may_danger;
 	struct campaign_options options;
 };
 
-enum { OPTION_TARGET = 256, OPTION_TIME, OPTION_COUNT, OPTION_SEED, OPTION_CORPUS, OPTION_FINDINGS };
+enum { OPTION_TARGET = 256, OPTION_TIME, OPTION_COUNT, OPTION_SEED, OPTION_CORPUS, OPTION_FINDINGS,
+	OPTION_DANGER };
 
 static int search_option(struct search *search, int option)
 {
@@ -184,6 +198,9 @@ static int search_option(struct search *search, int option)
 	case OPTION_TARGET:
 		search->target = optarg;
 		return executor_is_target(optarg) ? 0 : usage_error("fuzz: --target: there is no '%s'", optarg);
+	case OPTION_DANGER:
+		search->may_danger = true;
+		return 0;
 	case OPTION_CORPUS:
 		options->corpus = optarg;
 		return 0;
@@ -211,7 +228,8 @@ static int search_parse(struct search *search, int argc, char **argv)
 		{ "target", required_argument, NULL, OPTION_TARGET }, { "time", required_argument, NULL, OPTION_TIME },
 		{ "count", required_argument, NULL, OPTION_COUNT }, { "seed", required_argument, NULL, OPTION_SEED },
 		{ "corpus", required_argument, NULL, OPTION_CORPUS },
-		{ "findings", required_argument, NULL, OPTION_FINDINGS }, { "help", no_argument, NULL, 'h' }, { 0 },
+		{ "findings", required_argument, NULL, OPTION_FINDINGS },
+		{ "danger-host-kvm", no_argument, NULL, OPTION_DANGER }, { "help", no_argument, NULL, 'h' }, { 0 },
 	};
 	int option, r = 0;
 
@@ -230,7 +248,7 @@ static int search_parse(struct search *search, int argc, char **argv)
 	}
 	if (!r && optind < argc)
 		return usage_error("fuzz: what is '%s'?", argv[optind]);
-	return r;
+	return r ? r : check_danger("fuzz", search->target, search->may_danger);
 }
 
 static void print_stats(FILE *file, const struct campaign_stats *stats)
@@ -298,6 +316,8 @@ int cmd_fuzz(int argc, char **argv)
 	}
 	if (argc > 1 && !strcmp(argv[1], "vmcb"))
 		return fuzz_domain(&vmcb_domain, argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "ioctl"))
+		return fuzz_domain(&ioctl_domain, argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "minimise"))
 		return fuzz_minimise(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "ops"))
@@ -316,7 +336,7 @@ static bool replay_input(struct executor *executor, const char *path, const stru
 	bool is_right;
 	unsigned int i;
 
-	executor->run(executor, input, &trial);
+	executor_run_twice(executor, input, &trial);
 	is_right = executor_expect(executor, &trial, input->expect, missing, sizeof(missing));
 	if (!is_quiet || !is_right || trial.violation[0])
 		printf("%s  %s\n", is_right && !trial.violation[0] ? "ok    " : "WRONG ", path);
@@ -351,10 +371,10 @@ int cmd_replay(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{ "target", required_argument, NULL, 't' }, { "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' }, { 0 },
+		{ "danger-host-kvm", no_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' }, { 0 },
 	};
+	bool is_quiet = false, may_danger = false;
 	const char *target = NULL;
-	bool is_quiet = false;
 	int option;
 
 	opterr = 0;
@@ -366,6 +386,9 @@ int cmd_replay(int argc, char **argv)
 			return 0;
 		case 'q':
 			is_quiet = true;
+			break;
+		case 'd':
+			may_danger = true;
 			break;
 		case 't':
 			if (!executor_is_target(optarg))
@@ -380,5 +403,7 @@ int cmd_replay(int argc, char **argv)
 	}
 	if (optind == argc)
 		return usage_error("replay: it takes a file");
+	if (check_danger("replay", target, may_danger))
+		return EXIT_USAGE;
 	return replay_files(argv + optind, target, is_quiet);
 }

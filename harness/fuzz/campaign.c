@@ -126,7 +126,7 @@ static int finding_take(struct campaign *c, const struct input *input, const str
 	if (!kind_take(c, violation_kind(trial->violation)))
 		return 0;
 	executor_minimise(c->executor, &small);
-	c->executor->run(c->executor, &small, &again);
+	executor_run_twice(c->executor, &small, &again);
 	if (options->findings)
 		r = input_keep(&small, options->findings, path, c->err);
 	if (!r && options->found)
@@ -148,6 +148,9 @@ static int try_input(struct campaign *c, const struct input *input, bool is_stor
 		return finding_take(c, input, &trial);
 	if (!features_take(c, &trial))
 		return 0;
+	executor_run_twice(c->executor, input, &trial);
+	if (trial.violation[0])
+		return finding_take(c, input, &trial);
 	c->stats.nr_kept++;
 	r = corpus_add(c, input);
 	if (!r && !is_stored && c->options->corpus)

@@ -8,6 +8,7 @@
 
 #include "err.h"
 #include "fuzz/expect.h"
+#include "fuzz/ioctl_ops.h"
 #include "fuzz/vmcb_ops.h"
 
 /* --- targets --- */
@@ -15,9 +16,12 @@
 static const struct target {
 	const struct input_domain *domain;
 	const char *name;
-	struct executor *(*make)(void);
+	int (*make)(struct executor **ret, struct err *err);
+	bool is_dangerous;
 } targets[] = {
-	{ &vmcb_domain, "machine", vmcb_executor_new },
+	{ &vmcb_domain, "machine", vmcb_executor_new, false },
+	{ &ioctl_domain, "soft-svm", ioctl_executor_new_soft, false },
+	{ &ioctl_domain, "kvm", ioctl_executor_new_kvm, true },
 };
 
 #define NR_TARGETS (sizeof(targets) / sizeof(targets[0]))
@@ -37,16 +41,24 @@ bool executor_is_target(const char *name)
 	return target_find(NULL, name);
 }
 
+bool executor_is_dangerous(const char *name)
+{
+	const struct target *target = target_find(NULL, name);
+
+	return name && target && target->is_dangerous;
+}
+
 int executor_new(const struct input_domain *domain, const char *name, struct executor **ret, struct err *err)
 {
 	const struct target *target = target_find(domain, name);
 	struct executor *executor;
+	int r;
 
 	if (!target)
-		return err_set(err, EINVAL, "'input %s' has no target %s", domain->name, name ? name : "yet");
-	executor = target->make();
-	if (!executor)
-		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+		return err_set(err, EINVAL, "'input %s' has no target '%s'", domain->name, name ? name : "");
+	r = target->make(&executor, err);
+	if (r)
+		return r;
 	executor->domain = domain;
 	executor->target = target->name;
 	*ret = executor;
@@ -90,6 +102,21 @@ uint64_t violation_kind(const char *violation)
 	return hash;
 }
 
+/* --- runs --- */
+
+void executor_run_twice(struct executor *executor, const struct input *input, struct trial *trial)
+{
+	uint64_t hash;
+
+	executor->run(executor, input, trial);
+	if (!executor->is_exact || trial->violation[0])
+		return;
+	hash = trial->hash;
+	executor->run(executor, input, trial);
+	if (trial->hash != hash && !trial->violation[0])
+		strcpy(trial->violation, "the same input has another outcome the second time");
+}
+
 /* --- minimisation --- */
 
 struct same {
@@ -107,7 +134,7 @@ static bool does_the_same(void *context, const struct input *input)
 {
 	struct same *same = context;
 
-	same->executor->run(same->executor, input, &same->got);
+	executor_run_twice(same->executor, input, &same->got);
 	if (kind_of(&same->got) != same->kind)
 		return false;
 	return same->kind || (same->got.nr_features == same->want.nr_features &&
@@ -118,7 +145,7 @@ unsigned int executor_minimise(struct executor *executor, struct input *input)
 {
 	struct same same = { .executor = executor };
 
-	executor->run(executor, input, &same.want);
+	executor_run_twice(executor, input, &same.want);
 	same.kind = kind_of(&same.want);
 	return input_minimise(input, does_the_same, &same);
 }

@@ -23,12 +23,14 @@ struct trial {
 	char violation[EXECUTOR_VIOLATION_BYTES];	/* what must not be, at first; "": nothing */
 	unsigned int nr_features;
 	uint16_t features[EXECUTOR_MAX_FEATURES];
+	uint64_t hash;			/* of the outcome */
 	unsigned int nr_lines;		/* of the outcome; the Nth is what the Nth "expect" line of an input is about */
 };
 
 struct executor {
 	const struct input_domain *domain;
 	const char *target;
+	bool is_exact;			/* the same input has the same outcome */
 	/* Fills *@trial. Each run begins in the same state. */
 	void (*run)(struct executor *executor, const struct input *input, struct trial *trial);
 	/* Line @n of the last run's outcome, without a newline. As snprintf(). */
@@ -36,12 +38,17 @@ struct executor {
 	void (*free)(struct executor *executor);
 };
 
-/* @target NULL: the domain's first. -EINVAL: there is no such target for inputs of @domain; -ENOMEM. */
+/* @target NULL: the domain's first. -EINVAL: there is no such target for inputs of @domain; or as its own function says. */
 int executor_new(const struct input_domain *domain, const char *target, struct executor **ret, struct err *err);
 void executor_free(struct executor *executor);		/* NULL is fine */
 
 /* Whether any domain has a target of that name. */
 bool executor_is_target(const char *target);
+/* Whether it is this kernel's KVM, which nobody fuzzes by accident. */
+bool executor_is_dangerous(const char *target);
+
+/* Runs an input, and on an exact target once more: another outcome is a violation. */
+void executor_run_twice(struct executor *executor, const struct input *input, struct trial *trial);
 
 /*
  * After a run: true when its lines have the words of those of @expect (input.h). Otherwise @buf says what is missing: the
@@ -61,7 +68,10 @@ uint64_t violation_kind(const char *violation);
 
 /* --- targets --- */
 
-/* Inputs of "vmcb" on the machine; NULL: out of memory. */
-struct executor *vmcb_executor_new(void);
+/* 0, or -errno and a line. */
+int vmcb_executor_new(struct executor **ret, struct err *err);		/* "vmcb" on the machine */
+int ioctl_executor_new_soft(struct executor **ret, struct err *err);	/* "ioctl" on the soft hypervisor */
+/* "ioctl" on this kernel's /dev/kvm: of a lab, or with the word of whoever owns the machine. */
+int ioctl_executor_new_kvm(struct executor **ret, struct err *err);
 
 #endif

@@ -18,7 +18,7 @@
 struct err;
 
 #define INPUT_MAX_OPS 48
-#define INPUT_MAX_OPERANDS 5
+#define INPUT_MAX_OPERANDS 6
 #define INPUT_MAX_BYTES 16
 #define INPUT_EXPECT_BYTES 1024
 #define INPUT_MAX_LINKS 8	/* things of one prefix */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The machine as what runs inputs of "vmcb": a line for each VMRUN, and one for memory. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "err.h"
 #include "fuzz/executor.h"
 #include "fuzz/vmcb_machine.h"
 
@@ -25,6 +27,7 @@ static void executor_run(struct executor *executor, const struct input *input, s
 	strcpy(trial->violation, vmcb->result.violation);
 	trial->nr_features = vmcb_result_features(&vmcb->result, trial->features);
 	trial->nr_lines = vmcb->result.nr_runs + 1;
+	trial->hash = vmcb->result.memory_hash;
 }
 
 static size_t executor_line(const struct executor *executor, unsigned int n, char *buf, size_t len_bytes)
@@ -42,16 +45,18 @@ static void vmcb_executor_free(struct executor *executor)
 	free(executor);
 }
 
-struct executor *vmcb_executor_new(void)
+int vmcb_executor_new(struct executor **ret, struct err *err)
 {
 	struct vmcb_executor *vmcb = calloc(1, sizeof(*vmcb));
+	struct vmcb_machine *machine = vmcb ? vmcb_machine_new() : NULL;
 
-	if (!vmcb)
-		return NULL;
-	vmcb->executor = (struct executor){ .run = executor_run, .line = executor_line, .free = vmcb_executor_free };
-	vmcb->machine = vmcb_machine_new();
-	if (vmcb->machine)
-		return &vmcb->executor;
-	free(vmcb);
-	return NULL;
+	if (!machine) {
+		free(vmcb);
+		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+	}
+	vmcb->executor = (struct executor){ .run = executor_run, .line = executor_line, .free = vmcb_executor_free,
+		.is_exact = true };
+	vmcb->machine = machine;
+	*ret = &vmcb->executor;
+	return 0;
 }
