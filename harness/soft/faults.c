@@ -7,8 +7,7 @@
 
 static const int signals[] = { SIGSEGV, SIGBUS };
 static struct sigaction previous[2];	/* written once, before the handlers are there */
-static _Thread_local fault_fn *watcher;
-static _Thread_local void *watcher_opaque;
+static _Thread_local struct fault_watch watcher;
 
 /* Without a handler before, the fault happens again behind this and ends the process. */
 static void fault_pass_on(const struct sigaction *to, int signal, siginfo_t *info, void *context)
@@ -24,8 +23,8 @@ static void fault_pass_on(const struct sigaction *to, int signal, siginfo_t *inf
 /* One that a system call or another process sent has no address. */
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
-	if (watcher && info->si_code > 0)
-		watcher(watcher_opaque, (uintptr_t)info->si_addr);
+	if (watcher.fn && info->si_code > 0)
+		watcher.fn(watcher.opaque, (uintptr_t)info->si_addr);
 	fault_pass_on(&previous[signal == SIGBUS], signal, info, context);
 }
 
@@ -40,6 +39,16 @@ static void handlers_set(void)
 		sigaction(signals[i], &action, NULL);
 }
 
+void faults_renew(void)
+{
+	struct sigaction now;
+
+	faults_init();
+	sigaction(SIGSEGV, NULL, &now);
+	if (!(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != on_fault)
+		handlers_set();
+}
+
 void faults_init(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -47,13 +56,15 @@ void faults_init(void)
 	pthread_once(&once, handlers_set);
 }
 
-void faults_watch(fault_fn *fn, void *opaque)
+struct fault_watch faults_watch(fault_fn *fn, void *opaque)
 {
-	watcher_opaque = opaque;
-	watcher = fn;
+	struct fault_watch before = watcher;
+
+	watcher = (struct fault_watch){ fn, opaque };
+	return before;
 }
 
 void faults_unwatch(void)
 {
-	watcher = NULL;
+	watcher.fn = NULL;
 }

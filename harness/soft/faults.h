@@ -13,8 +13,16 @@ typedef void fault_fn(void *opaque, uintptr_t address);
 
 /* Sets the process' handlers, the first time. */
 void faults_init(void);
-/* This thread's, until faults_unwatch(). */
-void faults_watch(fault_fn *fn, void *opaque);
+/* Sets them where others have taken their place since. */
+void faults_renew(void);
+/* Who is told. */
+struct fault_watch {
+	fault_fn *fn;			/* NULL: nobody */
+	void *opaque;
+};
+
+/* This thread's, until faults_unwatch() or another; the one before. */
+struct fault_watch faults_watch(fault_fn *fn, void *opaque);
 void faults_unwatch(void);
 
 #endif

@@ -66,7 +66,7 @@ static int descriptor_make(struct soft *soft, struct soft_vcpu *vcpu)
 {
 	int fd;
 
-	if (!vcpu)
+	if (!vcpu || vcpu->run_fd < 0)
 		return fcntl(soft->null_fd, F_DUPFD_CLOEXEC, 0);
 	fd = vcpu->run_fd;
 	vcpu->run_fd = -1;
@@ -309,7 +309,8 @@ static void *run_map(struct soft_vcpu *vcpu, size_t len_bytes, uint64_t offset, 
 		*ret_error = -EINVAL;
 		return NULL;
 	}
-	address = mremap(from, 0, len_bytes, MREMAP_MAYMOVE);
+	/* Nobody else has them (soft_bound()): no view of its own. */
+	address = vcpu->run_inode ? mremap(from, 0, len_bytes, MREMAP_MAYMOVE) : from;
 	*ret_error = address == MAP_FAILED ? -errno : 0;
 	return address == MAP_FAILED ? NULL : address;
 }
@@ -330,7 +331,8 @@ static void *soft_mmap(const struct backend *backend, int fd, size_t len_bytes, 
 
 static int soft_munmap(const struct backend *backend, void *address, size_t len_bytes)
 {
-	(void)backend;
+	if (soft_of(backend)->max_turns)
+		return 0;
 	return munmap(address, len_bytes) ? -errno : 0;
 }
 
@@ -413,9 +415,12 @@ int soft_create_bare(struct soft **ret_soft)
 
 void soft_bound(struct soft *soft, unsigned int max_turns)
 {
+	if (max_turns && !soft->max_turns)
+		faults_renew();
 	soft->max_turns = max_turns;
 	soft->own_ns = FIRST_NS;
 	clock_set(max_turns ? &soft->own_ns : NULL);
+	user_direct(max_turns);
 }
 
 struct soft_live soft_live(struct soft *soft)
@@ -445,6 +450,8 @@ void soft_destroy(struct soft *soft)
 			soft_close(&soft->backend, (int)fd);
 	free(soft->files);
 	spare_chunks_free(soft);
+	while (soft->nr_spare_runs)
+		munmap(soft->spare_runs[--soft->nr_spare_runs], SOFT_RUN_BYTES);
 	close(soft->null_fd);
 	munmap(soft->process, PAGE_BYTES);
 	pthread_mutex_destroy(&soft->lock);

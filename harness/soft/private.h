@@ -31,6 +31,7 @@ struct soft_vcpu;
 #define SOFT_MAX_CPUID 256
 #define SOFT_RUN_BYTES 0x3000	/* kvm_run, the page of PIO data, the coalesced ring */
 #define SOFT_PIO_OFFSET 0x1000
+#define SOFT_SPARE_RUNS 4
 #define SOFT_GUEST_BITS 48	/* physical addresses of guests */
 #define SOFT_TSC_KHZ 1000000	/* one tick is a nanosecond */
 #define MAX_INSN_BYTES 15
@@ -75,6 +76,8 @@ struct soft {
 	unsigned int nr_vms, nr_vcpus;	/* that are there */
 	unsigned int max_turns;		/* of KVM_RUN; 0: no limit */
 	uint64_t own_ns;		/* with .max_turns: what the time is */
+	struct kvm_run *spare_runs[SOFT_SPARE_RUNS];	/* with .max_turns: shared pages of vCPUs that are gone */
+	unsigned int nr_spare_runs;
 };
 
 /* A call under way. */
@@ -114,6 +117,8 @@ uint64_t soft_generation(struct soft *soft);
 int user_read(void *to, uintptr_t from, size_t len_bytes);
 int user_write(uintptr_t to, const void *from, size_t len_bytes);
 bool user_has_page(uintptr_t address, bool is_write);
+/* In this thread reads and writes are accesses of its own, not the kernel's. */
+void user_direct(bool is_on);
 
 /* --- memory slots (slots.c) --- */
 
@@ -307,7 +312,7 @@ struct soft_vcpu {
 	unsigned int index;
 	pthread_mutex_t lock;
 	struct kvm_run *run;		/* shared with what user space maps */
-	int run_fd;			/* of its file until the vCPU has its descriptor; then -1 */
+	int run_fd;			/* of its file until the vCPU has its descriptor; then, or without a file, -1 */
 	dev_t run_device;		/* of that file */
 	ino_t run_inode;
 	struct cpu *cpu;

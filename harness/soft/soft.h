@@ -28,7 +28,8 @@ void soft_destroy(struct soft *soft);
 /*
  * For inputs that nobody wrote: KVM_RUN ends with EINTR after @max_turns short turns, and does not sleep; and the calling
  * thread's time is no clock's, but begins anew with this call and goes on with those turns, and with what vCPUs wait for.
- * 0: as before. One object at a time for each thread.
+ * User memory is accessed by the thread itself, where a sanitizer sees it, and nobody keeps what a vCPU shared longer than
+ * its descriptor. 0: as before. One object at a time for each thread.
  */
 void soft_bound(struct soft *soft, unsigned int max_turns);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -24,20 +25,47 @@ static int user_move(transfer move, const void *own, uintptr_t user, size_t len_
 	return move(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)len_bytes ? 0 : -EFAULT;
 }
 
+static void probe_fail(void *escape, uintptr_t address)
+{
+	(void)address;
+	longjmp(*(jmp_buf *)escape, 1);
+}
+
+static _Thread_local bool is_direct;
+
+void user_direct(bool is_on)
+{
+	is_direct = is_on;
+}
+
+/* The thread's own access, with the fault caught: a sanitizer sees it, and it is much the faster. */
+static int user_copy(void *to, const void *from, size_t len_bytes)
+{
+	volatile bool is_copied = false;
+	struct fault_watch before;
+	jmp_buf escape;
+
+	before = faults_watch(probe_fail, &escape);
+	if (!setjmp(escape)) {
+		memcpy(to, from, len_bytes);
+		is_copied = true;
+	}
+	faults_watch(before.fn, before.opaque);
+	return is_copied ? 0 : -EFAULT;
+}
+
 int user_read(void *to, uintptr_t from, size_t len_bytes)
 {
+	if (is_direct)
+		return user_copy(to, (const void *)from, len_bytes);
 	return user_move(process_vm_readv, to, from, len_bytes);
 }
 
 int user_write(uintptr_t to, const void *from, size_t len_bytes)
 {
+	if (is_direct)
+		return user_copy((void *)to, from, len_bytes);
 	return user_move(process_vm_writev, from, to, len_bytes);
-}
-
-static void probe_fail(void *escape, uintptr_t address)
-{
-	(void)address;
-	longjmp(*(jmp_buf *)escape, 1);
 }
 
 /* Pages that are no memory of the kernel's, such as a device's, can only be tried. */

@@ -70,12 +70,24 @@ void vcpu_cr8_set(struct soft_vcpu *vcpu, uint8_t value)
 		lapic_cr8_set(&vcpu->chips.lapic, value);
 }
 
+/* Pages without a file are only kept where nobody else can have them any more: soft_bound(). */
+static void run_free(struct soft_vcpu *vcpu)
+{
+	struct soft *soft = vcpu->vm->soft;
+
+	if (!vcpu->run)
+		return;
+	if (soft->max_turns && !vcpu->run_inode && soft->nr_spare_runs < SOFT_SPARE_RUNS)
+		soft->spare_runs[soft->nr_spare_runs++] = vcpu->run;
+	else
+		munmap(vcpu->run, SOFT_RUN_BYTES);
+}
+
 void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 {
 	if (!vcpu)
 		return;
-	if (vcpu->run)
-		munmap(vcpu->run, SOFT_RUN_BYTES);
+	run_free(vcpu);
 	if (vcpu->run_fd >= 0)
 		close(vcpu->run_fd);
 	chips_vcpu_free(vcpu);
@@ -89,12 +101,32 @@ void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 	free(vcpu);
 }
 
+/* Fewer system calls than a file takes, and those of a vCPU before it, where there are some. */
+static int run_make_bounded(struct soft_vcpu *vcpu)
+{
+	struct soft *soft = vcpu->vm->soft;
+	void *run;
+
+	if (soft->nr_spare_runs) {
+		vcpu->run = soft->spare_runs[--soft->nr_spare_runs];
+		memset(vcpu->run, 0, SOFT_RUN_BYTES);
+		return 0;
+	}
+	run = mmap(NULL, SOFT_RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (run == MAP_FAILED)
+		return -ENOMEM;
+	vcpu->run = run;
+	return 0;
+}
+
 /* The shared pages are a file, for which the vCPU's descriptor stands: it can be mapped and copied by anybody. */
 static int run_make(struct soft_vcpu *vcpu)
 {
 	void *run = MAP_FAILED;
 	struct stat stat;
 
+	if (vcpu->vm->soft->max_turns)
+		return run_make_bounded(vcpu);
 	vcpu->run_fd = memfd_create("kvm-vcpu", MFD_CLOEXEC);
 	if (vcpu->run_fd < 0)
 		return -errno;
