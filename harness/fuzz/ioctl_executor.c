@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What runs inputs of "ioctl": the soft hypervisor in this process, or the kernel's KVM. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,8 @@
 #include "fuzz/executor.h"
 #include "fuzz/ioctl_runner.h"
 #include "soft/soft.h"
+
+#define KEPT_BYTES (64 << 20)
 
 _Static_assert(IOCTL_MAX_FEATURES <= EXECUTOR_MAX_FEATURES, "they fit");
 _Static_assert(sizeof(((struct ioctl_result *)0)->violation) <= EXECUTOR_VIOLATION_BYTES, "it fits");
@@ -69,6 +72,9 @@ int ioctl_executor_new_soft(struct executor **ret, struct err *err)
 {
 	struct soft *soft;
 
+	/* VMs come and go: what they had is not given back to the kernel each time. */
+	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+	mallopt(M_TOP_PAD, KEPT_BYTES / 4);
 	if (soft_create(&soft))
 		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
 	return executor_make(soft_backend(soft), soft, ret, err);

@@ -139,7 +139,7 @@ static const struct input_op_desc ops[NR_IOCTL_OPS] = {
 	ROW(ARG_POINTER, "arg_pointer", 3, "a pointer in the argument", 3, OFFSET, WORD("place", places), NUMBER("delta", 0)),
 	ROW(ARG_FD, "arg_fd", 1, "an eventfd's number in the argument", 2, OFFSET, LINK("event")),
 	ROW(PLACE, "place", 2, "where the next call's argument is: with DELTA bytes before the place's end", 2, WORD("place", places),
-	    NUMBER("delta", IOCTL_ARG_BYTES)),
+	    NUMBER("delta", IOCTL_POOL_BYTES - 1)),
 	ROW(SYS_CALL, "sys_call", 4, "a call on /dev/kvm; VALUE is what a call that wants no address gets", 2,
 	    WORD("call", ioctl_sys_call_names), NUMBER("value", 0)),
 	ROW(VM_CALL, "vm_call", 10, "a call on a VM", 3, LINK("vm"), WORD("call", ioctl_vm_call_names), NUMBER("value", 0)),

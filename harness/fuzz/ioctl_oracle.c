@@ -126,7 +126,7 @@ static void check_argument(struct ioctl_runner *r, const struct ioctl_call *call
 	if (result >= 0 && call->shape == IOCTL_SHAPE_FIXED && len && (argument->is_nowhere ||
 	    (argument->room && argument->room < len)))
 		ioctl_violate(r, "%s succeeds without an argument", call->name);
-	if (result == -EFAULT && call->shape == IOCTL_SHAPE_FIXED && !call->has_pointers && argument->room >= len)
+	if (result == -EFAULT && len && call->shape == IOCTL_SHAPE_FIXED && !call->has_pointers && argument->room >= len)
 		ioctl_violate(r, "%s does not find its argument", call->name);
 	check_written(r, call, argument, result);
 }

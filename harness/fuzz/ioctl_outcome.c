@@ -92,6 +92,13 @@ static uint64_t step_kind(const struct ioctl_step *step)
 	return step->is_run && !step->result ? mix(hash, exit_kind(&step->exit)) : hash;
 }
 
+static uint64_t coarse_kind(const struct ioctl_step *step)
+{
+	uint64_t hash = mix(text_mix(4, step->call), step->result < 0);
+
+	return step->is_run && !step->result ? mix(hash, step->exit.reason) : hash;
+}
+
 unsigned int ioctl_result_features(const struct ioctl_result *result, uint16_t *features)
 {
 	unsigned int i, nr = 0;
@@ -104,9 +111,10 @@ unsigned int ioctl_result_features(const struct ioctl_result *result, uint16_t *
 		features[nr++] = (uint16_t)(kind >> 7);
 		if (step->detail)
 			features[nr++] = (uint16_t)(mix(kind, step->detail) >> 7);
-		if (i)
-			features[nr++] = (uint16_t)(mix(before, kind) >> 7);
-		before = kind;
+		/* Pairs of all kinds would be more than a corpus can hold. */
+		if (i && (step->is_run || step[-1].is_run))
+			features[nr++] = (uint16_t)(mix(before, coarse_kind(step)) >> 7);
+		before = coarse_kind(step);
 	}
 	return nr;
 }

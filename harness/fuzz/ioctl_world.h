@@ -21,7 +21,7 @@
 #include "fuzz/ioctl_runner.h"
 
 #define IOCTL_ARG_BYTES 0x2000u
-#define IOCTL_POOL_BYTES 0x100000u
+#define IOCTL_POOL_BYTES 0x40000u
 #define IOCTL_POOL_PAGES (IOCTL_POOL_BYTES / 4096)
 #define IOCTL_CODE_GPA 0x8000u
 #define IOCTL_CODE_BYTES 0x1000u

@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The fuzzer's commands from outside: fuzz.sh VMASSAY CORPUS
+# The fuzzer's commands from outside: fuzz.sh VMASSAY CORPORA
 #
 # A search is the same again by its seed, goes on from its corpus, and finds nothing on the machine as it is; what is in the
 # corpus comes out as its files expect. Nothing here opens any KVM.
 set -eu
 
 vmassay=$(realpath "$1")
-corpus=$(realpath "$2")
+corpora=$(realpath "$2")
+corpus=$corpora/fuzz_vmcb
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
@@ -43,3 +44,20 @@ grep -q 'want exit=hlt, got refused rule=asid_zero' out || fail "it does not say
 printf 'input vmcb\nl2 cpuid\nl2 rdtsc\nset cr0 0x180000031\nl2_reg r9 4\n' > long.input
 "$vmassay" fuzz minimise long.input > small
 printf 'input vmcb\nset cr0 0x100000000\n' | cmp -s - small || fail "minimised to: $(cat small)"
+
+for folder in three four; do
+	"$vmassay" fuzz ioctl --seed 5 --time 0 --count 500 --corpus $folder --findings found > $folder.out ||
+		fail "a finding: $(cat $folder.out)"
+done
+diff -r three four > /dev/null || fail 'the same seed kept other inputs of ioctl'
+[ "$(ls three | wc -l)" -gt 50 ] || fail 'next to nothing of ioctl was kept'
+"$vmassay" replay --quiet three/*.input "$corpora"/fuzz_ioctl/*.input || fail 'inputs of ioctl are not as expected'
+for command in 'fuzz ioctl' "replay three/$(ls three | head -1)"; do
+	code=0
+	"$vmassay" $command --target kvm 2> out || code=$?
+	[ "$code" = 2 ] || fail "the machine's own KVM was not refused, but $code"
+	grep -q -- '--danger-host-kvm' out || fail "it does not say what it takes: $(cat out)"
+done
+code=0
+"$vmassay" fuzz vmcb --target soft-svm 2> out || code=$?
+[ "$code" = 2 ] || fail "a target of another domain ended with $code"

@@ -101,7 +101,7 @@ static const struct refusal {
 	{ "input ioctl\nvm vm8 0\n", "line 2: vm: vm: 'vm8' is none of vm0 to vm7" },
 	{ "input ioctl\nvm vcpu0 0\n", "line 2: vm: vm: 'vcpu0' is none of vm0 to vm7" },
 	{ "input ioctl\nvm vm10 0\n", "line 2: vm: vm: 'vm10' is none of vm0 to vm7" },
-	{ "input ioctl\nset cr0 0\n", "line 2: there is no operation 'set'" },
+	{ "input ioctl\nintercept hlt on\n", "line 2: there is no operation 'intercept'" },
 };
 
 static void test_refusals(void **state)
