@@ -476,8 +476,8 @@ int main(void)
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_leak),
 		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_executor),
 	};
-	const struct CMUnitTest alone[] = { cmocka_unit_test(test_executor) };
 
-	return cmocka_run_group_tests(tests, setup, teardown) + cmocka_run_group_tests(alone, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
