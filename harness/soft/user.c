@@ -12,6 +12,7 @@
 #include "soft/faults.h"
 
 #define PAGE_BYTES 4096u
+#define USER_END 0x7ffffffff000ull
 
 typedef ssize_t (*transfer)(pid_t pid, const struct iovec *local, unsigned long nr_local, const struct iovec *remote,
 	unsigned long nr_remote, unsigned long flags);
@@ -38,6 +39,12 @@ void user_direct(bool is_on)
 	is_direct = is_on;
 }
 
+/* Where a process may have memory at all: not in the first page, and not in the kernel's half. */
+static bool is_user_range(uintptr_t user, size_t len_bytes)
+{
+	return user >= PAGE_BYTES && user < USER_END && len_bytes <= USER_END - user;
+}
+
 /* The thread's own access, with the fault caught: a sanitizer sees it, and it is much the faster. */
 static int user_copy(void *to, const void *from, size_t len_bytes)
 {
@@ -56,16 +63,16 @@ static int user_copy(void *to, const void *from, size_t len_bytes)
 
 int user_read(void *to, uintptr_t from, size_t len_bytes)
 {
-	if (is_direct)
-		return user_copy(to, (const void *)from, len_bytes);
-	return user_move(process_vm_readv, to, from, len_bytes);
+	if (!is_direct || !len_bytes)
+		return user_move(process_vm_readv, to, from, len_bytes);
+	return is_user_range(from, len_bytes) ? user_copy(to, (const void *)from, len_bytes) : -EFAULT;
 }
 
 int user_write(uintptr_t to, const void *from, size_t len_bytes)
 {
-	if (is_direct)
-		return user_copy((void *)to, from, len_bytes);
-	return user_move(process_vm_writev, from, to, len_bytes);
+	if (!is_direct || !len_bytes)
+		return user_move(process_vm_writev, from, to, len_bytes);
+	return is_user_range(to, len_bytes) ? user_copy((void *)to, from, len_bytes) : -EFAULT;
 }
 
 /* Pages that are no memory of the kernel's, such as a device's, can only be tried. */
