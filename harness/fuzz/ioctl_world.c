@@ -358,6 +358,7 @@ void ioctl_world_begin(struct ioctl_runner *r)
 	r->is_placed = false;
 	if (r->soft)
 		soft_bound(r->soft, MAX_TURNS);
+	r->free_fd = free_fd(r);
 	golden_make(r);
 }
 
@@ -376,7 +377,6 @@ static void soft_check_empty(struct ioctl_runner *r)
 void ioctl_world_end(struct ioctl_runner *r)
 {
 	unsigned int i;
-	int now_free;
 
 	pool_look(r);
 	for (i = 0; i < INPUT_MAX_LINKS; i++) {
@@ -388,10 +388,8 @@ void ioctl_world_end(struct ioctl_runner *r)
 		r->events[i] = -1;
 	}
 	soft_check_empty(r);
-	now_free = free_fd(r);
-	if (now_free != r->free_fd)
+	if (free_fd(r) != r->free_fd)
 		ioctl_violate(r, "all is closed, and a descriptor is left open");
-	r->free_fd = now_free;
 	pool_reset(r);
 }
 
@@ -446,7 +444,6 @@ int ioctl_runner_new(const struct backend *backend, struct soft *soft, struct io
 		ioctl_runner_free(r);
 		return err_set(err, (int)-result, "%s: %s", backend->name, strerror((int)-result));
 	}
-	r->free_fd = free_fd(r);
 	*ret = r;
 	return 0;
 }
