@@ -42,7 +42,8 @@ static const struct query with_classes[] = {
 	{ HV + 1, 0, ZERO, ZERO }, { HV + 2, 0, HIGHEST, ZERO }, { HV + 0xff, 1, HIGHEST, ZERO },
 	{ HV_SECOND + 2, 0, ZERO, ZERO }, { HV_SECOND + 3, 0, HIGHEST, ZERO }, { HV + 0x200, 0, HIGHEST, ZERO },
 	{ 0x4fffffff, 1, HIGHEST, ZERO },
-	{ 0x80000005, 0, ZERO, ZERO }, { 0x80000009, 0, HIGHEST, ZERO }, { 0xbfffffff, 1, HIGHEST, ZERO },
+	{ 0x80000005, 0, ZERO, ZERO }, { 0x80000105, 0, ZERO, ZERO }, { 0x80000208, 0, ZERO, ZERO },
+	{ 0x80000209, 0, HIGHEST, ZERO }, { 0xbfffffff, 1, HIGHEST, ZERO },
 };
 
 static const struct query with_centaur[] = {
@@ -168,7 +169,7 @@ static void table_make(struct table *table, const struct row *row)
 	if (row->has_other_classes) {
 		table_add_class(table, HV, HV + 1, "NobodyNobody");
 		table_add_class(table, HV_SECOND, HV_SECOND + 2, "SecondSecond");
-		table_add_class(table, 0x80000000, 0x80000008, row->vendor);
+		table_add_class(table, 0x80000000, 0x80000208, row->vendor);
 		table_add(table, 0x80000001, 0, (struct cpuid_regs){ .edx = 0x2fd3fbff });
 		table_add(table, 0x80000008, 0, (struct cpuid_regs){ .eax = 0x3028 });
 	}

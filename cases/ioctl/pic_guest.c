@@ -274,9 +274,14 @@ static const struct row rows[] = {
 		OUT8(MASTER, POLL), IN8_BITS(MASTER, 7, 5), IN8(MASTER, 0), END } },
 	{ .label = "poll_slave", .ops = OPS {
 		/* Each chip is polled by itself; the slave's last request takes that on the master's input 2 with it. */
-		PIC_INIT, OUT8(MASTER_MASK, 0), OUT8(SLAVE_MASK, 0), PULSE(11), PULSE(9), OUT8(SLAVE, POLL),
-		IN8_BITS(SLAVE, 7, 1), IN8(SLAVE, 0x08), OUT8(SLAVE, POLL), IN8_BITS(SLAVE, 7, 3), IN8(SLAVE, 0),
-		IN8(MASTER, 0), TAKE(0), PULSE(5), TAKE(0x25), END } },
+		PIC_INIT, PULSE(11), PULSE(9), OUT8(SLAVE, POLL), IN8_BITS(SLAVE, 7, 1), IN8(SLAVE, 0x08), OUT8(SLAVE, EOI),
+		OUT8(SLAVE, POLL), IN8_BITS(SLAVE, 7, 3), IN8(SLAVE, 0), OUT8(SLAVE, EOI), IN8(MASTER, 0), TAKE(0),
+		PULSE(8), OUT8(SLAVE, POLL), IN8_BITS(SLAVE, 7, 0), IN8(SLAVE, 0), OUT8(SLAVE, EOI), TAKE(0),
+		PULSE(10), OUT8(SLAVE, POLL), IN8_BITS(SLAVE, 7, 2), IN8(SLAVE, 0), OUT8(SLAVE, EOI), IN8(MASTER, 0),
+		TAKE(0), PULSE(5), TAKE(0x25), END } },
+	{ .label = "poll_withdraws", .ops = OPS {
+		PIC_INIT, PULSE(3), OUT8(MASTER, POLL), IN8_BITS(MASTER, 7, 3), OUT8(MASTER, EOI), TAKE(0), PULSE(5),
+		TAKE(0x25), END } },
 	{ .label = "words", .ops = OPS {
 		/* The chips have eight lines of data: KVM drops a wider access whole, and reads zeroes. */
 		PIC_INIT, OUT8(MASTER_MASK, 0x5a), OUT8(SLAVE_MASK, 0xa5), OUT8(MASTER_ELCR, 0x20), OUT8(SLAVE_ELCR, 0x02),
