@@ -167,8 +167,8 @@ static const struct row rows[] = {
 	ROW_(.label = "invlpg_anywhere", .modes = LONG64, EMU_OF(invlpg), .in = { REG(RDI, 0x8000000000000000) }),
 	SET("user_io_bitmap", in, USER, GP0, PORT), .iopb = 0xff },
 	SET("user_io_last_bit", in_wide, USER, GP0, PORT), .iopb = 0x02 },
-	/* The bitmap's offset is not in the TSS, or not the byte of port 0x10. */
-	SET("user_io_no_bitmap", in, USER, GP0, PORT), .tss_limit = 0x66 },
+	/* The bitmap's offset is not in the TSS, though what it leads to would be; or the byte of port 0x10 is not. */
+	SET("user_io_no_bitmap", in, USER, GP0, PORT, .memory_in = { BYTES(EMU_TSS + 102, 2, 0x20) }), .tss_limit = 0x66 },
 	SET("user_io_bitmap_short", in, USER, GP0, PORT), .tss_limit = EMU_IOPB + 1 },
 	SET("vm86_io_bitmap", in, .modes = PROT32, .env = ENV_VM86, GP0, PORT, .flags_in = EMU_IOPL(3)), .iopb = 0xff },
 	ROW_(.label = "privileged", USER, EMU_OF(privileged), GP0, .in = { REG(RCX, MSR_EFER) }),
