@@ -3,7 +3,7 @@
  * With EFER.LME set, paging is turned on only with CR4.PAE: else #GP(0), and neither CR0 nor EFER changes.
  *
  * Can break: the condition left out, in the CPU's exit or in KVM's emulator; EFER.LMA set by a write that was refused.
- * Cannot tell: the same for a code segment with L; QEMU 7.2 stands still in a guest that has one outside of long mode.
+ * Cannot tell: the same of kvm-amd; QEMU 7.2 stands still in a guest that has LME set outside of long mode.
  * Source: APM vol. 2, 14.6.2 (activating long mode), 3.1.1 (CR0.PG); SDM vol. 3A, 9.8.5.
  */
 #include "cases/mmu/forced.h"
@@ -18,7 +18,7 @@ static const struct row rows[] = {
 	{ .label = "no_pae_forced", .needs = FORCED_NEEDS, .is_forced = true },
 };
 
-CASE(long_mode_enter, .says = "long mode is not entered without PAE", .modes = PROT32, .needs = "cpuid:lm",
+CASE(long_mode_enter, .says = "long mode is not entered without PAE", .modes = PROT32, .needs = "vendor:intel cpuid:lm",
      .rows = ROWS(rows))
 
 GUEST(long_mode_enter)
