@@ -10,6 +10,7 @@
 
 #include "err.h"
 #include "fuzz/input.h"
+#include "fuzz/out.h"
 
 #define MAX_WORDS 8
 #define MAX_LINE_BYTES 256
@@ -274,23 +275,6 @@ int input_parse(const char *text, size_t len_bytes, struct input *ret, struct er
 }
 
 /* --- writing --- */
-
-struct out {
-	char *buf;
-	size_t len_bytes, at;
-};
-
-static void out_add(struct out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void out_add(struct out *out, const char *format, ...)
-{
-	size_t left = out->at < out->len_bytes ? out->len_bytes - out->at : 0;
-	va_list args;
-
-	va_start(args, format);
-	out->at += (size_t)vsnprintf(left ? out->buf + out->at : NULL, left, format, args);
-	va_end(args);
-}
 
 static void out_operand(struct out *out, const struct input_operand *operand, const struct input_op *op, uint64_t value)
 {

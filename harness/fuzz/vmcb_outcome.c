@@ -2,11 +2,11 @@
 #include "fuzz/vmcb_outcome.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "fuzz/expect.h"
+#include "fuzz/out.h"
 #include "fuzz/vmcb_ops.h"
 
 static const char *const end_names[NR_VMCB_ENDS] = { "exit", "refused", "budget", "halted", "shutdown", "unimplemented" };
@@ -15,23 +15,6 @@ static const char *const reg_names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "r
 	"r12", "r13", "r14", "r15" };
 
 /* --- as text --- */
-
-struct out {
-	char *buf;
-	size_t len_bytes, at;
-};
-
-static void out_add(struct out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void out_add(struct out *out, const char *format, ...)
-{
-	size_t left = out->at < out->len_bytes ? out->len_bytes - out->at : 0;
-	va_list args;
-
-	va_start(args, format);
-	out->at += (size_t)vsnprintf(left ? out->buf + out->at : NULL, left, format, args);
-	va_end(args);
-}
 
 static void out_exit(struct out *out, const struct vmcb_outcome *outcome)
 {
