@@ -2,6 +2,7 @@
 #include "fuzz/vmcb_machine.h"
 
 #include <asm/svm.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +13,7 @@
 #include "machine/machine.h"
 #include "machine/private.h"
 #include "machine/svm.h"
+#include "vm/x86/bits.h"
 
 #define BUDGET 500		/* instructions of one run */
 #define NR_DIRTY (VMCB_NR_PAGES / 64)
@@ -28,6 +30,10 @@ struct vmcb_machine {
 	uint64_t changed[NR_DIRTY];	/* what anybody wrote in this input */
 	uint32_t pins;			/* of this input */
 	struct vmcb_program program;
+	uint32_t asids[VMCB_MAX_RUNS];	/* that were entered in this input */
+	unsigned int nr_asids;
+	unsigned int fresh_run;		/* the first one whose TLB must be as if empty; 0: none */
+	bool is_flushed;		/* and is made so */
 };
 
 /* --- making --- */
@@ -253,6 +259,34 @@ static void outcome_fill(const struct vmcb_machine *m, const struct vmcb *vmcb, 
 	outcome->regs[REG_RSP] = vmcb->save.rsp;
 }
 
+/* --- a TLB that must be as if empty --- */
+
+static bool has_entered(const struct vmcb_machine *m, uint32_t asid)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->nr_asids; i++)
+		if (m->asids[i] == asid)
+			return true;
+	return false;
+}
+
+/* L2 sees nothing of what was before: its ASID is new, or is flushed (APM vol. 2, 15.16.1). */
+static bool is_fresh(const struct vmcb_machine *m, const struct vmcb_control *control)
+{
+	return control->tlb_control == TLB_FLUSH_ALL || control->tlb_control == TLB_FLUSH_ASID ||
+	       !has_entered(m, control->asid);
+}
+
+static void tlb_begin(struct vmcb_machine *m, const struct vmcb *vmcb, unsigned int run)
+{
+	if (run && !m->fresh_run && !m->is_flushed && is_fresh(m, &vmcb->control))
+		m->fresh_run = run;
+	if (m->is_flushed && run == m->fresh_run)
+		machine_flush_tlb(m->cpu);
+	m->asids[m->nr_asids++] = vmcb->control.asid;
+}
+
 /* --- runs --- */
 
 static void run_once(struct vmcb_machine *m, struct vmcb_result *result)
@@ -261,6 +295,7 @@ static void run_once(struct vmcb_machine *m, struct vmcb_result *result)
 	struct vmcb_outcome *outcome = &result->runs[result->nr_runs];
 	struct vmcb_host host_before, host_after;
 	struct vmcb_run run = { &before, vmcb, outcome, NULL, &host_before, &host_after, m->ram, m->golden, m->dirty };
+	uint64_t nr_insns = m->cpu->nr_instructions;
 	enum machine_exit why;
 	unsigned int i;
 
@@ -271,6 +306,8 @@ static void run_once(struct vmcb_machine *m, struct vmcb_result *result)
 	pins_set(m);
 	run.pins = m->pins;
 	run.predicted = predict(m, vmcb);
+	if (!run.predicted)
+		tlb_begin(m, vmcb, result->nr_runs);
 	run.is_isolated = is_isolated(m, vmcb);
 	host_copy(m->cpu, &host_before);
 	why = machine_vmrun(m->cpu, VMCB_VMCB_GPA, BUDGET);
@@ -278,6 +315,7 @@ static void run_once(struct vmcb_machine *m, struct vmcb_result *result)
 	outcome->rule = run.predicted;
 	machine_vmrun_abandon(m->cpu, SVM_EXIT_INTR);
 	host_copy(m->cpu, &host_after);
+	run.nr_insns = m->cpu->nr_instructions - nr_insns;
 	outcome_fill(m, vmcb, outcome);
 	if (!result->violation[0])
 		vmcb_run_is_wrong(&run, result->violation, sizeof(result->violation));
@@ -320,6 +358,7 @@ static void input_begin(struct vmcb_machine *m, struct vmcb_result *result)
 	ram_restore(m);
 	m->changed[vmcb_page / 64] = 1ull << vmcb_page % 64;
 	m->pins = 0;
+	m->nr_asids = 0;
 	cpu_begin(m);
 	m->program = (struct vmcb_program){ .ram = m->ram, .rule_cpu = m->machine->svm_rule_cpu, .written = page_written,
 		.context = m };
@@ -327,12 +366,13 @@ static void input_begin(struct vmcb_machine *m, struct vmcb_result *result)
 	result->violation[0] = 0;
 }
 
-void vmcb_machine_run(struct vmcb_machine *m, const struct input *input, struct vmcb_result *result)
+/* Runs that come behind @last are left out. */
+static void run_input(struct vmcb_machine *m, const struct input *input, struct vmcb_result *result, unsigned int last)
 {
 	unsigned int i;
 
 	input_begin(m, result);
-	for (i = 0; i < input->nr_ops; i++) {
+	for (i = 0; i < input->nr_ops && result->nr_runs <= last; i++) {
 		const struct input_op *op = &input->ops[i];
 
 		if (op->kind == VMCB_OP_L1 || op->kind == VMCB_OP_L1_INVLPGA)
@@ -342,6 +382,31 @@ void vmcb_machine_run(struct vmcb_machine *m, const struct input *input, struct 
 		else if (result->nr_runs + 1 < VMCB_MAX_RUNS)
 			run_once(m, result);
 	}
-	run_once(m, result);
+	if (result->nr_runs <= last)
+		run_once(m, result);
+}
+
+/*
+ * The input again, with a TLB that is empty where it must be as good as empty. Only the first such run: what later ones
+ * find in the TLB may be from before. Nothing but what was stored meanwhile can make a difference.
+ */
+static void check_fresh_run(struct vmcb_machine *m, const struct input *input, struct vmcb_result *result)
+{
+	static struct vmcb_result again;
+	char what[128];
+
+	m->is_flushed = true;
+	run_input(m, input, &again, m->fresh_run);
+	m->is_flushed = false;
+	if (vmcb_outcome_differs(&again, result, m->fresh_run, what, sizeof(what)))
+		snprintf(result->violation, sizeof(result->violation), "with an empty TLB, %s", what);
+}
+
+void vmcb_machine_run(struct vmcb_machine *m, const struct input *input, struct vmcb_result *result)
+{
+	m->fresh_run = 0;
+	run_input(m, input, result, VMCB_MAX_RUNS);
 	result->memory_hash = memory_hash(m);
+	if (m->fresh_run && !result->violation[0])
+		check_fresh_run(m, input, result);
 }

@@ -309,6 +309,20 @@ static bool event_is_wrong(const struct verdict *v, const struct vmcb_outcome *o
 	return type == EVENT_EXCEPTION && (vector > 31 || vector == 2) && wrong(v, "EXITINTINFO 0x%x is no exception", event);
 }
 
+/*
+ * EVENTINJ is delivered before all else, or EXITINTINFO has it (APM vol. 2, 15.20): L2 that stands where it was and has
+ * done nothing since got no event. What a delivery comes to when L2 shuts down is not said.
+ */
+static bool injection_is_wrong(const struct verdict *v, const struct vmcb_run *run)
+{
+	const struct vmcb_save *before = &run->before->save, *after = &run->after->save;
+	uint32_t event = run->before->control.event_inj;
+
+	return (event & EVENT_VALID) && !(run->outcome->exit_int_info & EVENT_VALID) && !run->nr_insns &&
+	       run->outcome->exit_code != SVM_EXIT_SHUTDOWN && before->rip == after->rip && before->rsp == after->rsp &&
+	       before->cs.selector == after->cs.selector && wrong(v, "EVENTINJ 0x%x was lost", event);
+}
+
 /* What an instruction's exit says of where it ends. */
 static bool next_rip_is_wrong(const struct verdict *v, const struct vmcb_outcome *outcome)
 {
@@ -337,8 +351,8 @@ static bool state_is_wrong(const struct verdict *v, const struct vmcb_run *run)
 
 static bool exit_is_wrong(const struct verdict *v, const struct vmcb_run *run)
 {
-	return code_is_wrong(v, run) || event_is_wrong(v, run->outcome) || next_rip_is_wrong(v, run->outcome) ||
-	       state_is_wrong(v, run);
+	return code_is_wrong(v, run) || event_is_wrong(v, run->outcome) || injection_is_wrong(v, run) ||
+	       next_rip_is_wrong(v, run->outcome) || state_is_wrong(v, run);
 }
 
 /* --- all --- */

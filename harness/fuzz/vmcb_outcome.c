@@ -123,6 +123,15 @@ static bool outcome_differs(const struct difference *d, const struct vmcb_outcom
 	return false;
 }
 
+bool vmcb_outcome_differs(const struct vmcb_result *want, const struct vmcb_result *got, unsigned int run, char *buf,
+			  size_t len_bytes)
+{
+	struct difference difference = { run, buf, len_bytes };
+
+	return is_comparable(&want->runs[run]) && is_comparable(&got->runs[run]) &&
+	       outcome_differs(&difference, &want->runs[run], &got->runs[run]);
+}
+
 bool vmcb_result_differs(const struct vmcb_result *want, const struct vmcb_result *got, char *buf, size_t len_bytes)
 {
 	struct difference difference = { 0, buf, len_bytes };

@@ -59,6 +59,9 @@ bool vmcb_result_expect(const struct vmcb_result *result, const char *expect, ch
  * comparable (budget, unimplemented) is equal to everything, and so is all that comes behind it.
  */
 bool vmcb_result_differs(const struct vmcb_result *want, const struct vmcb_result *got, char *buf, size_t len_bytes);
+/* The same of one run alone, without memory. */
+bool vmcb_outcome_differs(const struct vmcb_result *want, const struct vmcb_result *got, unsigned int run, char *buf,
+			  size_t len_bytes);
 
 /*
  * What is new about a run, as a number below VMCB_NR_FEATURES: how it ended, why, and what was before it. Inputs are
@@ -88,6 +91,7 @@ struct vmcb_run {
 	const uint64_t *dirty;			/* a bit for each page that the CPU wrote */
 	uint32_t pins;				/* those that were asserted at any time of the input */
 	bool is_isolated;			/* L2 has no way to L1's memory */
+	uint64_t nr_insns;			/* that L2 completed */
 };
 
 /* True, and @buf says what: something that must not be. */

@@ -298,11 +298,16 @@ FAULT(lma) { j->after.save.efer &= ~EFER_LMA; }
 FAULT(cpl) { j->after.save.cpl = 4; }
 FAULT(shadow) { j->after.control.int_state = 4; }
 
+FAULT(event_lost) { j->before.control.event_inj = EVENT_VALID | 0x20; j->after.control.event_inj = 0x20; }
+
 FAULT(nothing) { (void)j; }
 FAULT(nested_accessed) { dirty(j, VMCB_NPT_GPA); j->ram[VMCB_NPT_GPA + 16] ^= 0x60; }
 FAULT(l2_written) { dirty(j, VMCB_DATA_GPA); dirty(j, VMCB_VMCB_GPA); }
 FAULT(tpr_shared) { j->host_after.cr8 = 1; j->before.control.int_ctl = 0; }
 FAULT(with_pin) { exit_with(j, SVM_EXIT_NMI, 0); j->run.pins = 1u << PIN_NMI; }
+FAULT(event_delivered) { event_lost(j); j->after.save.rip = VMCB_HANDLER_GPA; }
+FAULT(event_returned) { event_lost(j); j->run.nr_insns = 1; }
+FAULT(event_kept_for_l1) { event_lost(j); j->outcome.exit_int_info = EVENT_VALID | 0x20; }
 FAULT(just_refused) { refuse(j); dirty(j, VMCB_VMCB_GPA); }
 
 static bool is_wrong(void (*fault)(struct judged *), char *buf, size_t len_bytes)
@@ -322,10 +327,11 @@ static void test_oracles(void **state)
 		reserved, software, fs_base, control_kept, event_kept, host_cr3, host_gif, host_dr7, host_tpr, host_seg, entered,
 		refused, refused_changes, refused_writes, l1_written, nested_entry, not_intercepted, unknown_code, npf_without,
 		npf_neither, npf_both, io_sizes, io_allowed, msr_allowed, msr_info, no_error_code, no_address, no_pin,
-		event_type, event_vector, long_insn, no_insn, rflags, lma, cpl, shadow,
+		event_type, event_vector, long_insn, no_insn, rflags, lma, cpl, shadow, event_lost,
 	};
 	static void (*const fine[])(struct judged *) = {
-		nothing, nested_accessed, l2_written, tpr_shared, with_pin, just_refused,
+		nothing, nested_accessed, l2_written, tpr_shared, with_pin, just_refused, event_delivered, event_returned,
+		event_kept_for_l1,
 	};
 	char what[256] = "";
 	size_t i;
