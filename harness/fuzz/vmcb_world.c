@@ -209,6 +209,12 @@ static void change_bit(struct vmcb_program *program, uint64_t map, uint64_t bit,
 	written(program, map + bit / 8, 1);
 }
 
+static void change_map(struct vmcb_program *program, uint64_t map, uint64_t len_bytes, bool is_on)
+{
+	memset(program->ram + map, is_on ? 0xff : 0, len_bytes);
+	written(program, map, len_bytes);
+}
+
 /* APM vol. 2, 15.11: two bits for each MSR, read and write, in three ranges of 0x2000. */
 static void apply_msrpm(struct vmcb_program *program, const uint64_t *args)
 {
@@ -310,6 +316,12 @@ void vmcb_program_apply(struct vmcb_program *program, const struct input_op *op)
 		break;
 	case VMCB_OP_IOPM:
 		change_bit(program, VMCB_IOPM_GPA, args[0], args[1] == ON);
+		break;
+	case VMCB_OP_IOPM_ALL:
+		change_map(program, VMCB_IOPM_GPA, IOPM_BYTES, args[0] == ON);
+		break;
+	case VMCB_OP_MSRPM_ALL:
+		change_map(program, VMCB_MSRPM_GPA, MSRPM_BYTES, args[0] == ON);
 		break;
 	case VMCB_OP_MSRPM:
 		apply_msrpm(program, args);
