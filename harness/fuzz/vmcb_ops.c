@@ -110,6 +110,7 @@ NAMES(bases, "long", "npt", "unpaged", "pae");
 NAMES(changes, "set", "xor");
 NAMES(msrpm_accesses, "read", "write", "both");
 NAMES(event_types, "intr", "nmi", "exception", "soft");
+NAMES(flushes, "all", "asid", "local", "nothing");
 NAMES(pins, "intr", "nmi", "smi", "init");
 NAMES(l1_insns, "stgi", "clgi", "vmload", "vmsave", "flush_tlb");
 NAMES(registers, "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
@@ -195,6 +196,7 @@ static const struct input_op_desc ops[NR_VMCB_OPS] = {
 	ROW(INJECT_ERROR, "inject_error", 4, "EVENTINJ with an error code", 3, WORD("type", event_types), VECTOR, ERROR_CODE),
 	ROW(VIRQ, "virq", 4, "a virtual interrupt is pending", 2, VECTOR, VALUE("priority", 15)),
 	ROW(PIN, "pin", 4, "a pin of the CPU is asserted", 1, WORD("pin", pins)),
+	ROW(FLUSH, "flush", 3, "what of the TLB VMRUN flushes", 1, WORD("what", flushes)),
 	ROW(REG, "reg", 5, "a register of L2 at VMRUN; RAX and RSP are the VMCB's", 2, WORD("register", registers),
 	    ADDRESS("value")),
 	ROW(POKE, "poke", 4, "bytes of L2's memory", 2, NUMBER("gpa", VMCB_L2_BYTES - INPUT_MAX_BYTES, likely_addresses), BYTES),

@@ -250,6 +250,13 @@ static void apply_virq(struct vmcb_program *program, const uint64_t *args)
 	control->int_vector = (uint32_t)args[0];
 }
 
+static void apply_flush(struct vmcb_program *program, uint64_t what)
+{
+	static const uint8_t values[] = { TLB_FLUSH_ALL, TLB_FLUSH_ASID, TLB_FLUSH_ASID_LOCAL, 0 };
+
+	vmcb_world_vmcb(program->ram)->control.tlb_control = values[what];
+}
+
 /* The first one since the last VMRUN takes RIP to it. Behind the last one, L2 halts. */
 static void apply_code(struct vmcb_program *program, const struct input_op *op)
 {
@@ -335,6 +342,9 @@ void vmcb_program_apply(struct vmcb_program *program, const struct input_op *op)
 		break;
 	case VMCB_OP_PIN:
 		program->pins |= 1u << args[0];
+		break;
+	case VMCB_OP_FLUSH:
+		apply_flush(program, args[0]);
 		break;
 	case VMCB_OP_REG:
 		program->regs[args[0]] = args[1];

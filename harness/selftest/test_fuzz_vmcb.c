@@ -113,6 +113,10 @@ static void test_operations(void **state)
 		IN("l2_mem load 0x30000\nrun\nnpt set 0x30000 1 0\nl2_mem load 0x30000\nexpect exit=hlt\nexpect exit=hlt"),
 		IN("l2_mem load 0x30000\nrun\nnpt set 0x30000 1 0\nset tlb_control 1\nl2_mem load 0x30000\n"
 		   "expect exit=hlt\nexpect exit=npf"),
+		IN("l2_mem load 0x30000\nrun\nnpt set 0x30000 1 0\nflush asid\nl2_mem load 0x30000\n"
+		   "expect exit=hlt\nexpect exit=npf"),
+		IN("flush all\nl2_mem load 0x30000\nrun\nnpt set 0x30000 1 0\nflush nothing\nl2_mem load 0x30000\n"
+		   "expect exit=hlt\nexpect exit=hlt"),
 		IN("l2_mem load 0x30000\nrun\nnpt set 0x30000 1 0\nl1_invlpga 0x30000 1\nl2_mem load 0x30000\n"
 		   "expect exit=hlt\nexpect exit=npf"),
 		IN("l2_mem load 0x30000\nrun\nnpt set 0x30000 1 0\nl1_invlpga 0x30000 2\nl2_mem load 0x30000\n"
