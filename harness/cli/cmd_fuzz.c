@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/fuzz_files.h"
 #include "err.h"
 #include "fuzz/campaign.h"
 #include "fuzz/expect.h"
@@ -21,6 +22,9 @@
 static const char fuzz_help[] =
 	"usage: vmassay fuzz vmcb|ioctl [OPTION]...    search, in this process\n"
 	"       vmassay fuzz minimise FILE             print what of it is enough to do the same\n"
+	"       vmassay fuzz merge DIR... --into DIR [--domain vmcb|ioctl] [--target TARGET]\n"
+	"                                              of corpora, keep what shows something new beside the rest\n"
+	"       vmassay fuzz export [--id NAME] FILE   print a case of the suite in C that asserts what comes of it\n"
 	"       vmassay fuzz ops [DOMAIN]              print the operations that inputs are made of\n"
 	"\n"
 	"  --target TARGET    what runs the inputs. vmcb: machine, the emulated CPU. ioctl: soft-svm, the hypervisor in this\n"
@@ -320,6 +324,10 @@ int cmd_fuzz(int argc, char **argv)
 		return fuzz_domain(&ioctl_domain, argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "minimise"))
 		return fuzz_minimise(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "merge"))
+		return fuzz_merge(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "export"))
+		return fuzz_export(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "ops"))
 		return fuzz_ops(argc - 1, argv + 1);
 	return usage_error("fuzz: %s%s%s (see vmassay fuzz --help)", argc > 1 ? "there is no '" : "what shall it do?",

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A case of the suite from an input of "vmcb": C that asserts what has come of it, on every target with nested SVM, by
+ * running the input there (vmcb_case.h).
+ */
+#ifndef VMASSAY_FUZZ_EXPORT_H
+#define VMASSAY_FUZZ_EXPORT_H
+
+#include <stddef.h>
+
+#include "fuzz/executor.h"
+
+/*
+ * What the case asserts is what the input expects. Where it says nothing, the words of the executor's last run of it that
+ * do not depend on a CPU's optional features become expectations. As snprintf().
+ *
+ * @id: the case's name, a word of C.
+ */
+size_t export_case(const struct executor *executor, const struct trial *trial, const struct input *input, const char *id,
+		   char *buf, size_t len_bytes);
+
+#endif
