@@ -8,6 +8,7 @@
 #define VMASSAY_DIFFER_H
 
 #include "differ/instance.h"
+#include "vm/x86/bits.h"
 
 #define NR_SELECTORS 16		/* of the GDT that native_descriptor() can see */
 
@@ -23,6 +24,12 @@ struct outcome {
 	uint8_t data[DATA_BYTES];
 };
 
+#define DIFFER_STATUS_FLAGS								\
+	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF)
+/* RF is set by the fault itself, the rest is as it was. */
+#define DIFFER_ALL_FLAGS								\
+	(DIFFER_STATUS_FLAGS | X86_EFLAGS_DF | X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_NT | X86_EFLAGS_AC)
+
 /* This process becomes one that can execute instances; -1 and errno. */
 int native_prepare(void);
 void native_run(const struct instance *instance, struct outcome *outcome);
@@ -36,5 +43,17 @@ struct model *model_new(void);
 void model_free(struct model *model);
 /* NULL, or what the machine says that it does not have. */
 const char *model_run(struct model *model, const struct instance *instance, struct outcome *outcome);
+
+/* --- comparison (compare.c) --- */
+
+/* The registers' names, in the encoding's order. */
+extern const char *const differ_registers[16];
+/* The flags that the manual says something about. */
+uint64_t differ_flags(const struct instance *instance, const struct outcome *native);
+/* True when something differs, of flags only those of @flags; prints what does, a line of TAP each. */
+bool differ_outcomes(const struct instance *instance, const struct outcome *native, const struct outcome *machine,
+	uint64_t flags, bool prints);
+/* Where the manual leaves a choice, the machine does what AMD's CPUs do. */
+bool differ_is_amd(void);
 
 #endif
