@@ -307,7 +307,7 @@ FAULT(lma) { j->after.save.efer &= ~EFER_LMA; }
 FAULT(cpl) { j->after.save.cpl = 4; }
 FAULT(shadow) { j->after.control.int_state = 4; }
 
-FAULT(event_lost) { j->before.control.event_inj = EVENT_VALID | 0x20; j->after.control.event_inj = 0x20; }
+FAULT(event_lost) { dirty(j, VMCB_PT_GPA); j->before.control.event_inj = EVENT_VALID | 0x20; j->after.control.event_inj = 0x20; }
 
 FAULT(nothing) { (void)j; }
 FAULT(nested_accessed) { dirty(j, VMCB_NPT_GPA); j->ram[VMCB_NPT_GPA + 16] ^= 0x60; }
@@ -315,6 +315,7 @@ FAULT(l2_written) { dirty(j, VMCB_DATA_GPA); dirty(j, VMCB_VMCB_GPA); }
 FAULT(tpr_shared) { j->host_after.cr8 = 1; j->before.control.int_ctl = 0; }
 FAULT(with_pin) { exit_with(j, SVM_EXIT_NMI, 0); j->run.pins = 1u << PIN_NMI; }
 FAULT(event_delivered) { event_lost(j); j->after.save.rip = VMCB_HANDLER_GPA; }
+FAULT(event_same_stack) { event_lost(j); dirty(j, VMCB_STACK_GPA - 0x1000); }
 FAULT(event_returned) { event_lost(j); j->run.nr_insns = 1; }
 FAULT(event_kept_for_l1) { event_lost(j); j->outcome.exit_int_info = EVENT_VALID | 0x20; }
 FAULT(just_refused) { refuse(j); dirty(j, VMCB_VMCB_GPA); }
@@ -339,7 +340,7 @@ static void test_oracles(void **state)
 		event_type, event_vector, long_insn, no_insn, rflags, lma, cpl, shadow, event_lost,
 	};
 	static void (*const fine[])(struct judged *) = {
-		nothing, nested_accessed, l2_written, tpr_shared, with_pin, just_refused, event_delivered, event_returned,
+		nothing, nested_accessed, l2_written, tpr_shared, with_pin, just_refused, event_delivered, event_same_stack, event_returned,
 		event_kept_for_l1,
 	};
 	char what[256] = "";
