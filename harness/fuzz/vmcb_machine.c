@@ -32,7 +32,7 @@ struct vmcb_machine {
 	struct vmcb_program program;
 	uint32_t asids[VMCB_MAX_RUNS];	/* that were entered in this input */
 	unsigned int nr_asids;
-	unsigned int fresh_run;		/* the first one whose TLB must be as if empty; 0: none */
+	unsigned int fresh_run;		/* the last one whose TLB must be as if empty; 0: none */
 	bool is_flushed;		/* and is made so */
 };
 
@@ -280,7 +280,7 @@ static bool is_fresh(const struct vmcb_machine *m, const struct vmcb_control *co
 
 static void tlb_begin(struct vmcb_machine *m, const struct vmcb *vmcb, unsigned int run)
 {
-	if (run && !m->fresh_run && !m->is_flushed && is_fresh(m, &vmcb->control))
+	if (run && !m->is_flushed && is_fresh(m, &vmcb->control))
 		m->fresh_run = run;
 	if (m->is_flushed && run == m->fresh_run)
 		machine_flush_tlb(m->cpu);
@@ -387,8 +387,8 @@ static void run_input(struct vmcb_machine *m, const struct input *input, struct 
 }
 
 /*
- * The input again, with a TLB that is empty where it must be as good as empty. Only the first such run: what later ones
- * find in the TLB may be from before. Nothing but what was stored meanwhile can make a difference.
+ * The input again, with a TLB that is empty where it must be as good as empty. Only at the last such run, which has most
+ * behind it: what comes after it may find there what was from before.
  */
 static void check_fresh_run(struct vmcb_machine *m, const struct input *input, struct vmcb_result *result)
 {
