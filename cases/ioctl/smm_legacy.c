@@ -7,13 +7,25 @@
  * Source: SDM vol. 3C, 32.4.1 (SMRAM state save map, table 32-1), 32.4.2 (revision identifier), 32.5, 32.10 (SMBASE).
  */
 #include "cases/ioctl/cpuid_change.h"
+#include "cases/ioctl/vcpu_state.h"
 
-#define SMBASE 0x30000
+#define MSR_IA32_SMBASE 0x9e
 #define ENTRY 0x8000
 #define SAVED(offset_) (0x8000 + (offset_))	/* table 32-1 counts from SMBASE + 8000h */
 
+struct row {
+	ROW_FIELDS;
+	uint32_t smbase;
+};
+
+/* Since the Pentium Pro SMBASE need not be a multiple of anything: the save area may begin in one page and end in another. */
+static const struct row rows[] = {
+	{ .label = "default", .smbase = 0x30000 },
+	{ .label = "across_pages", .smbase = 0x30100 },
+};
+
 CASE(smm_legacy, .says = "SMM without long mode saves and loads IA-32's state", .modes = PROT32, .irqchip = true,
-     .needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm")
+     .needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm", .rows = ROWS(rows))
 
 static const uint8_t out_then_rsm[] = {
 	0xb0, 0x5a,		/* mov $0x5a, %al */
@@ -32,7 +44,7 @@ GUEST(smm_legacy)
 
 static uint32_t *saved(struct test *t, uint32_t offset)
 {
-	return vm_hva(t->vm, SMBASE + SAVED(offset), 4);
+	return vm_hva(t->vm, ROW(t, rows)->smbase + SAVED(offset), 4);
 }
 
 static void expect_registers(struct test *t, const struct kvm_regs *regs)
@@ -59,6 +71,7 @@ static void expect_selectors(struct test *t, const struct kvm_sregs *sregs)
 
 HOST(smm_legacy)
 {
+	uint32_t smbase = ROW(t, rows)->smbase;
 	struct kvm_debugregs debug;
 	struct kvm_sregs sregs, after_sregs;
 	struct kvm_regs regs;
@@ -66,7 +79,8 @@ HOST(smm_legacy)
 	cpuid_change(t, LEAF_EXTENDED, (struct cpuid_bits){ .edx_off = EXTENDED_EDX_LM });
 	/* The same RAM in the address space that SMM sees. */
 	expect_result(t, 0, vm_region_try(t->vm, 1 << 16, 0, 0, RAM_BYTES, vm_hva(t->vm, 0, RAM_BYTES)));
-	memcpy(vm_hva(t->vm, SMBASE + ENTRY, sizeof(out_then_rsm)), out_then_rsm, sizeof(out_then_rsm));
+	memcpy(vm_hva(t->vm, smbase + ENTRY, sizeof(out_then_rsm)), out_then_rsm, sizeof(out_then_rsm));
+	expect_result(t, 1, msr_set_try(t->vcpu, MSR_IA32_SMBASE, smbase));
 	require_sync(t, 1);
 	require_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 0x33);
 	/* The OUT is completed first. */
@@ -87,7 +101,7 @@ HOST(smm_legacy)
 	expect_selectors(t, &sregs);
 	/* SMBASE can be moved. */
 	expect_eq(t, 0x00020000, *saved(t, 0x7efc) & 0xffff0000);
-	expect_eq(t, SMBASE, *saved(t, 0x7ef8));
+	expect_eq(t, smbase, *saved(t, 0x7ef8));
 	expect_eq(t, 0x44445555, *saved(t, 0x7fd4));
 	*saved(t, 0x7fd4) = 0x66667777;
 	expect_done(t);
