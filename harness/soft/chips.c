@@ -11,6 +11,7 @@
 #include "soft/private.h"
 
 #define RING_OFFSET 0x2000
+#define NSEC_KHZ 1000000u
 #define MAX_WAIT_NS 1000000
 #define MSR_X2APIC_FIRST 0x800
 #define MSR_X2APIC_LAST 0x8ff
@@ -31,7 +32,7 @@ static struct lapic_clock on_clock(void *opaque, uint32_t id)
 	uint64_t now_ns = clock_ns();
 
 	return (struct lapic_clock) {
-		.now_ns = now_ns, .tsc = vcpu ? tsc_guest(vcpu) : now_ns, .tsc_khz = vcpu ? vcpu->tsc.khz : SOFT_TSC_KHZ,
+		.now_ns = now_ns, .tsc = vcpu ? tsc_guest(vcpu) : now_ns, .tsc_khz = vcpu ? vcpu->tsc.khz : NSEC_KHZ,
 	};
 }
 

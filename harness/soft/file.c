@@ -384,6 +384,7 @@ int soft_create(struct soft **ret_soft)
 		return -ENOMEM;
 	}
 	faults_init();
+	soft->tsc_khz = host_tsc_khz();
 	madvise(soft->process, PAGE_BYTES, MADV_WIPEONFORK);
 	pthread_mutex_init(&soft->lock, NULL);
 	soft->backend = (struct backend) {

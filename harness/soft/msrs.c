@@ -23,6 +23,7 @@
 #define PLATFORM_INFO_CPUID_FAULT (1ull << 31)
 #define MSR_MISC_FEATURES_ENABLES 0x140
 #define MISC_FEATURES_CPUID_FAULT 1ull
+#define MSR_DEBUGCTL 0x1d9
 #define MSR_DE_CFG 0xc0011029
 #define MSR_OSVW_ID_LENGTH 0xc0010140
 #define MSR_OSVW_STATUS 0xc0010141
@@ -78,6 +79,7 @@ static const struct msr_row rows[] = {
 	{ MSR_VM_HSAVE_PA, LISTED },
 	{ MSR_P5_MC_ADDR, UNLISTED, .is_fixed = true },
 	{ MSR_P5_MC_TYPE, UNLISTED, .is_fixed = true },
+	{ MSR_DEBUGCTL, UNLISTED },
 	{ MSR_VM_CR, UNLISTED },
 	{ MSR_DE_CFG, UNLISTED },
 	{ MSR_OSVW_ID_LENGTH, UNLISTED },
@@ -343,6 +345,8 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 		return efer_set(vcpu, value, is_host);
 	case MSR_VM_HSAVE_PA:
 		return hsave_pa_set(vcpu, value, is_host);
+	case MSR_DEBUGCTL:	/* nothing records branches */
+		return 0;
 	case MSR_VM_CR:
 		return vm_cr_set(vcpu, value);
 	case MSR_IA32_APICBASE:

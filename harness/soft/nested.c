@@ -18,6 +18,8 @@
 #define DR6_BS (1ull << 14)
 #define DR7_FIXED 0x400ull
 #define INT_CTL_OF_L1 (V_IRQ | V_PRIORITY(0xf) | V_IGN_TPR)
+#define CPUID_SVM 0x8000000a
+#define CPUID_SVM_VGIF 16
 #define INT_CTL_VGIF (V_GIF | V_GIF_ENABLE)
 
 static uint32_t cpuid_register(const void *context, uint32_t leaf, uint32_t subleaf, unsigned int reg)
@@ -189,11 +191,18 @@ void nested_cache_control(struct soft_nested *nested, const struct vmcb_control 
 	memcpy(nested->control.intercept, control12->intercept, sizeof(control12->intercept));
 }
 
-static uint32_t int_ctl_merge(const struct vmcb_control *control01, const struct vmcb_control *control12)
+/* L1 enabled it, and its CPUID has it (APM vol. 2, 15.33). */
+static bool has_vgif(const struct soft_vcpu *vcpu)
 {
+	return (vcpu->nested.control.int_ctl & V_GIF_ENABLE) && vcpu_has(vcpu, CPUID_SVM, 3, CPUID_SVM_VGIF);
+}
+
+static uint32_t int_ctl_merge(const struct soft_vcpu *vcpu)
+{
+	const struct vmcb_control *control01 = &vcpu->nested.vmcb01->control, *control12 = &vcpu->nested.control;
 	uint32_t bits = INT_CTL_OF_L1;
 
-	if (control12->int_ctl & V_GIF_ENABLE)
+	if (has_vgif(vcpu))
 		bits |= INT_CTL_VGIF;
 	return (control12->int_ctl & bits) | (control01->int_ctl & V_INTR_MASKING);
 }
@@ -208,7 +217,7 @@ static void control_prepare(struct soft_vcpu *vcpu)
 		.iopm_base_pa = control01->iopm_base_pa, .msrpm_base_pa = control01->msrpm_base_pa,
 		.nested_ctl = NP_ENABLE,
 		.nested_cr3 = control12->nested_ctl & NP_ENABLE ? nested->npt.root_spa : control01->nested_cr3,
-		.int_ctl = int_ctl_merge(control01, control12), .int_vector = control12->int_vector,
+		.int_ctl = int_ctl_merge(vcpu), .int_vector = control12->int_vector,
 		.int_state = control12->int_state & INT_STATE_SHADOW,
 	};
 }
@@ -299,7 +308,7 @@ void nested_sync(struct soft_vcpu *vcpu)
 	const struct vmcb_control *control02 = &vcpu->nested.vmcb02->control;
 	uint32_t bits = vcpu->has_window ? 0 : V_IRQ;
 
-	if (control12->int_ctl & V_GIF_ENABLE)
+	if (has_vgif(vcpu))
 		bits |= V_GIF;
 	if (nested_has_own_tpr(vcpu))
 		bits |= V_TPR_BITS;

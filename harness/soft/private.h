@@ -33,7 +33,6 @@ struct soft_vcpu;
 #define SOFT_PIO_OFFSET 0x1000
 #define SOFT_SPARE_RUNS 4
 #define SOFT_GUEST_BITS 48	/* physical addresses of guests */
-#define SOFT_TSC_KHZ 1000000	/* one tick is a nanosecond */
 #define MAX_INSN_BYTES 15
 #define SOFT_MCE_BANKS 32
 #define SOFT_MCG_CAP (1ull << 8 | 1ull << 24)	/* MCG_CTL_P, MCG_SER_P */
@@ -69,6 +68,7 @@ struct soft {
 	size_t nr_files;
 	uint64_t *process;		/* reads as 0 in a child that fork() made */
 	uint64_t generation;		/* of the process that this memory is in */
+	uint32_t tsc_khz;		/* of this CPU */
 	bool is_bare;			/* VMs own their machine */
 	int null_fd;			/* descriptors are copies of it */
 	struct soft_chunk *spare_chunks;	/* lock; of VMs that are gone (memory.c) */
@@ -187,19 +187,23 @@ void spare_chunks_free(struct soft *soft);
 
 struct soft_tsc {
 	uint32_t khz;
-	uint64_t offset;	/* to the machine's at that frequency */
+	uint64_t offset;	/* to the host's at that frequency */
 	uint64_t adjust;	/* IA32_TSC_ADJUST */
 };
 
 /* The last that user space gave one of the VM's vCPUs. */
 struct soft_tsc_write {
-	uint64_t at_ns, value, offset;
+	uint64_t at;			/* of the host's TSC */
+	uint64_t value, offset;
 	uint32_t khz;		/* 0: there was none */
 };
 
 void tsc_init(struct soft_vcpu *vcpu);
-/* The machine's at the vCPU's frequency, and the guest's. */
+/* The host's: as it is, how fast it runs (measured, which takes a millisecond), and at the vCPU's frequency. */
+uint64_t host_tsc(void);
+uint32_t host_tsc_khz(void);
 uint64_t tsc_unshifted(const struct soft_vcpu *vcpu);
+/* The guest's. */
 uint64_t tsc_guest(const struct soft_vcpu *vcpu);
 void tsc_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);
 void tsc_adjust_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host);

@@ -1,24 +1,66 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest's time stamp counter: the machine's, which counts nanoseconds, at the vCPU's frequency and with its offset.
+ * The guest's time stamp counter: the CPU's own, at the vCPU's frequency and with its offset.
  * vCPUs that are written alike are synchronized, though time passes in between (KVM API, 4.55, and KVM_VCPU_TSC_CTRL).
  */
 #include "soft/private.h"
 
 #include <errno.h>
 
+#include <x86intrin.h>
+
 #include "vm/x86/bits.h"
 
 #define MAX_KHZ 0x7fffffffu
+#define MEASURE_NS 1000000
+#define NR_TRIES 8
 
-static uint64_t scaled(uint64_t ns, uint32_t khz)
+/* --- the host's --- */
+
+struct moment {
+	uint64_t tsc, ns, len;	/* between two readings of the TSC that are so far apart */
+};
+
+uint64_t host_tsc(void)
 {
-	return (uint64_t)((unsigned __int128)ns * khz / SOFT_TSC_KHZ);
+	return __rdtsc();
+}
+
+/* Of several tries the one that nothing came between. */
+static struct moment moment_now(void)
+{
+	struct moment best = { .len = UINT64_MAX };
+	unsigned int i;
+
+	for (i = 0; i < NR_TRIES; i++) {
+		uint64_t before = host_tsc(), ns = clock_ns(), len = host_tsc() - before;
+
+		if (len < best.len)
+			best = (struct moment) { before + len / 2, ns, len };
+	}
+	return best;
+}
+
+uint32_t host_tsc_khz(void)
+{
+	struct moment first = moment_now(), last;
+
+	while (clock_ns() - first.ns < MEASURE_NS)
+		continue;
+	last = moment_now();
+	return (uint32_t)((last.tsc - first.tsc) * 1000000 / (last.ns - first.ns));
+}
+
+/* --- the guest's --- */
+
+static uint64_t scaled(const struct soft_vcpu *vcpu, uint64_t ticks)
+{
+	return (uint64_t)((unsigned __int128)ticks * vcpu->tsc.khz / vcpu->vm->soft->tsc_khz);
 }
 
 uint64_t tsc_unshifted(const struct soft_vcpu *vcpu)
 {
-	return scaled(clock_ns(), vcpu->tsc.khz);
+	return scaled(vcpu, host_tsc());
 }
 
 uint64_t tsc_guest(const struct soft_vcpu *vcpu)
@@ -31,7 +73,7 @@ static void offset_set(struct soft_vcpu *vcpu, uint64_t offset, uint64_t value)
 	vcpu->tsc.offset = offset;
 	paravirt_clock_changed(vcpu);
 	vcpu->vm->tsc_last = (struct soft_tsc_write) {
-		.at_ns = clock_ns(), .value = value, .khz = vcpu->tsc.khz, .offset = offset,
+		.at = host_tsc(), .value = value, .khz = vcpu->tsc.khz, .offset = offset,
 	};
 }
 
@@ -43,7 +85,7 @@ static bool is_like_last(const struct soft_vcpu *vcpu, uint64_t value)
 
 	if (last->khz != vcpu->tsc.khz)
 		return false;
-	expected = last->value + scaled(clock_ns() - last->at_ns, vcpu->tsc.khz);
+	expected = last->value + scaled(vcpu, host_tsc() - last->at);
 	return !value || (value < expected + second && value + second > expected);
 }
 
@@ -90,7 +132,7 @@ static long khz_of_call(const struct call *call, uint32_t *ret_khz)
 
 	if (khz > MAX_KHZ)
 		return -EINVAL;
-	*ret_khz = khz ? khz : SOFT_TSC_KHZ;
+	*ret_khz = khz ? khz : call->soft->tsc_khz;
 	return 0;
 }
 

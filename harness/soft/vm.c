@@ -55,7 +55,7 @@ struct soft_vm *vm_of_call(struct call *call)
 	*vm = (struct soft_vm) {
 		.soft = call->soft, .generation = soft_generation(call->soft), .nr_refs = 1,
 		.next_spa = FIRST_SLOT_SPA, .next_chunk_spa = FIRST_CHUNK_SPA, .max_vcpu_id = SOFT_MAX_VCPU_ID,
-		.tsc_khz = SOFT_TSC_KHZ, .guests_read_platform_info = true,
+		.tsc_khz = call->soft->tsc_khz, .guests_read_platform_info = true,
 	};
 	vm->clock_offset = -(int64_t)clock_ns();
 	vm->is_bare = call->soft->is_bare;
@@ -347,7 +347,7 @@ static long answer_get_clock(struct call *call)
 		.clock = now + (uint64_t)call->vm->clock_offset,
 		.flags = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC,
 		.realtime = realtime_ns(),
-		.host_tsc = now,
+		.host_tsc = host_tsc(),
 	};
 	return 0;
 }
