@@ -34,6 +34,7 @@ struct vmcb_machine {
 	unsigned int nr_asids;
 	unsigned int fresh_run;		/* the last one whose TLB must be as if empty; 0: none */
 	bool is_flushed;		/* and is made so */
+	struct vmcb *after;		/* where what each VMRUN leaves is kept; NULL: nowhere */
 };
 
 /* --- making --- */
@@ -58,9 +59,9 @@ static void ram_free(uint8_t *ram)
 		munmap(ram - PAGE_BYTES, VMCB_RAM_BYTES + 2 * PAGE_BYTES);
 }
 
-struct vmcb_machine *vmcb_machine_new(void)
+struct vmcb_machine *vmcb_machine_new_with(const struct machine_cpuid *cpuid, size_t nr_cpuid)
 {
-	struct machine_config config = { .nr_cpus = 1 };
+	struct machine_config config = { .nr_cpus = 1, .cpuid = cpuid, .nr_cpuid = nr_cpuid };
 	struct vmcb_machine *m = calloc(1, sizeof(*m));
 
 	if (!m)
@@ -79,6 +80,11 @@ struct vmcb_machine *vmcb_machine_new(void)
 err_free:
 	vmcb_machine_free(m);
 	return NULL;
+}
+
+struct vmcb_machine *vmcb_machine_new(void)
+{
+	return vmcb_machine_new_with(NULL, 0);
 }
 
 void vmcb_machine_free(struct vmcb_machine *m)
@@ -201,22 +207,6 @@ static void pins_set(struct vmcb_machine *m)
 		machine_set_init(m->cpu);
 }
 
-static const struct svm_rule *predict(const struct vmcb_machine *m, const struct vmcb *vmcb)
-{
-	struct svm_rule_cpu cpu = m->program.rule_cpu;
-	unsigned int i;
-
-	/* Tables that are beyond the RAM are all ones; PDPTEs are looked at in PAE mode only. */
-	for (i = 0; i < 4; i++) {
-		uint64_t at = (vmcb->save.cr3 & 0xffffffe0) + i * 8;
-
-		cpu.pdpte[i] = ~0ull;
-		if (at < VMCB_RAM_BYTES)
-			memcpy(&cpu.pdpte[i], m->ram + at, 8);
-	}
-	return svm_rule_broken(vmcb, &cpu, 0);
-}
-
 static bool is_isolated(const struct vmcb_machine *m, const struct vmcb *vmcb)
 {
 	return (vmcb->control.nested_ctl & NP_ENABLE) && !m->program.has_own_tables &&
@@ -238,25 +228,6 @@ static enum vmcb_end end_of(enum machine_exit why, const struct vmcb *vmcb)
 	default:
 		return VMCB_END_BUDGET;
 	}
-}
-
-static void outcome_fill(const struct vmcb_machine *m, const struct vmcb *vmcb, struct vmcb_outcome *outcome)
-{
-	const struct vmcb_control *control = &vmcb->control;
-
-	outcome->unimplemented = m->cpu->unimplemented;
-	outcome->exit_code = control->exit_code;
-	outcome->exit_info_1 = control->exit_info_1;
-	outcome->exit_info_2 = control->exit_info_2;
-	outcome->exit_int_info = control->exit_int_info;
-	outcome->exit_int_info_error = control->exit_int_info_error;
-	outcome->rip = vmcb->save.rip;
-	outcome->next_rip = control->next_rip;
-	outcome->rflags = vmcb->save.rflags;
-	outcome->cr2 = vmcb->save.cr2;
-	memcpy(outcome->regs, m->cpu->regs, sizeof(outcome->regs));
-	outcome->regs[REG_RAX] = vmcb->save.rax;
-	outcome->regs[REG_RSP] = vmcb->save.rsp;
 }
 
 /* --- a TLB that must be as if empty --- */
@@ -305,7 +276,7 @@ static void run_once(struct vmcb_machine *m, struct vmcb_result *result)
 	regs_load(m);
 	pins_set(m);
 	run.pins = m->pins;
-	run.predicted = predict(m, vmcb);
+	run.predicted = vmcb_program_predict(&m->program);
 	if (!run.predicted)
 		tlb_begin(m, vmcb, result->nr_runs);
 	run.is_isolated = is_isolated(m, vmcb);
@@ -316,10 +287,13 @@ static void run_once(struct vmcb_machine *m, struct vmcb_result *result)
 	machine_vmrun_abandon(m->cpu, SVM_EXIT_INTR);
 	host_copy(m->cpu, &host_after);
 	run.nr_insns = m->cpu->nr_instructions - nr_insns;
-	outcome_fill(m, vmcb, outcome);
+	vmcb_outcome_fill(outcome, vmcb, m->cpu->regs);
+	outcome->unimplemented = m->cpu->unimplemented;
 	if (!result->violation[0])
 		vmcb_run_is_wrong(&run, result->violation, sizeof(result->violation));
 	memcpy(m->program.regs, outcome->regs, sizeof(m->program.regs));
+	if (m->after)
+		m->after[result->nr_runs] = *vmcb;
 	for (i = 0; i < NR_DIRTY; i++)
 		m->changed[i] |= m->dirty[i];
 	vmcb_program_ran(&m->program);
@@ -362,6 +336,8 @@ static void input_begin(struct vmcb_machine *m, struct vmcb_result *result)
 	cpu_begin(m);
 	m->program = (struct vmcb_program){ .ram = m->ram, .rule_cpu = m->machine->svm_rule_cpu, .written = page_written,
 		.context = m };
+	/* What a VMSAVE finds before the first VMRUN. */
+	machine_vmload(m->cpu, VMCB_VMCB_GPA);
 	result->nr_runs = 0;
 	result->violation[0] = 0;
 }
@@ -407,6 +383,22 @@ void vmcb_machine_run(struct vmcb_machine *m, const struct input *input, struct 
 	m->fresh_run = 0;
 	run_input(m, input, result, VMCB_MAX_RUNS);
 	result->memory_hash = memory_hash(m);
-	if (m->fresh_run && !result->violation[0])
+	/* Who looks at VMCBs and RAM wants them as this run left them. */
+	if (m->fresh_run && !result->violation[0] && !m->after)
 		check_fresh_run(m, input, result);
+}
+
+void vmcb_machine_keep(struct vmcb_machine *m, struct vmcb *after)
+{
+	m->after = after;
+}
+
+const uint8_t *vmcb_machine_ram(const struct vmcb_machine *m)
+{
+	return m->ram;
+}
+
+const uint64_t *vmcb_machine_changed(const struct vmcb_machine *m)
+{
+	return m->changed;
 }

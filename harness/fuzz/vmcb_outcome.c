@@ -9,10 +9,35 @@
 #include "fuzz/out.h"
 #include "fuzz/vmcb_ops.h"
 
+enum { REG_RAX = 0, REG_RSP = 4 };
+
 static const char *const end_names[NR_VMCB_ENDS] = { "exit", "refused", "budget", "halted", "shutdown", "unimplemented" };
 
 static const char *const reg_names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11",
 	"r12", "r13", "r14", "r15" };
+
+const char *vmcb_end_name(enum vmcb_end end)
+{
+	return end_names[end];
+}
+
+void vmcb_outcome_fill(struct vmcb_outcome *outcome, const struct vmcb *vmcb, const uint64_t *regs)
+{
+	const struct vmcb_control *control = &vmcb->control;
+
+	outcome->exit_code = control->exit_code;
+	outcome->exit_info_1 = control->exit_info_1;
+	outcome->exit_info_2 = control->exit_info_2;
+	outcome->exit_int_info = control->exit_int_info;
+	outcome->exit_int_info_error = control->exit_int_info_error;
+	outcome->rip = vmcb->save.rip;
+	outcome->next_rip = control->next_rip;
+	outcome->rflags = vmcb->save.rflags;
+	outcome->cr2 = vmcb->save.cr2;
+	memcpy(outcome->regs, regs, sizeof(outcome->regs));
+	outcome->regs[REG_RAX] = vmcb->save.rax;
+	outcome->regs[REG_RSP] = vmcb->save.rsp;
+}
 
 /* --- as text --- */
 

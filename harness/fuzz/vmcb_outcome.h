@@ -42,6 +42,11 @@ struct vmcb_result {
 	char violation[256];		/* what must not be, at the first run where it was; "": nothing */
 };
 
+const char *vmcb_end_name(enum vmcb_end end);
+
+/* What a #VMEXIT left in @vmcb and, but for RAX and RSP, in @regs[16]; .end, .rule and .unimplemented are not touched. */
+void vmcb_outcome_fill(struct vmcb_outcome *outcome, const struct vmcb *vmcb, const uint64_t *regs);
+
 /*
  * One line without a newline: "refused rule=asid_zero", "exit=hlt info1=0 ... rip=0x10000 ..."; registers that are zero
  * are left out. As snprintf().

@@ -358,6 +358,23 @@ void vmcb_program_apply(struct vmcb_program *program, const struct input_op *op)
 	}
 }
 
+const struct svm_rule *vmcb_program_predict(const struct vmcb_program *program)
+{
+	const struct vmcb *vmcb = vmcb_world_vmcb(program->ram);
+	struct svm_rule_cpu cpu = program->rule_cpu;
+	unsigned int i;
+
+	/* Tables that are beyond the RAM are all ones; PDPTEs are looked at in PAE mode only. */
+	for (i = 0; i < 4; i++) {
+		uint64_t at = (vmcb->save.cr3 & 0xffffffe0) + i * 8;
+
+		cpu.pdpte[i] = ~0ull;
+		if (at < VMCB_RAM_BYTES)
+			memcpy(&cpu.pdpte[i], program->ram + at, 8);
+	}
+	return svm_rule_broken(vmcb, &cpu, 0);
+}
+
 void vmcb_program_ran(struct vmcb_program *program)
 {
 	/* What runs next begins behind the HLT. */

@@ -68,6 +68,8 @@ struct vmcb_program {
 
 /* Applies all but VMCB_OP_RUN and what L1 executes (VMCB_OP_L1, VMCB_OP_L1_INVLPGA). */
 void vmcb_program_apply(struct vmcb_program *program, const struct input_op *op);
+/* The first rule that VMRUN has to refuse the VMCB by, as it is now; NULL: it is entered. */
+const struct svm_rule *vmcb_program_predict(const struct vmcb_program *program);
 /* Behind a VMRUN. */
 void vmcb_program_ran(struct vmcb_program *program);
 
