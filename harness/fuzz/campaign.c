@@ -22,7 +22,7 @@ struct campaign {
 	const struct campaign_options *options;
 	struct campaign_stats stats;
 	struct executor *executor;
-	struct rng rng;
+	uint64_t number;		/* of the next input that is made */
 	struct input **corpus;
 	size_t nr_corpus, room;
 	uint8_t seen[EXECUTOR_NR_FEATURES / 8];
@@ -106,6 +106,9 @@ static bool kind_take(struct campaign *c, uint64_t kind)
 {
 	uint64_t i;
 
+	for (i = 0; i < c->options->nr_kinds; i++)
+		if (c->options->kinds[i] == kind)
+			return false;
 	for (i = 0; i < c->stats.nr_findings; i++)
 		if (c->kinds[i] == kind)
 			return false;
@@ -127,6 +130,11 @@ static int finding_take(struct campaign *c, const struct input *input, const str
 		return 0;
 	executor_minimise(c->executor, &small);
 	executor_run_twice(c->executor, &small, &again);
+	/* What does not come again is told as it came. */
+	if (!again.violation[0]) {
+		small = *input;
+		again = *trial;
+	}
 	if (options->findings)
 		r = input_keep(&small, options->findings, path, c->err);
 	if (!r && options->found)
@@ -136,26 +144,40 @@ static int finding_take(struct campaign *c, const struct input *input, const str
 
 /* --- the search --- */
 
-static int try_input(struct campaign *c, const struct input *input, bool is_stored)
+/* Into the corpus, and into its folder unless it is from there. */
+static int corpus_take(struct campaign *c, const struct input *input, uint64_t number)
 {
-	struct trial trial;
+	const struct campaign_options *options = c->options;
 	char path[MAX_PATH_BYTES];
-	int r = 0;
+	int r = corpus_add(c, input);
 
+	c->stats.nr_kept++;
+	if (!r && number != CAMPAIGN_SEED && options->corpus)
+		r = input_keep(input, options->corpus, path, c->err);
+	if (!r && number != CAMPAIGN_SEED && options->kept)
+		options->kept(options->context, input, number);
+	return r;
+}
+
+/* @number: CAMPAIGN_SEED for one that is stored already. */
+static int try_input(struct campaign *c, const struct input *input, uint64_t number)
+{
+	const struct campaign_options *options = c->options;
+	struct trial trial;
+	bool is_new;
+
+	if (options->begin)
+		options->begin(options->context, number);
 	c->executor->run(c->executor, input, &trial);
 	c->stats.nr_inputs++;
+	is_new = options->is_new && options->is_new(options->context, input, number);
 	if (trial.violation[0])
 		return finding_take(c, input, &trial);
-	if (!features_take(c, &trial))
+	is_new |= features_take(c, &trial) != 0;
+	if (!is_new)
 		return 0;
 	executor_run_twice(c->executor, input, &trial);
-	if (trial.violation[0])
-		return finding_take(c, input, &trial);
-	c->stats.nr_kept++;
-	r = corpus_add(c, input);
-	if (!r && !is_stored && c->options->corpus)
-		r = input_keep(input, c->options->corpus, path, c->err);
-	return r;
+	return trial.violation[0] ? finding_take(c, input, &trial) : corpus_take(c, input, number);
 }
 
 static bool has_suffix(const char *name)
@@ -188,7 +210,7 @@ static int corpus_read(struct campaign *c)
 		if (!r && has_suffix(names[i]->d_name))
 			r = input_read(path, &input, c->err);
 		if (!r && has_suffix(names[i]->d_name) && input.domain == c->executor->domain)
-			r = try_input(c, &input, true);
+			r = try_input(c, &input, CAMPAIGN_SEED);
 		free(names[i]);
 	}
 	free(names);
@@ -196,24 +218,25 @@ static int corpus_read(struct campaign *c)
 }
 
 /* The shorter of two: inputs would grow, and take longer to say no more. */
-static const struct input *corpus_pick(struct campaign *c)
+static const struct input *corpus_pick(const struct input *const *corpus, size_t nr, struct rng *rng)
 {
-	const struct input *one = c->corpus[rng_below(&c->rng, c->nr_corpus)];
-	const struct input *other = c->corpus[rng_below(&c->rng, c->nr_corpus)];
+	const struct input *one = corpus[rng_below(rng, nr)];
+	const struct input *other = corpus[rng_below(rng, nr)];
 
 	return one->nr_ops < other->nr_ops ? one : other;
 }
 
-static void make_input(struct campaign *c, struct input *input)
+void campaign_make(uint64_t seed, uint64_t number, const struct input *const *corpus, size_t nr_corpus, struct input *ret)
 {
-	const struct input *one = corpus_pick(c);
+	struct rng of_number = { number }, rng = { seed ^ rng_next(&of_number) };
+	const struct input *one = corpus_pick(corpus, nr_corpus, &rng);
 
-	if (rng_percent(&c->rng, CROSS_PERCENT)) {
-		input_cross(one, corpus_pick(c), input, &c->rng);
+	if (rng_percent(&rng, CROSS_PERCENT)) {
+		input_cross(one, corpus_pick(corpus, nr_corpus, &rng), ret, &rng);
 		return;
 	}
-	*input = *one;
-	input_mutate(input, &c->rng);
+	*ret = *one;
+	input_mutate(ret, &rng);
 }
 
 static void stats_clock(struct campaign *c)
@@ -241,20 +264,44 @@ static bool goes_on(struct campaign *c)
 	return options->tell(options->context, &c->stats);
 }
 
+/* All of them, whether they show anything or not: who makes inputs of them elsewhere has all of them. */
+static int seeds_run(struct campaign *c)
+{
+	const struct campaign_options *options = c->options;
+	struct trial trial;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < options->nr_seeds && !r; i++) {
+		if (options->begin)
+			options->begin(options->context, CAMPAIGN_SEED);
+		c->executor->run(c->executor, &options->seeds[i], &trial);
+		if (options->is_new)
+			options->is_new(options->context, &options->seeds[i], CAMPAIGN_SEED);
+		features_take(c, &trial);
+		r = corpus_add(c, &options->seeds[i]);
+	}
+	return r;
+}
+
 static int search(struct campaign *c)
 {
 	struct input input;
 	int r = corpus_read(c);
 
-	input_init(&input, c->executor->domain);
 	if (!r)
-		r = try_input(c, &input, true);
+		r = seeds_run(c);
+	input_init(&input, c->executor->domain);
+	if (!r && !c->nr_corpus)
+		r = try_input(c, &input, CAMPAIGN_SEED);
 	/* There is always one to begin with, also when the golden state breaks an oracle. */
 	if (!r && !c->nr_corpus)
 		r = corpus_add(c, &input);
 	while (!r && goes_on(c)) {
-		make_input(c, &input);
-		r = try_input(c, &input, false);
+		uint64_t number = c->number++;
+
+		campaign_make(c->options->seed, number, (const struct input *const *)c->corpus, c->nr_corpus, &input);
+		r = try_input(c, &input, number);
 	}
 	return r;
 }
@@ -267,7 +314,7 @@ int campaign_run(const struct campaign_options *options, struct campaign_stats *
 	if (!c)
 		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
 	c->options = options;
-	c->rng.state = options->seed;
+	c->number = options->first;
 	c->err = err;
 	c->start = c->told = seconds_now(CLOCK_MONOTONIC);
 	c->cpu_start = seconds_now(CLOCK_PROCESS_CPUTIME_ID);

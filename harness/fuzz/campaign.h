@@ -23,6 +23,11 @@ struct campaign_stats {
 struct campaign_options {
 	struct executor *executor;
 	uint64_t seed;
+	uint64_t first;			/* the number of the first input that is made: to go on where another ended */
+	const struct input *seeds;	/* the corpus to begin with, run in this order; all of it is kept */
+	size_t nr_seeds;
+	const uint64_t *kinds;		/* violations that others have found (violation_kind()) */
+	size_t nr_kinds;
 	double seconds;			/* 0: no limit */
 	uint64_t nr_inputs;		/* 0: no limit */
 	const char *corpus;		/* folder, read first and written; NULL: in memory only */
@@ -31,10 +36,24 @@ struct campaign_options {
 	bool (*tell)(void *context, const struct campaign_stats *stats);
 	/* A finding, minimised; @path is NULL where it is not kept. NULL is fine. */
 	void (*found)(void *context, const struct input *input, const struct trial *trial, const char *path);
+	/* Input number @number is to run; seeds have none: CAMPAIGN_SEED. NULL is fine. */
+	void (*begin)(void *context, uint64_t number);
+	/* It ran. True when it showed something that features do not say: it is kept then. NULL is fine. */
+	bool (*is_new)(void *context, const struct input *input, uint64_t number);
+	/* It is in the corpus now. NULL is fine. */
+	void (*kept)(void *context, const struct input *input, uint64_t number);
 	void *context;
 };
 
+#define CAMPAIGN_SEED UINT64_MAX
+
 /* 0 whatever it finds; -errno and a line: a folder or a file in it. */
 int campaign_run(const struct campaign_options *options, struct campaign_stats *ret_stats, struct err *err);
+
+/*
+ * Input number @number of a search by @seed, of which @corpus is what it had kept when it made that one, in its order: for
+ * an input that was lost with the machine it ran on.
+ */
+void campaign_make(uint64_t seed, uint64_t number, const struct input *const *corpus, size_t nr_corpus, struct input *ret);
 
 #endif
