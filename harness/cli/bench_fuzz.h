@@ -6,4 +6,7 @@
 /* Prints a line for each kind of input. An exit code. */
 int bench_fuzz(void);
 
+/* The same of a hypervisor with a nested guest (bench_nested.c). @target as nested_executor_open() has it. */
+int bench_nested(const char *target);
+
 #endif

@@ -10,7 +10,10 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/fuzz_agent.h"
 #include "cli/fuzz_files.h"
+#include "cli/fuzz_lab.h"
+#include "cli/fuzz_target.h"
 #include "err.h"
 #include "fuzz/campaign.h"
 #include "fuzz/expect.h"
@@ -20,21 +23,25 @@
 #define TEXT_BYTES 16384
 
 static const char fuzz_help[] =
-	"usage: vmassay fuzz vmcb|ioctl [OPTION]...    search, in this process\n"
+	"usage: vmassay fuzz vmcb|ioctl [OPTION]...    search, in this process or in a lab\n"
 	"       vmassay fuzz minimise FILE             print what of it is enough to do the same\n"
 	"       vmassay fuzz merge DIR... --into DIR [--domain vmcb|ioctl] [--target TARGET]\n"
 	"                                              of corpora, keep what shows something new beside the rest\n"
 	"       vmassay fuzz export [--id NAME] FILE   print a case of the suite in C that asserts what comes of it\n"
 	"       vmassay fuzz ops [DOMAIN]              print the operations that inputs are made of\n"
 	"\n"
-	"  --target TARGET    what runs the inputs. vmcb: machine, the emulated CPU. ioctl: soft-svm, the hypervisor in this\n"
-	"                     process (default); kvm, this kernel's own /dev/kvm, with --danger-host-kvm only\n"
+	"  --target TARGET    what runs the inputs. vmcb: machine, the emulated CPU (default); soft-svm, a hypervisor with a\n"
+	"                     nested guest, judged by the machine. ioctl: soft-svm, the hypervisor in this process (default);\n"
+	"                     kvm, this kernel's own /dev/kvm, with --danger-host-kvm only\n"
 	"  --danger-host-kvm  yes, fuzz this kernel's KVM: it may panic, hang or corrupt this machine\n"
 	"  --time SECONDS     how long (default 60; 0: until it is interrupted)\n"
 	"  --count N          at most this many inputs\n"
 	"  --seed N           the same search again\n"
 	"  --corpus FOLDER    begin with the inputs in it, and add what shows something new\n"
 	"  --findings FOLDER  write what breaks an oracle (default: findings)\n"
+	"  --lab NAME         search inside a lab, where a real KVM runs the inputs and the machine judges\n"
+	"  --kernel IMAGE, --modules DIR, --param MODULE.NAME=VALUE, --append WORDS, --console FILE, --fresh\n"
+	"                     of the lab, as vmassay lab has them; a kernel of ci/kernel/build kcov tells its coverage\n"
 	"\n"
 	"Exit code: 0 nothing was found, 1 something was. This machine's /dev/kvm is never touched without\n"
 	"--danger-host-kvm. harness/fuzz/README.md has the format of inputs and the oracles.\n";
@@ -160,7 +167,7 @@ static int open_input(const char *path, const char *target, struct input *input,
 		return 0;
 	executor_free(*executor);
 	*executor = NULL;
-	return executor_new(input->domain, target, executor, &err) ? usage_error("%s: %s", path, err.text) : 0;
+	return fuzz_target_open(input->domain, target, executor, &err) ? usage_error("%s: %s", path, err.text) : 0;
 }
 
 static int fuzz_minimise(int argc, char **argv)
@@ -188,20 +195,77 @@ struct search {
 	const char *target;
 	bool may_danger;
 	struct campaign_options options;
+	struct lab_options lab;		/* .name is NULL: in this process */
+	const char *params[ARGS_MAX_PARAMS + 1];
 };
 
-enum { OPTION_TARGET = 256, OPTION_TIME, OPTION_COUNT, OPTION_SEED, OPTION_CORPUS, OPTION_FINDINGS,
-	OPTION_DANGER };
+enum {
+	OPTION_TARGET = 256, OPTION_TIME, OPTION_COUNT, OPTION_SEED, OPTION_CORPUS, OPTION_FINDINGS, OPTION_LAB,
+	OPTION_KERNEL, OPTION_MODULES, OPTION_PARAM, OPTION_APPEND, OPTION_CONSOLE, OPTION_FRESH,
+	OPTION_DANGER,
+};
+
+static int param_add(struct search *search, const char *param)
+{
+	unsigned int nr = 0;
+
+	while (search->params[nr])
+		nr++;
+	if (nr == ARGS_MAX_PARAMS)
+		return usage_error("fuzz: more than %u --param", ARGS_MAX_PARAMS);
+	search->params[nr] = param;
+	search->lab.params = search->params;
+	return 0;
+}
+
+/* True when it is one; *@ret is 0 or EXIT_USAGE. */
+static bool lab_option(struct search *search, int option, int *ret)
+{
+	struct lab_defaults defaults;
+	struct err err;
+
+	*ret = 0;
+	switch (option) {
+	case OPTION_LAB:
+		search->lab.name = optarg;
+		if (lab_check(optarg, &defaults, &err))
+			*ret = usage_error("fuzz: --lab: %s", err.text);
+		return true;
+	case OPTION_KERNEL:
+		search->lab.kernel = optarg;
+		return true;
+	case OPTION_MODULES:
+		search->lab.modules = optarg;
+		return true;
+	case OPTION_PARAM:
+		*ret = param_add(search, optarg);
+		return true;
+	case OPTION_APPEND:
+		search->lab.append = optarg;
+		return true;
+	case OPTION_CONSOLE:
+		search->lab.console = optarg;
+		return true;
+	case OPTION_FRESH:
+		search->lab.is_fresh = true;
+		return true;
+	default:
+		return false;
+	}
+}
 
 static int search_option(struct search *search, int option)
 {
 	struct campaign_options *options = &search->options;
 	uint64_t number;
+	int r;
 
+	if (lab_option(search, option, &r))
+		return r;
 	switch (option) {
 	case OPTION_TARGET:
 		search->target = optarg;
-		return executor_is_target(optarg) ? 0 : usage_error("fuzz: --target: there is no '%s'", optarg);
+		return fuzz_target_is(optarg) ? 0 : usage_error("fuzz: --target: there is no '%s'", optarg);
 	case OPTION_DANGER:
 		search->may_danger = true;
 		return 0;
@@ -232,7 +296,10 @@ static int search_parse(struct search *search, int argc, char **argv)
 		{ "target", required_argument, NULL, OPTION_TARGET }, { "time", required_argument, NULL, OPTION_TIME },
 		{ "count", required_argument, NULL, OPTION_COUNT }, { "seed", required_argument, NULL, OPTION_SEED },
 		{ "corpus", required_argument, NULL, OPTION_CORPUS },
-		{ "findings", required_argument, NULL, OPTION_FINDINGS },
+		{ "findings", required_argument, NULL, OPTION_FINDINGS }, { "lab", required_argument, NULL, OPTION_LAB },
+		{ "kernel", required_argument, NULL, OPTION_KERNEL }, { "modules", required_argument, NULL, OPTION_MODULES },
+		{ "param", required_argument, NULL, OPTION_PARAM }, { "append", required_argument, NULL, OPTION_APPEND },
+		{ "console", required_argument, NULL, OPTION_CONSOLE }, { "fresh", no_argument, NULL, OPTION_FRESH },
 		{ "danger-host-kvm", no_argument, NULL, OPTION_DANGER }, { "help", no_argument, NULL, 'h' }, { 0 },
 	};
 	int option, r = 0;
@@ -285,6 +352,26 @@ static void found(void *context, const struct input *input, const struct trial *
 	fflush(stdout);
 }
 
+static int search_in_lab(const struct input_domain *domain, struct search *search)
+{
+	static char console[128];
+	struct fuzz_lab_options options = {
+		.domain = domain, .lab = search->lab, .seed = search->options.seed, .seconds = search->options.seconds,
+		.corpus = search->options.corpus, .findings = search->options.findings,
+	};
+	int r;
+
+	snprintf(console, sizeof(console), "vmassay-fuzz-%s.console", search->lab.name);
+	if (!options.lab.console)
+		options.lab.console = console;
+	r = console_begin(options.lab.console);
+	if (r)
+		return r;
+	interrupts_catch();
+	options.lab.is_interrupted = &cli_is_interrupted;
+	return fuzz_lab(&options);
+}
+
 static int fuzz_domain(const struct input_domain *domain, int argc, char **argv)
 {
 	struct search search = {
@@ -296,7 +383,9 @@ static int fuzz_domain(const struct input_domain *domain, int argc, char **argv)
 
 	if (r)
 		return r < 0 ? 0 : r;
-	if (executor_new(domain, search.target, &search.options.executor, &err))
+	if (search.lab.name)
+		return search_in_lab(domain, &search);
+	if (fuzz_target_open(domain, search.target, &search.options.executor, &err))
 		return usage_error("fuzz: %s", err.text);
 	interrupts_catch();
 	printf("fuzz %s: target %s, seed %" PRIu64 "\n", domain->name, search.options.executor->target, search.options.seed);
@@ -322,6 +411,8 @@ int cmd_fuzz(int argc, char **argv)
 		return fuzz_domain(&vmcb_domain, argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "ioctl"))
 		return fuzz_domain(&ioctl_domain, argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "agent"))
+		return fuzz_agent(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "minimise"))
 		return fuzz_minimise(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "merge"))
@@ -399,7 +490,7 @@ int cmd_replay(int argc, char **argv)
 			may_danger = true;
 			break;
 		case 't':
-			if (!executor_is_target(optarg))
+			if (!fuzz_target_is(optarg))
 				return usage_error("replay: --target: there is no '%s'", optarg);
 			target = optarg;
 			break;

@@ -59,5 +59,14 @@ for command in 'fuzz ioctl' "replay three/$(ls three | head -1)"; do
 	grep -q -- '--danger-host-kvm' out || fail "it does not say what it takes: $(cat out)"
 done
 code=0
-"$vmassay" fuzz vmcb --target soft-svm 2> out || code=$?
+"$vmassay" fuzz ioctl --target machine 2> out || code=$?
 [ "$code" = 2 ] || fail "a target of another domain ended with $code"
+# The self-contained hypervisor as an input's L1 and L2.
+printf 'input vmcb\nl2 cpuid\nrun\nskip\nexpect exit=cpuid\nexpect exit=hlt rip=0x10002\nexpect same\n' > nested.input
+"$vmassay" replay --quiet --target soft-svm nested.input > out || fail "on soft-svm: $(cat out)"
+code=0
+"$vmassay" fuzz vmcb --target kvm > out 2>&1 || code=$?
+[ "$code" = 2 ] || fail "it fuzzes this machine's /dev/kvm: $(cat out)"
+code=0
+"$vmassay" fuzz vmcb --lab nowhere > out 2>&1 || code=$?
+[ "$code" = 2 ] || fail "a lab that there is not ended with $code"

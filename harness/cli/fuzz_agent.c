@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/fuzz_agent.h"
+
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <termios.h>
+
+#include "cli/cli.h"
+#include "cli/fuzz_target.h"
+#include "err.h"
+#include "fuzz/campaign.h"
+#include "fuzz/kcov.h"
+#include "fuzz/nested_differ.h"
+#include "fuzz/nested_executor.h"
+#include "fuzz/vmcb_ops.h"
+#include "kernel_log.h"
+#include "reports/json_add.h"
+#include "runner/kmsg.h"
+
+#define TEXT_BYTES 16384
+#define TELL_EVERY 16		/* inputs between two lines of where it is */
+#define LISTEN_EVERY 32		/* and between two looks at the kernel's log */
+#define MAX_KINDS 256
+#define PLACES_BYTES 2048
+
+struct agent {
+	struct campaign_options options;
+	struct executor *executor;
+	struct kcov *kcov;
+	struct kmsg kmsg;
+	uint64_t number, nr_careful;
+	char places[PLACES_BYTES];	/* met and not told yet */
+	size_t places_len;
+	uint64_t kinds[MAX_KINDS];
+	uint64_t nr_kernel;
+};
+
+/* --- lines --- */
+
+static struct json_object *line_new(const char *event)
+{
+	struct json_object *line = json_object_new_object();
+
+	json_add(&line, "type", json_object_new_string("fuzz"));
+	json_add(&line, "event", json_object_new_string(event));
+	return line;
+}
+
+static void line_send(struct json_object *line)
+{
+	if (line)
+		dprintf(cli_results_fd, "%s\n", json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN));
+	json_object_put(line);
+}
+
+static void add_number(struct json_object **line, const char *key, uint64_t value)
+{
+	json_add(line, key, json_object_new_int64((int64_t)value));
+}
+
+static void add_input(struct json_object **line, const struct input *input)
+{
+	char text[TEXT_BYTES];
+
+	input_print(input, text, sizeof(text));
+	json_add(line, "input", json_object_new_string(text));
+}
+
+static void places_send(struct agent *agent)
+{
+	struct json_object *line;
+
+	if (!agent->places_len)
+		return;
+	line = line_new("cover");
+	json_add(&line, "places", json_object_new_string(agent->places));
+	line_send(line);
+	agent->places_len = 0;
+}
+
+static void place_take(void *context, uint32_t offset)
+{
+	struct agent *agent = context;
+
+	if (agent->places_len + 16 > sizeof(agent->places))
+		places_send(agent);
+	agent->places_len += (size_t)sprintf(agent->places + agent->places_len, "%s%x", agent->places_len ? "," : "", offset);
+}
+
+static void add_known(const struct agent *agent, struct json_object **line)
+{
+	struct json_object *known = json_object_new_object();
+	const uint64_t *counts = agent->executor->domain == &vmcb_domain ? nested_executor_known(agent->executor) : NULL;
+	size_t i;
+
+	for (i = 0; counts && nested_known[i].id; i++)
+		if (counts[i])
+			add_number(&known, nested_known[i].id, counts[i]);
+	json_add(line, "known", known);
+}
+
+static void add_counts(const struct agent *agent, struct json_object **line)
+{
+	struct nested_counts counts;
+
+	if (agent->executor->domain != &vmcb_domain)
+		return;
+	counts = nested_counts(nested_executor_target(agent->executor));
+	add_number(line, "runs", counts.nr_runs);
+	add_number(line, "entries", counts.nr_entries);
+	add_number(line, "resets", counts.nr_resets);
+	add_number(line, "made", counts.nr_made);
+}
+
+static void stats_send(struct agent *agent, const char *event, const struct campaign_stats *stats)
+{
+	struct json_object *line = line_new(event);
+
+	places_send(agent);
+	add_number(&line, "number", agent->number);
+	add_number(&line, "inputs", stats->nr_inputs);
+	add_number(&line, "kept", stats->nr_kept);
+	add_number(&line, "features", stats->nr_features);
+	add_number(&line, "findings", stats->nr_findings + agent->nr_kernel);
+	add_number(&line, "cover", agent->kcov ? kcov_nr(agent->kcov) : 0);
+	json_add(&line, "seconds", json_object_new_double(stats->seconds));
+	add_known(agent, &line);
+	add_counts(agent, &line);
+	line_send(line);
+}
+
+/* --- the campaign's calls --- */
+
+static bool is_due(const struct agent *agent, unsigned int every)
+{
+	return agent->number % every == 0;
+}
+
+static void begin(void *context, uint64_t number)
+{
+	struct agent *agent = context;
+	struct json_object *line;
+	char name[24];
+
+	if (agent->kcov)
+		kcov_begin(agent->kcov);
+	if (number == CAMPAIGN_SEED)
+		return;
+	agent->number = number;
+	snprintf(name, sizeof(name), "f%" PRIu64, number);
+	prctl(PR_SET_NAME, name);
+	if (!is_due(agent, TELL_EVERY) && !agent->nr_careful)
+		return;
+	line = line_new("at");
+	add_number(&line, "number", number);
+	line_send(line);
+	if (agent->nr_careful && agent->nr_careful--)
+		tcdrain(cli_results_fd);
+}
+
+/* What the kernel says names the input by our own name. */
+static void kernel_listen(struct agent *agent)
+{
+	uint64_t then = kmsg_now(&agent->kmsg);
+	struct kernel_words words;
+	struct json_object *line;
+	unsigned long long number;
+
+	kmsg_read(&agent->kmsg);
+	kernel_text_read(kmsg_since(&agent->kmsg, then), &words);
+	kmsg_forget(&agent->kmsg, kmsg_now(&agent->kmsg));
+	if (!words.worst)
+		return;
+	agent->nr_kernel++;
+	line = line_new("found");
+	add_number(&line, "number", sscanf(words.comm, "f%llu", &number) == 1 ? number : agent->number);
+	json_add(&line, "kernel", json_object_new_string(words.headline));
+	line_send(line);
+}
+
+static bool is_new(void *context, const struct input *input, uint64_t number)
+{
+	struct agent *agent = context;
+
+	(void)input;
+	if (number == CAMPAIGN_SEED || is_due(agent, LISTEN_EVERY))
+		kernel_listen(agent);
+	return agent->kcov && kcov_take(agent->kcov, place_take, agent);
+}
+
+static void kept(void *context, const struct input *input, uint64_t number)
+{
+	struct json_object *line = line_new("kept");
+
+	(void)context;
+	add_number(&line, "number", number);
+	add_input(&line, input);
+	line_send(line);
+	tcdrain(cli_results_fd);
+}
+
+static void found(void *context, const struct input *input, const struct trial *trial, const char *path)
+{
+	struct agent *agent = context;
+	struct json_object *line = line_new("found"), *outcome = json_object_new_array();
+	char text[2048];
+	unsigned int i;
+
+	(void)path;
+	for (i = 0; i < trial->nr_lines; i++) {
+		agent->executor->line(agent->executor, i, text, sizeof(text));
+		json_append(&outcome, json_object_new_string(text));
+	}
+	add_number(&line, "number", agent->number);
+	json_add(&line, "violation", json_object_new_string(trial->violation));
+	json_add(&line, "outcome", outcome);
+	add_input(&line, input);
+	line_send(line);
+	tcdrain(cli_results_fd);
+}
+
+static bool tell(void *context, const struct campaign_stats *stats)
+{
+	stats_send(context, "stats", stats);
+	return true;
+}
+
+/* --- the command --- */
+
+static size_t kinds_read(uint64_t *kinds, const char *text)
+{
+	size_t nr = 0;
+
+	while (nr < MAX_KINDS && *text && *text != '-') {
+		char *end;
+
+		kinds[nr++] = strtoull(text, &end, 16);
+		text = *end ? end + 1 : end;
+	}
+	return nr;
+}
+
+static int seeds_read(struct campaign_options *options, int nr, char **texts)
+{
+	struct input *seeds = calloc((size_t)nr + 1, sizeof(*seeds));
+	struct err err;
+	int i;
+
+	if (!seeds)
+		return usage_error("fuzz agent: out of memory");
+	options->seeds = seeds;
+	for (i = 0; i < nr; i++) {
+		if (input_parse(texts[i], strlen(texts[i]), &seeds[i], &err))
+			return usage_error("fuzz agent: %s", err.text);
+		options->nr_seeds++;
+	}
+	return 0;
+}
+
+static int agent_run(struct agent *agent)
+{
+	struct json_object *line = line_new("begin");
+	struct campaign_stats stats;
+	struct err err;
+
+	add_number(&line, "seed", agent->options.seed);
+	json_add(&line, "cover", json_object_new_boolean(agent->kcov != NULL));
+	line_send(line);
+	if (campaign_run(&agent->options, &stats, &err)) {
+		cli_print("fuzz agent: %s", err.text);
+		return 99;
+	}
+	kernel_listen(agent);
+	stats_send(agent, "end", &stats);
+	return 0;
+}
+
+int fuzz_agent(int argc, char **argv)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+	const struct input_domain *domain = argc > 5 ? input_domain_find(argv[1]) : NULL;
+	struct err err;
+	int r;
+
+	if (!agent || !domain || cli_results_fd < 0)
+		return usage_error("fuzz agent: it is for labs");
+	agent->options = (struct campaign_options){
+		.seed = strtoull(argv[2], NULL, 0), .first = strtoull(argv[3], NULL, 0), .kinds = agent->kinds, .nr_kinds = kinds_read(agent->kinds, argv[5]), .begin = begin, .is_new = is_new,
+		.kept = kept, .found = found, .tell = tell, .context = agent,
+	};
+	agent->nr_careful = strtoull(argv[4], NULL, 0);
+	r = seeds_read(&agent->options, argc - 6, argv + 6);
+	if (!r && fuzz_target_open(domain, "kvm", &agent->executor, &err)) {
+		cli_print("fuzz agent: %s", err.text);
+		r = 99;
+	}
+	if (!r) {
+		agent->options.executor = agent->executor;
+		kmsg_open(&agent->kmsg, "/dev/kmsg");
+		agent->kcov = kcov_open();
+		r = agent_run(agent);
+		kcov_close(agent->kcov);
+		kmsg_close(&agent->kmsg);
+	}
+	executor_free(agent->executor);
+	free((void *)agent->options.seeds);
+	free(agent);
+	return r;
+}

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/fuzz_lab.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "err.h"
+#include "folder.h"
+#include "fuzz/campaign.h"
+#include "fuzz/kcov.h"
+#include "kernel_log.h"
+#include "lab/strlist.h"
+#include "reports/json_add.h"
+#include "runner/job.h"
+
+#define TEXT_BYTES 16384
+#define MAX_KINDS 256
+#define MAX_PATH_BYTES 512
+#define PLACES_BYTES (64u << 20)	/* of the kernel's image */
+#define NR_CAREFUL 64			/* inputs told one by one, behind a death that named none */
+#define MAX_SILENT 3			/* boots in a row that run no input */
+#define STATUS_S 30			/* between two lines of status, where nobody watches */
+#define FOREVER_S 1e9
+
+struct entry {
+	struct input input;
+	uint64_t number;		/* CAMPAIGN_SEED: it was there before */
+};
+
+struct totals {
+	uint64_t inputs;
+	double seconds;			/* of running inputs */
+};
+
+struct search {
+	const struct fuzz_lab_options *options;
+	struct entry **corpus;
+	size_t nr_corpus, room;
+	uint64_t kinds[MAX_KINDS];
+	size_t nr_kinds;
+	uint8_t *places;
+	uint64_t nr_places;
+	uint64_t start_us, told_us;
+
+	/* Of the boot that runs. */
+	uint64_t run_us;		/* when its first input was told; 0: not yet */
+	uint64_t at;			/* the last number told */
+	uint64_t first, nr_careful;
+	bool has_run;			/* an input */
+	struct totals boot, all;	/* that one's, and those before */
+	struct json_object *known;	/* of the boot that told last */
+	uint64_t nr_deaths;
+	FILE *csv;
+	struct err err;
+};
+
+/* --- the corpus --- */
+
+static int corpus_add(struct search *s, const struct input *input, uint64_t number)
+{
+	struct entry *entry = malloc(sizeof(*entry));
+
+	if (entry && s->nr_corpus == s->room) {
+		size_t room = s->room ? 2 * s->room : 64;
+		struct entry **corpus = realloc(s->corpus, room * sizeof(struct entry *));
+
+		if (corpus) {
+			s->corpus = corpus;
+			s->room = room;
+		}
+	}
+	if (!entry || s->nr_corpus == s->room) {
+		free(entry);
+		return -ENOMEM;
+	}
+	*entry = (struct entry){ *input, number };
+	s->corpus[s->nr_corpus++] = entry;
+	return 0;
+}
+
+static int is_input_name(const struct dirent *name)
+{
+	const char *suffix = strrchr(name->d_name, '.');
+
+	return suffix && !strcmp(suffix, ".input");
+}
+
+static int corpus_read(struct search *s)
+{
+	const char *folder = s->options->corpus;
+	struct dirent **names;
+	struct input input;
+	int nr, i, r = folder ? folder_make(folder) : 0;
+
+	if (r || !folder)
+		return r ? err_set(&s->err, -r, "%s: %s", folder, strerror(-r)) : 0;
+	nr = scandir(folder, &names, is_input_name, alphasort);
+	if (nr < 0)
+		return err_set(&s->err, errno, "%s: %s", folder, strerror(errno));
+	for (i = 0; i < nr; i++) {
+		char path[MAX_PATH_BYTES];
+
+		snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
+		if (!r)
+			r = input_read(path, &input, &s->err);
+		if (!r && input.domain == s->options->domain && corpus_add(s, &input, CAMPAIGN_SEED))
+			r = err_set(&s->err, ENOMEM, "out of memory");
+		free(names[i]);
+	}
+	free(names);
+	return r;
+}
+
+/* There is always one to begin with. */
+static int corpus_open(struct search *s)
+{
+	struct input golden;
+	int r = corpus_read(s);
+
+	input_init(&golden, s->options->domain);
+	if (!r && !s->nr_corpus && corpus_add(s, &golden, CAMPAIGN_SEED))
+		r = err_set(&s->err, ENOMEM, "out of memory");
+	return r;
+}
+
+/* Input number @number, as the agent made it. */
+static void input_again(const struct search *s, uint64_t number, struct input *ret)
+{
+	const struct input **corpus = calloc(s->nr_corpus, sizeof(struct input *));
+	size_t i, nr = 0;
+
+	input_init(ret, s->options->domain);
+	if (!corpus)
+		return;
+	for (i = 0; i < s->nr_corpus; i++)
+		if (s->corpus[i]->number == CAMPAIGN_SEED || s->corpus[i]->number < number)
+			corpus[nr++] = &s->corpus[i]->input;
+	campaign_make(s->options->seed, number, corpus, nr, ret);
+	free(corpus);
+}
+
+/* --- files --- */
+
+static uint64_t text_hash(const char *text)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+
+	while (*text)
+		hash = (hash ^ (uint8_t)*text++) * 0x100000001b3ull;
+	return hash;
+}
+
+/* Whole or not at all: @head are lines for the reader. */
+static void file_write(const char *folder, const char *suffix, const char *head, const char *text)
+{
+	char path[MAX_PATH_BYTES], new_path[MAX_PATH_BYTES + 8];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%016" PRIx64 "%s", folder, text_hash(text), suffix);
+	snprintf(new_path, sizeof(new_path), "%s.new", path);
+	file = fopen(new_path, "we");
+	if (!file) {
+		fprintf(stderr, "vmassay: fuzz: %s: %s\n", new_path, strerror(errno));
+		return;
+	}
+	fprintf(file, "%s%s", head, text);
+	if (fclose(file) || rename(new_path, path))
+		fprintf(stderr, "vmassay: fuzz: %s: %s\n", path, strerror(errno));
+}
+
+/* --- findings --- */
+
+/* True for the first of its kind. */
+static bool kind_take(struct search *s, const char *violation)
+{
+	uint64_t kind = violation_kind(violation);
+	size_t i;
+
+	for (i = 0; i < s->nr_kinds; i++)
+		if (s->kinds[i] == kind)
+			return false;
+	if (s->nr_kinds < MAX_KINDS)
+		s->kinds[s->nr_kinds++] = kind;
+	return true;
+}
+
+static void status_clear(void)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K");
+}
+
+static void finding_write(struct search *s, const char *violation, const char *outcome, const char *text)
+{
+	char head[8192];
+
+	snprintf(head, sizeof(head), "# %s\n%s", violation, outcome);
+	if (s->options->findings)
+		file_write(s->options->findings, ".input", head, text);
+	status_clear();
+	printf("FOUND  %s\n%s%s", violation, outcome, text);
+	fflush(stdout);
+}
+
+/* "# " before each line of the outcome. */
+static void outcome_join(struct json_object *outcome, char *buf, size_t len_bytes)
+{
+	size_t i, at = 0;
+
+	buf[0] = 0;
+	for (i = 0; outcome && i < json_object_array_length(outcome) && at < len_bytes; i++)
+		at += (size_t)snprintf(buf + at, len_bytes - at, "#   %s\n",
+				       json_object_get_string(json_object_array_get_idx(outcome, i)));
+}
+
+static uint64_t number_of(struct json_object *line, const char *key)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(line, key, &value);
+	return (uint64_t)json_object_get_int64(value);
+}
+
+static void take_found(struct search *s, struct json_object *line)
+{
+	const char *violation = json_text(line, "violation"), *kernel = json_text(line, "kernel");
+	struct json_object *outcome = NULL;
+	char joined[4096], text[TEXT_BYTES];
+	struct input input;
+
+	if (!kind_take(s, *kernel ? kernel : violation))
+		return;
+	json_object_object_get_ex(line, "outcome", &outcome);
+	outcome_join(outcome, joined, sizeof(joined));
+	if (!*kernel) {
+		finding_write(s, violation, joined, json_text(line, "input"));
+		return;
+	}
+	input_again(s, number_of(line, "number"), &input);
+	input_print(&input, text, sizeof(text));
+	finding_write(s, kernel, "", text);
+}
+
+/* --- lines --- */
+
+static void take_kept(struct search *s, struct json_object *line)
+{
+	const char *text = json_text(line, "input");
+	struct input input;
+	struct err err;
+
+	if (input_parse(text, strlen(text), &input, &err) || corpus_add(s, &input, number_of(line, "number")))
+		return;
+	if (s->options->corpus)
+		file_write(s->options->corpus, ".input", "", text);
+}
+
+static void take_places(struct search *s, struct json_object *line)
+{
+	const char *text = json_text(line, "places");
+
+	while (*text) {
+		char *end;
+		uint64_t offset = strtoull(text, &end, 16);
+
+		if (offset < PLACES_BYTES && !(s->places[offset / 8] >> offset % 8 & 1)) {
+			s->places[offset / 8] |= (uint8_t)(1u << offset % 8);
+			s->nr_places++;
+		}
+		text = *end ? end + 1 : end;
+	}
+}
+
+static void status_print(FILE *file, const struct search *s)
+{
+	uint64_t inputs = s->all.inputs + s->boot.inputs;
+	double seconds = (double)(clock_us() - s->start_us) / 1e6, searching = s->all.seconds + s->boot.seconds;
+
+	fprintf(file, "%.0f s, %" PRIu64 " inputs, %.0f/s, corpus %zu, cover %" PRIu64 ", %zu findings, %" PRIu64 " deaths",
+		seconds, inputs, searching > 0 ? (double)inputs / searching : 0, s->nr_corpus, s->nr_places, s->nr_kinds,
+		s->nr_deaths);
+}
+
+static void take_stats(struct search *s, struct json_object *line)
+{
+	struct json_object *known = NULL;
+	uint64_t now = clock_us();
+
+	/* By our clock: that of a lab on a busy machine leaps. */
+	s->boot = (struct totals){ number_of(line, "inputs"), s->run_us ? (double)(now - s->run_us) / 1e6 : 0 };
+	if (json_object_object_get_ex(line, "known", &known)) {
+		json_object_put(s->known);
+		s->known = json_object_get(known);
+	}
+	if (s->csv)
+		fprintf(s->csv, "%.1f,%" PRIu64 ",%zu,%" PRIu64 ",%zu,%" PRIu64 "\n", (double)(now - s->start_us) / 1e6,
+			s->all.inputs + s->boot.inputs, s->nr_corpus, s->nr_places, s->nr_kinds, s->nr_deaths);
+	if (isatty(STDERR_FILENO)) {
+		status_clear();
+		status_print(stderr, s);
+		fflush(stderr);
+	} else if (now - s->told_us > STATUS_S * 1000000ull) {
+		s->told_us = now;
+		status_print(stdout, s);
+		printf("\n");
+		fflush(stdout);
+	}
+}
+
+static void take_at(struct search *s, struct json_object *line)
+{
+	if (!s->has_run)
+		s->run_us = clock_us();
+	s->has_run = true;
+	s->at = number_of(line, "number");
+}
+
+static void on_line(void *context, const char *text)
+{
+	struct search *s = context;
+	struct json_object *line = json_tokener_parse(text);
+	const char *event = json_text(line, "event");
+
+	if (!strcmp(json_text(line, "type"), "text"))
+		printf("%s\n", json_text(line, "text"));
+	else if (!strcmp(event, "at"))
+		take_at(s, line);
+	else if (!strcmp(event, "kept"))
+		take_kept(s, line);
+	else if (!strcmp(event, "found"))
+		take_found(s, line);
+	else if (!strcmp(event, "cover"))
+		take_places(s, line);
+	else if (!strcmp(event, "stats") || !strcmp(event, "end"))
+		take_stats(s, line);
+	json_object_put(line);
+}
+
+/* --- deaths --- */
+
+/* The kernel names who ran: "f" and the number. */
+static bool number_in_report(const struct kernel_words *words, uint64_t *ret)
+{
+	unsigned long long number;
+
+	if (sscanf(words->comm, "f%llu", &number) != 1)
+		return false;
+	*ret = number;
+	return true;
+}
+
+static void killer_write(struct search *s, uint64_t number, const char *why, const char *console)
+{
+	char text[TEXT_BYTES], *excerpt = console ? kernel_text_excerpt(console) : NULL;
+	struct input input;
+
+	input_again(s, number, &input);
+	input_print(&input, text, sizeof(text));
+	if (kind_take(s, why)) {
+		finding_write(s, why, "", text);
+		if (excerpt && s->options->findings)
+			file_write(s->options->findings, ".log", "", excerpt);
+	}
+	free(excerpt);
+}
+
+/* What the emulator or process 1 said, without the console's end, which may be about anything. */
+static void why_died(const struct lab_outcome *outcome, const struct kernel_words *words, char *buf, size_t len_bytes)
+{
+	int len = (int)strcspn(outcome->last_words, ";");
+
+	if (words->worst >= KERNEL_OOPSES)
+		snprintf(buf, len_bytes, "the lab died: %s", words->headline);
+	else if (outcome->is_complete)
+		snprintf(buf, len_bytes, "the agent ended with %d", outcome->exit_code);
+	else
+		snprintf(buf, len_bytes, "the lab died: %.*s", len < 400 ? len : 400, outcome->last_words);
+}
+
+/*
+ * The input that killed the machine is known by the kernel's words, or because each was told before it ran. Otherwise the
+ * next machine begins with the last that was told, and tells each: they are the same.
+ */
+static void take_death(struct search *s, const struct lab_outcome *outcome)
+{
+	char *console = tail_since(&outcome->emulator.console, 0), why[600];
+	bool is_told = s->has_run && s->nr_careful && s->at < s->first + s->nr_careful;
+	struct kernel_words words = { 0 };
+	uint64_t number = s->at;
+
+	s->nr_deaths++;
+	if (console)
+		kernel_text_read(console, &words);
+	why_died(outcome, &words, why, sizeof(why));
+	if (words.worst >= KERNEL_OOPSES && number_in_report(&words, &number))
+		is_told = true;
+	if (is_told)
+		killer_write(s, number, why, console);
+	if (is_told || s->has_run) {
+		s->first = is_told ? number + 1 : s->at;
+		s->nr_careful = is_told ? 0 : NR_CAREFUL;
+	}
+	free(console);
+}
+
+/* --- boots --- */
+
+static volatile sig_atomic_t is_over;
+
+/* The end of the time is an interruption that is no trouble. */
+static void on_alarm(int number)
+{
+	(void)number;
+	is_over = 1;
+	cli_is_interrupted = 1;
+}
+
+static void clock_set(double seconds)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+
+	is_over = 0;
+	sigaction(SIGALRM, &action, NULL);
+	if (seconds)
+		alarm((unsigned int)seconds);
+}
+
+static double seconds_left(const struct search *s)
+{
+	if (!s->options->seconds)
+		return FOREVER_S;
+	return s->options->seconds - (double)(clock_us() - s->start_us) / 1e6;
+}
+
+static void words_make(const struct search *s, struct strlist *words)
+{
+	char kinds[MAX_KINDS * 17 + 2] = "-", text[TEXT_BYTES];
+	size_t i, at = 0;
+
+	for (i = 0; i < s->nr_kinds; i++)
+		at += (size_t)sprintf(kinds + at, "%s%" PRIx64, i ? "," : "", s->kinds[i]);
+	strlist_add(words, "fuzz");
+	strlist_add(words, "agent");
+	strlist_add(words, s->options->domain->name);
+	strlist_addf(words, "%" PRIu64, s->options->seed);
+	strlist_addf(words, "%" PRIu64, s->first);
+	strlist_addf(words, "%" PRIu64, s->nr_careful);
+	strlist_add(words, kinds);
+	for (i = 0; i < s->nr_corpus; i++) {
+		input_print(&s->corpus[i]->input, text, sizeof(text));
+		strlist_add(words, text);
+	}
+}
+
+/* 0: the search is over; 1: it goes on; -errno and a line. */
+static int boot(struct search *s)
+{
+	struct lab_outcome outcome = { 0 };
+	struct strlist words = { 0 };
+	int r;
+
+	words_make(s, &words);
+	s->has_run = false;
+	s->run_us = 0;
+	s->at = s->first;
+	s->boot = (struct totals){ 0 };
+	r = words.error ? err_set(&s->err, ENOMEM, "out of memory") :
+	    lab_boot(&s->options->lab, (const char *const *)words.strings, on_line, s, &outcome, &s->err);
+	strlist_free(&words);
+	s->all.inputs += s->boot.inputs;
+	s->all.seconds += s->boot.seconds;
+	s->boot = (struct totals){ 0 };
+	if (r)
+		return r;
+	if (outcome.is_complete && outcome.exit_code && outcome.exit_code < 128)
+		return err_set(&s->err, EIO, "the agent ended with %d", outcome.exit_code);
+	if ((outcome.is_complete && !outcome.exit_code) || cli_is_interrupted)
+		return 0;
+	status_clear();
+	printf("the lab died: %s\n", outcome.is_complete ? "the agent was killed" : outcome.last_words);
+	take_death(s, &outcome);
+	return 1;
+}
+
+static int boots(struct search *s)
+{
+	unsigned int nr_silent = 0;
+	int r = 1;
+
+	while (r == 1 && seconds_left(s) > 1) {
+		r = boot(s);
+		nr_silent = s->has_run ? 0 : nr_silent + 1;
+		if (r == 1 && nr_silent == MAX_SILENT)
+			r = err_set(&s->err, EIO, "%u boots in a row ran no input", MAX_SILENT);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* --- the end --- */
+
+static void places_write(const struct search *s)
+{
+	char path[MAX_PATH_BYTES];
+	uint64_t offset;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/cover.txt", s->options->corpus);
+	file = s->nr_places ? fopen(path, "we") : NULL;
+	if (!file)
+		return;
+	for (offset = 0; offset < PLACES_BYTES; offset++)
+		if (s->places[offset / 8] >> offset % 8 & 1)
+			fprintf(file, "0x%" PRIx64 "\n", KCOV_BASE + offset);
+	fclose(file);
+}
+
+/* What an earlier campaign of this corpus has met. */
+static void places_read(struct search *s)
+{
+	char path[MAX_PATH_BYTES];
+	uint64_t address;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/cover.txt", s->options->corpus);
+	file = fopen(path, "re");
+	while (file && fscanf(file, "%" SCNx64, &address) == 1)
+		if (address - KCOV_BASE < PLACES_BYTES)
+			s->places[(address - KCOV_BASE) / 8] |= (uint8_t)(1u << (address - KCOV_BASE) % 8), s->nr_places++;
+	if (file)
+		fclose(file);
+}
+
+static void end_print(const struct search *s)
+{
+	status_clear();
+	status_print(stdout, s);
+	printf("\n");
+	if (s->known) {
+		json_object_object_foreach(s->known, id, count)
+			printf("  known %-24s %" PRId64 "\n", id, json_object_get_int64(count));
+	}
+}
+
+static int search_open(struct search *s)
+{
+	char path[MAX_PATH_BYTES];
+	int r;
+
+	s->places = calloc(1, PLACES_BYTES / 8);
+	if (!s->places)
+		return err_set(&s->err, ENOMEM, "out of memory");
+	if (s->options->findings) {
+		r = folder_make(s->options->findings);
+		if (r)
+			return err_set(&s->err, -r, "%s: %s", s->options->findings, strerror(-r));
+	}
+	r = corpus_open(s);
+	if (r || !s->options->corpus)
+		return r;
+	places_read(s);
+	snprintf(path, sizeof(path), "%s/campaign.csv", s->options->corpus);
+	s->csv = fopen(path, "ae");
+	if (!s->csv)
+		return err_set(&s->err, errno, "%s: %s", path, strerror(errno));
+	setlinebuf(s->csv);
+	fprintf(s->csv, "# seconds,inputs,corpus,cover,findings,deaths\n");
+	return 0;
+}
+
+static void search_close(struct search *s)
+{
+	if (s->csv)
+		fclose(s->csv);
+	json_object_put(s->known);
+	while (s->nr_corpus)
+		free(s->corpus[--s->nr_corpus]);
+	free(s->corpus);
+	free(s->places);
+}
+
+int fuzz_lab(const struct fuzz_lab_options *options)
+{
+	struct search s = { .options = options, .start_us = clock_us() };
+	int r = search_open(&s);
+
+	if (!r) {
+		printf("fuzz %s: lab %s, seed %" PRIu64 ", corpus %zu\n", options->domain->name, options->lab.name,
+		       options->seed, s.nr_corpus);
+		fflush(stdout);
+		clock_set(options->seconds);
+		r = boots(&s);
+		end_print(&s);
+		if (options->corpus)
+			places_write(&s);
+	}
+	if (r)
+		usage_error("fuzz: %s", s.err.text);
+	search_close(&s);
+	if (r)
+		return 99;
+	if (cli_is_interrupted && !is_over)
+		return EXIT_INTERRUPTED;
+	return s.nr_kinds ? 1 : 0;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuzz/nested_executor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "err.h"
+#include "fuzz/nested_differ.h"
+#include "fuzz/vmcb_machine.h"
+#include "fuzz/vmcb_ops.h"
+#include "soft/soft.h"
+#include "vm/vm.h"
+
+#define TICK_US 20000
+#define MAX_KNOWN 128
+
+struct nested_executor {
+	struct executor executor;	/* first: the functions find the rest behind it */
+	struct soft *soft;		/* NULL: /dev/kvm */
+	struct sys sys;
+	struct nested *nested;
+	struct vmcb_machine *machine;
+	struct vmcb_result want, got;
+	struct vmcb want_after[VMCB_MAX_RUNS];
+	struct nested_trace trace;
+	struct nested_judgement judgement;
+	uint64_t known[MAX_KNOWN];
+};
+
+/* --- a clock for those that do not come back --- */
+
+/* The signal has no other way to it. */
+static struct nested *ticking;
+
+static void on_alarm(int number)
+{
+	(void)number;
+	if (ticking)
+		nested_tick(ticking);
+}
+
+static void clock_start(struct nested *nested)
+{
+	/* KVM_RUN ends all the same; what is written to a port is not cut short. */
+	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+	struct itimerval timer = { { 0, TICK_US }, { 0, TICK_US } };
+
+	ticking = nested;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void clock_stop(void)
+{
+	struct itimerval timer = { 0 };
+
+	setitimer(ITIMER_REAL, &timer, NULL);
+	ticking = NULL;
+}
+
+/* --- running --- */
+
+static bool is_endless(const struct vmcb_result *result)
+{
+	return result->nr_runs && result->runs[result->nr_runs - 1].end == VMCB_END_BUDGET;
+}
+
+/* Whether the comparison came to its end. */
+static bool has_same_end(const struct nested_executor *of)
+{
+	unsigned int i;
+
+	for (i = 0; i < of->got.nr_runs && i < of->want.nr_runs; i++)
+		if (of->got.runs[i].end != of->want.runs[i].end || of->got.runs[i].end == VMCB_END_UNIMPLEMENTED)
+			return false;
+	return true;
+}
+
+static void judge(struct nested_executor *of, const struct input *input)
+{
+	struct nested_side want = { &of->want, of->want_after, vmcb_machine_ram(of->machine) };
+	struct nested_side got = { &of->got, of->trace.after, nested_ram(of->nested) };
+
+	nested_differ(input, &want, &got, of->trace.before, vmcb_machine_changed(of->machine), &of->judgement);
+	if (of->judgement.known)
+		of->known[of->judgement.known - nested_known]++;
+	if (of->judgement.verdict != NESTED_SAME || !has_same_end(of))
+		nested_suspect_all(of->nested);
+}
+
+/* Known differences are something that an input can show, too. */
+static void features_take(const struct nested_executor *of, struct trial *trial)
+{
+	trial->nr_features = vmcb_result_features(&of->got, trial->features);
+	if (of->judgement.known)
+		trial->features[trial->nr_features++] = (uint16_t)(0x8000 + (of->judgement.known - nested_known));
+}
+
+static void executor_run(struct executor *executor, const struct input *input, struct trial *trial)
+{
+	struct nested_executor *of = (struct nested_executor *)executor;
+
+	*trial = (struct trial){ .nr_lines = 1 };
+	of->judgement = (struct nested_judgement){ NESTED_SAME };
+	of->got.nr_runs = 0;
+	vmcb_machine_run(of->machine, input, &of->want);
+	/* It would take the clock to end it. */
+	if (is_endless(&of->want))
+		return;
+	nested_run(of->nested, input, vmcb_machine_changed(of->machine), &of->got, &of->trace);
+	judge(of, input);
+	features_take(of, trial);
+	trial->nr_lines = of->got.nr_runs + 1;
+	if (of->got.violation[0])
+		snprintf(trial->violation, sizeof(trial->violation), "%s", of->got.violation);
+	else if (of->judgement.verdict == NESTED_DIFFERS)
+		snprintf(trial->violation, sizeof(trial->violation), "%s", of->judgement.text);
+}
+
+static size_t judgement_print(const struct nested_executor *of, char *buf, size_t len_bytes)
+{
+	const struct nested_known *known = of->judgement.known;
+
+	if (is_endless(&of->want))
+		return (size_t)snprintf(buf, len_bytes, "not run: on the machine it has no end");
+	if (of->judgement.verdict == NESTED_DIFFERS)
+		return (size_t)snprintf(buf, len_bytes, "differs: %s", of->judgement.text);
+	if (known)
+		return (size_t)snprintf(buf, len_bytes, "known=%s %s", known->id, known->reason);
+	return (size_t)snprintf(buf, len_bytes, "same");
+}
+
+static size_t executor_line(const struct executor *executor, unsigned int n, char *buf, size_t len_bytes)
+{
+	const struct nested_executor *of = (const struct nested_executor *)executor;
+
+	if (n < of->got.nr_runs)
+		return vmcb_outcome_print(&of->got.runs[n], buf, len_bytes);
+	return judgement_print(of, buf, len_bytes);
+}
+
+/* --- making --- */
+
+static void nested_executor_free(struct executor *executor)
+{
+	struct nested_executor *of = (struct nested_executor *)executor;
+
+	clock_stop();
+	vmcb_machine_free(of->machine);
+	nested_close(of->nested);
+	sys_close(&of->sys);
+	soft_destroy(of->soft);
+	free(of);
+}
+
+static void must_failed(void *context, const char *what, long error)
+{
+	(void)context;
+	fprintf(stderr, "vmassay: fuzz: %s: %s\n", what, strerror((int)-error));
+	exit(99);
+}
+
+static int target_open(struct nested_executor *of, const char *target, struct err *err)
+{
+	bool is_soft = !strcmp(target, "soft-svm");
+	int r = is_soft ? soft_create(&of->soft) : 0;
+
+	if (r)
+		return err_set(err, -r, "soft-svm: %s", strerror(-r));
+	r = sys_open(&of->sys, is_soft ? soft_backend(of->soft) : backend_kvm(), NULL, err);
+	if (r)
+		return r;
+	of->sys.must_failed = must_failed;
+	return nested_open(&of->sys, &of->nested, err);
+}
+
+static int machine_open(struct nested_executor *of, struct err *err)
+{
+	const struct machine_cpuid *cpuid;
+	size_t nr;
+
+	cpuid = nested_cpuid(of->nested, &nr);
+	of->machine = vmcb_machine_new_with(cpuid, nr);
+	if (!of->machine)
+		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+	vmcb_machine_keep(of->machine, of->want_after);
+	return 0;
+}
+
+int nested_executor_open(const char *target, struct executor **ret, struct err *err)
+{
+	struct nested_executor *of = calloc(1, sizeof(*of));
+	int r;
+
+	if (!of)
+		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+	of->executor = (struct executor){
+		.domain = &vmcb_domain, .target = target, .run = executor_run, .line = executor_line,
+		.free = nested_executor_free,
+	};
+	r = target_open(of, target, err);
+	if (!r)
+		r = machine_open(of, err);
+	if (r) {
+		nested_executor_free(&of->executor);
+		return r;
+	}
+	clock_start(of->nested);
+	*ret = &of->executor;
+	return 0;
+}
+
+struct nested *nested_executor_target(struct executor *executor)
+{
+	return ((struct nested_executor *)executor)->nested;
+}
+
+struct kvm_cpuid2 *nested_executor_cpuid(struct executor *executor)
+{
+	return ((struct nested_executor *)executor)->sys.cpuid;
+}
+
+const uint64_t *nested_executor_known(const struct executor *executor)
+{
+	return ((const struct nested_executor *)executor)->known;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The executor of "vmcb" inputs on a hypervisor with a nested guest, judged by the machine: each input runs on both, and
+ * what differs and is not known (nested_known.c) breaks the oracle.
+ */
+#ifndef VMASSAY_FUZZ_NESTED_EXECUTOR_H
+#define VMASSAY_FUZZ_NESTED_EXECUTOR_H
+
+#include "fuzz/executor.h"
+#include "fuzz/nested.h"
+
+struct err;
+struct kvm_cpuid2;
+
+/* @target: "soft-svm", or "kvm", which is /dev/kvm. Uses SIGALRM for those that do not come back. */
+int nested_executor_open(const char *target, struct executor **ret, struct err *err);
+
+/* The target alone, for measuring; lives as long as @executor. */
+struct nested *nested_executor_target(struct executor *executor);
+
+/* What KVM offers; the executor's. */
+struct kvm_cpuid2 *nested_executor_cpuid(struct executor *executor);
+
+/* How often a known difference was met, by the index in nested_known. */
+const uint64_t *nested_executor_known(const struct executor *executor);
+
+#endif

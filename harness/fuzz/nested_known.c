@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Differences between the machine and a hypervisor with a nested guest that mean nothing new, each with its reason: what
+ * the machine cannot say, what KVM is known for, and what the emulator of a lab is known for (reports/findings).
+ */
+#include <string.h>
+
+#include <asm/svm.h>
+
+#include "fuzz/nested_differ.h"
+#include "fuzz/vmcb_ops.h"
+#include "fuzz/vmcb_world.h"
+#include "vm/x86/bits.h"
+
+static bool is_field(const struct nested_difference *d, const char *field)
+{
+	return !strcmp(d->field, field);
+}
+
+static bool begins(const struct nested_difference *d, const char *prefix)
+{
+	return !strncmp(d->field, prefix, strlen(prefix));
+}
+
+/* One word of a blank-separated list. */
+static bool is_one_of(const struct nested_difference *d, const char *fields)
+{
+	size_t len = strlen(d->field);
+	const char *at = fields;
+
+	while ((at = strstr(at, d->field))) {
+		if ((at == fields || at[-1] == ' ') && (!at[len] || at[len] == ' '))
+			return true;
+		at += len;
+	}
+	return false;
+}
+
+static bool has_op(const struct nested_difference *d, unsigned int kind, uint64_t arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++)
+		if (d->input->ops[i].kind == kind && d->input->ops[i].args[0] == arg)
+			return true;
+	return false;
+}
+
+static bool has_kind(const struct nested_difference *d, unsigned int kind)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++)
+		if (d->input->ops[i].kind == kind)
+			return true;
+	return false;
+}
+
+/* The machine exits with @code, and the target does not. */
+static bool is_exit_lost(const struct nested_difference *d, uint64_t code)
+{
+	return d->want_outcome->end == VMCB_END_EXIT && d->want_outcome->exit_code == code &&
+	       !(d->got_outcome->end == VMCB_END_EXIT && d->got_outcome->exit_code == code);
+}
+
+static bool are_refused(const struct nested_difference *d)
+{
+	return d->want_outcome->end == VMCB_END_REFUSED && d->got_outcome->end == VMCB_END_REFUSED;
+}
+
+/* --- what the machine cannot say --- */
+
+static bool is_time(const struct nested_difference *d)
+{
+	return has_op(d, VMCB_OP_L2, L2_rdtsc) || has_op(d, VMCB_OP_L2, L2_rdtscp) || has_op(d, VMCB_OP_L2, L2_rdpmc);
+}
+
+static bool is_insn_bytes(const struct nested_difference *d)
+{
+	return is_field(d, "nr_insn_bytes");
+}
+
+/* Any bytes as code: what each instruction does is fuzz_insn's, not this search's. */
+static bool is_any_code(const struct nested_difference *d)
+{
+	return has_kind(d, VMCB_OP_L2_BYTES) || has_kind(d, VMCB_OP_POKE);
+}
+
+/*
+ * The machine's TLB keeps what the manual lets it keep, KVM flushes at each VMRUN: tables that were changed between two
+ * runs are old here and new there.
+ */
+static bool is_stale(const struct nested_difference *d)
+{
+	return d->run && (has_kind(d, VMCB_OP_NPT) || has_kind(d, VMCB_OP_PT) || has_kind(d, VMCB_OP_SET) ||
+	       has_kind(d, VMCB_OP_XOR) || has_op(d, VMCB_OP_L2_MEM, MEM_STORE));
+}
+
+/* The machine's interrupt pin has no vector: it is an intercept's, and nobody takes what is not intercepted. */
+static bool is_pin_taken(const struct nested_difference *d)
+{
+	return has_op(d, VMCB_OP_PIN, PIN_INTR);
+}
+
+/* MSRs that L2 gets at are each target's own. */
+static bool is_msr(const struct nested_difference *d)
+{
+	bool is_all = d->before->control.intercept[SVM_EXIT_MSR / 32] >> SVM_EXIT_MSR % 32 & 1 &&
+		(d->before->control.msrpm_base_pa & ~0xfffull) == VMCB_MSRPM_GPA && !has_kind(d, VMCB_OP_MSRPM);
+
+	return has_kind(d, VMCB_OP_L2_MSR) && !is_all;
+}
+
+/* --- KVM --- */
+
+/* KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS */
+static bool is_mwait_quirk(const struct nested_difference *d)
+{
+	return has_op(d, VMCB_OP_L2, L2_monitor) || has_op(d, VMCB_OP_L2, L2_mwait);
+}
+
+/* What is not the exit code is not said to be anything where VMRUN is refused (APM vol. 2, 15.5.1). */
+static bool is_refused_record(const struct nested_difference *d)
+{
+	return are_refused(d) && is_one_of(d, "exit_info_1 exit_info_2 exit_int_info exit_int_info_error next_rip event_inj");
+}
+
+static bool is_refused_late(const struct nested_difference *d)
+{
+	const struct svm_rule *rule = d->want_outcome->rule;
+
+	return are_refused(d) && rule && rule >= &svm_rules[SVM_RULE_cr3_legacy] && d->want_outcome->end == d->got_outcome->end;
+}
+
+static bool is_refused_code(const struct nested_difference *d)
+{
+	return are_refused(d) && is_field(d, "exit_code") && (uint32_t)d->want == (uint32_t)d->got;
+}
+
+/* The map is read when L2 is entered, and not there. */
+static bool is_msrpm_unreadable(const struct nested_difference *d)
+{
+	return is_field(d, "end") && d->got_outcome->end == VMCB_END_REFUSED &&
+	       (d->before->control.msrpm_base_pa & ~0xfffull) + MSRPM_BYTES > VMCB_RAM_BYTES;
+}
+
+static bool is_g_pat(const struct nested_difference *d)
+{
+	return d->want_outcome->end == VMCB_END_REFUSED && d->want_outcome->rule &&
+	       !strcmp(d->want_outcome->rule->id, "g_pat");
+}
+
+/* What has no V bit is nothing (APM vol. 2, 15.20, 15.7.2): KVM stores what it itself had there. */
+static bool is_no_event(const struct nested_difference *d)
+{
+	if (is_one_of(d, "event_inj event_inj_error"))
+		return !((d->got_after->control.event_inj | d->want_after->control.event_inj) & EVENT_VALID);
+	if (is_one_of(d, "exit_int_info exit_int_info_error"))
+		return !((d->got_after->control.exit_int_info | d->want_after->control.exit_int_info) & EVENT_VALID);
+	return false;
+}
+
+/* An NMI has no vector: what stands there means nothing. */
+static bool is_nmi_vector(const struct nested_difference *d)
+{
+	return is_one_of(d, "exit_int_info event_inj") && !((d->want ^ d->got) & ~(uint64_t)EVENT_VECTOR) &&
+	       (d->want & EVENT_TYPE(7)) == EVENT_NMI;
+}
+
+/* KVM sets RF for a fault that it injects, and the exit in its delivery has it. */
+static bool is_rf_of_injection(const struct nested_difference *d)
+{
+	return is_field(d, "rflags") && (d->want ^ d->got) == X86_EFLAGS_RF && (d->got_outcome->exit_int_info & EVENT_VALID);
+}
+
+static bool is_event_reserved(const struct nested_difference *d)
+{
+	return is_one_of(d, "exit_int_info event_inj") && !((d->want ^ d->got) & ~0x7ffff000ull);
+}
+
+/* Nested tables where there is no memory: the machine reads ones there, KVM nothing. */
+static bool is_table_invisible(const struct nested_difference *d)
+{
+	return has_kind(d, VMCB_OP_NPT) && is_field(d, "exit_info_1") && d->want_outcome->exit_code == SVM_EXIT_NPF &&
+	       (d->want & 8) && !(d->got & 1);
+}
+
+/* A root that KVM has no memory for is a triple fault to it. */
+static bool is_root_invisible(const struct nested_difference *d)
+{
+	uint64_t root = d->before->control.nested_cr3;
+
+	return (d->before->control.nested_ctl & NP_ENABLE) && root >= VMCB_RAM_BYTES &&
+	       d->got_outcome->exit_code == SVM_EXIT_SHUTDOWN;
+}
+
+/* Without V_INTR_MASKING L2's TPR is the host's; and V_TPR has four bits. */
+static bool is_v_tpr(const struct nested_difference *d)
+{
+	uint64_t bits = d->before->control.int_ctl & V_INTR_MASKING ? 0xf0 : V_TPR_BITS;
+
+	return is_field(d, "int_ctl") && !((d->want ^ d->got) & ~bits);
+}
+
+/* A copy of RFLAGS.IF, for guests whose state is encrypted. */
+static bool is_guest_if(const struct nested_difference *d)
+{
+	return is_field(d, "int_state") && !((d->want ^ d->got) & ~(uint64_t)INT_STATE_GUEST_IF);
+}
+
+/* Whether a value is legal is looked at before the intercept or behind it. */
+static bool is_cr_priority(const struct nested_difference *d)
+{
+	return is_field(d, "exit_code") && d->want_outcome->exit_code == SVM_EXIT_EXCP_BASE + 13 &&
+	       d->got_outcome->exit_code >= SVM_EXIT_WRITE_CR0 && d->got_outcome->exit_code < SVM_EXIT_EXCP_BASE;
+}
+
+/* --- QEMU --- */
+
+#define LOST(id_, code_)								\
+	static bool is_lost_##id_(const struct nested_difference *d)			\
+	{										\
+		return is_exit_lost(d, code_);						\
+	}
+LOST(rdtscp, SVM_EXIT_RDTSCP)
+LOST(icebp, SVM_EXIT_ICEBP)
+LOST(invd, SVM_EXIT_INVD)
+LOST(xsetbv, SVM_EXIT_XSETBV)
+LOST(bp, SVM_EXIT_EXCP_BASE + 3)
+LOST(df, SVM_EXIT_EXCP_BASE + 8)
+LOST(mwait_cond, SVM_EXIT_MWAIT_COND)
+LOST(task_switch, SVM_EXIT_TASK_SWITCH)
+
+static bool is_string_address_size(const struct nested_difference *d)
+{
+	return is_field(d, "exit_info_1") && d->want_outcome->exit_code == SVM_EXIT_IOIO &&
+	       !((d->want ^ d->got) & ~(uint64_t)IOIO_ADDRESS(14));
+}
+
+static bool is_icebp(const struct nested_difference *d)
+{
+	return has_op(d, VMCB_OP_L2, L2_icebp);
+}
+
+static bool is_breakpoint(const struct nested_difference *d)
+{
+	return has_kind(d, VMCB_OP_L2_DR) || (d->before->save.dr7 & 0xff);
+}
+
+/* RFLAGS as a fault's frame has it, which may be the upper half of a word. */
+static bool is_rf_lost(const struct nested_difference *d)
+{
+	uint64_t other = d->want ^ d->got;
+
+	return (begins(d, "memory") || is_field(d, "rflags")) && (d->want & other) &&
+	       (other == X86_EFLAGS_RF || other == (uint64_t)X86_EFLAGS_RF << 32);
+}
+
+/* Vectors that push an error code (APM vol. 2, table 8-1) */
+static bool pushes_error(unsigned int vector)
+{
+	return vector < 32 && (0x60227d00u >> vector & 1);
+}
+
+static bool is_injected_error(const struct nested_difference *d)
+{
+	uint32_t event = d->before->control.event_inj;
+	bool pushes = (event & EVENT_TYPE(7)) == EVENT_EXCEPTION && pushes_error(event & EVENT_VECTOR);
+
+	return (event & EVENT_VALID) && pushes != !!(event & EVENT_HAS_ERROR);
+}
+
+/* And those of INT3 and INTO. What KVM resolves in its delivery is gone with it. */
+static bool is_soft_event(const struct nested_difference *d)
+{
+	uint32_t event = d->before->control.event_inj, type = event & EVENT_TYPE(7), vector = event & EVENT_VECTOR;
+
+	return (event & EVENT_VALID) && (type == EVENT_SOFT || (type == EVENT_EXCEPTION && (vector == 3 || vector == 4)));
+}
+
+/* Bits 8:5 of a PAE pointer are reserved, and KVM looks at them at the next VMRUN. */
+static bool is_pae_accessed(const struct nested_difference *d)
+{
+	return d->run && is_field(d, "end") && d->got_outcome->end == VMCB_END_REFUSED && d->got_outcome->rule &&
+	       d->got_outcome->rule == &svm_rules[SVM_RULE_pdpte_reserved];
+}
+
+static bool is_dr7_reserved(const struct nested_difference *d)
+{
+	return is_field(d, "dr7") && !((d->want ^ d->got) & ~0xdc00ull);
+}
+
+static bool is_canonical(uint64_t address)
+{
+	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
+static bool is_base_odd(const struct nested_difference *d)
+{
+	const struct vmcb_seg *segs = &d->before->save.es;
+	unsigned int i;
+
+	for (i = 0; i < 10; i++)
+		if (!is_canonical(segs[i].base))
+			return true;
+	return false;
+}
+
+static bool is_cr3_reserved(const struct nested_difference *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++)
+		if (d->input->ops[i].kind == VMCB_OP_L2_CR && d->input->ops[i].args[1] == 3 && d->input->ops[i].args[2] >> 40)
+			return true;
+	return false;
+}
+
+static bool is_vector_31(const struct nested_difference *d)
+{
+	uint32_t event = d->before->control.event_inj;
+
+	return is_field(d, "end") && d->got_outcome->end == VMCB_END_REFUSED && (event & EVENT_VECTOR) == 31 &&
+	       (event & EVENT_TYPE(7)) == EVENT_EXCEPTION;
+}
+
+static bool is_cpl_of_ss(const struct nested_difference *d)
+{
+	return (d->before->save.ss.attrib >> 5 & 3) != d->before->save.cpl;
+}
+
+static bool is_virtual_8086(const struct nested_difference *d)
+{
+	return (d->before->save.rflags & X86_EFLAGS_VM) && (d->before->save.efer & EFER_LMA);
+}
+
+static bool is_table_limit(const struct nested_difference *d)
+{
+	return is_one_of(d, "gdtr.limit idtr.limit") && d->want == (d->got & 0xffff);
+}
+
+static bool is_beyond_limit(const struct nested_difference *d)
+{
+	return d->before->save.gdtr.limit > 0xffff || d->before->save.idtr.limit > 0xffff;
+}
+
+static bool is_reserved_flag(const struct nested_difference *d)
+{
+	return is_field(d, "rflags") && !((d->want ^ d->got) & ~0xffffffffffc08028ull);
+}
+
+static bool is_reserved_error(const struct nested_difference *d)
+{
+	return (d->want ^ d->got) == 1 && (d->want & 8) && (begins(d, "memory") ||
+	       is_one_of(d, "exit_info_1 event_inj_error exit_int_info_error"));
+}
+
+static bool is_null_segment(const struct nested_difference *d)
+{
+	static const char *const names[] = { "es.", "ss.", "ds.", "fs.", "gs." };
+	const struct vmcb_save *save = &d->want_after->save;
+	const struct vmcb_seg *segs[] = { &save->es, &save->ss, &save->ds, &save->fs, &save->gs };
+	unsigned int i;
+
+	for (i = 0; i < 5; i++)
+		if (begins(d, names[i]))
+			return segs[i]->selector < 4;
+	return false;
+}
+
+static bool is_ltr(const struct nested_difference *d)
+{
+	return has_op(d, VMCB_OP_L2, L2_ltr);
+}
+
+static bool is_far_call(const struct nested_difference *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++) {
+		const struct input_op *op = &d->input->ops[i];
+
+		if (op->kind == VMCB_OP_L2_MEM && op->args[0] == MEM_EXECUTE && op->args[1] >= VMCB_RAM_BYTES)
+			return true;
+	}
+	return false;
+}
+
+static bool is_cr8(const struct nested_difference *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++)
+		if (d->input->ops[i].kind == VMCB_OP_L2_CR && d->input->ops[i].args[1] == 8 && d->input->ops[i].args[2] > 0xf)
+			return true;
+	return false;
+}
+
+const struct nested_known nested_known[] = {
+	{ "time", "L2 read a counter", is_time, false },
+	{ "insn_bytes", "how many bytes of an instruction a CPU has at hand", is_insn_bytes, true },
+	{ "any_code", "any bytes as code: instructions are compared elsewhere", is_any_code, false },
+	{ "pin_taken", "an interrupt that is not intercepted: the machine's pin has no vector", is_pin_taken, false },
+	{ "mwait_quirk", "KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS", is_mwait_quirk, false },
+	{ "msr", "MSRs that L2 gets at are each target's own", is_msr, false },
+	{ "rf_of_injection", "KVM sets RF for a fault that it injects", is_rf_of_injection, true },
+	{ "event_reserved", "reserved bits of an event's word", is_event_reserved, true },
+	{ "npt_invisible", "a nested table where there is no memory", is_table_invisible, false },
+	{ "refused_record", "a refused VMRUN says nothing but its code", is_refused_record, true },
+	{ "refused_code", "findings 1002 and KVM's own: 32 bits of the code", is_refused_code, true },
+	{ "1001", "a VMRUN that is refused late stores L1's CR3; 1002, 1204: and a RIP", is_refused_late, true },
+	{ "no_event", "an event's word whose V bit is clear", is_no_event, true },
+	{ "nmi_vector", "the vector of an NMI", is_nmi_vector, true },
+	{ "ncr3_invisible", "KVM shuts L2 down where nested CR3 is no memory", is_root_invisible, false },
+	{ "v_tpr", "V_TPR of an L2 that shares the host's TPR", is_v_tpr, true },
+	{ "guest_if", "the copy of RFLAGS.IF in the interrupt shadow's word", is_guest_if, true },
+	{ "cr_priority", "an illegal value for an intercepted control register", is_cr_priority, false },
+	{ "msrpm_unreadable", "KVM refuses where it cannot read the MSR map", is_msrpm_unreadable, false },
+	{ "1003", "KVM does not look at G_PAT", is_g_pat, false },
+	{ "0107", "QEMU: RDTSCP does not take its intercept", is_lost_rdtscp, false },
+	{ "0108", "QEMU: ICEBP is undefined", is_lost_icebp, false },
+	{ "0108", "QEMU: ICEBP is undefined", is_icebp, false },
+	{ "0105", "QEMU: INVD exits as WBINVD", is_lost_invd, false },
+	{ "0106", "QEMU: XSETBV does not take its intercept", is_lost_xsetbv, false },
+	{ "0102", "QEMU: INT3 does not take the #BP intercept", is_lost_bp, false },
+	{ "1111", "QEMU: #DF is not intercepted", is_lost_df, false },
+	{ "2903", "QEMU: no conditional intercept of MWAIT", is_lost_mwait_cond, false },
+	{ "0708", "QEMU: no intercept of task switches", is_lost_task_switch, false },
+	{ "0110", "QEMU: no address size in EXITINFO1 of a string I/O", is_string_address_size, true },
+	{ "0901", "QEMU: VMRUN arms no breakpoints", is_breakpoint, false },
+	{ "3901", "QEMU: a fault's frame has no RF", is_rf_lost, true },
+	{ "3902", "QEMU: whether an injected exception has an error code goes by its vector", is_injected_error, false },
+	{ "1009", "QEMU loses a soft event at an exit in its delivery", is_soft_event, false },
+	{ "0903", "QEMU sets the accessed bit in PAE pointers", is_pae_accessed, false },
+	{ "3903", "QEMU: exception 31 is refused", is_vector_31, false },
+	{ "3904", "QEMU: CPL is SS.DPL", is_cpl_of_ss, false },
+	{ "3905", "QEMU: RFLAGS.VM in long mode", is_virtual_8086, false },
+	{ "3906", "QEMU: descriptor tables' limits have 32 bits", is_table_limit, true },
+	{ "3906", "QEMU: descriptor tables' limits have 32 bits", is_beyond_limit, false },
+	{ "3913", "QEMU: VMRUN makes no address canonical", is_base_odd, false },
+	{ "3914", "QEMU: VMRUN keeps reserved bits of DR7", is_dr7_reserved, true },
+	{ "3915", "QEMU: MOV to CR3 takes reserved bits", is_cr3_reserved, false },
+	{ "3907", "QEMU: reserved bits of RFLAGS are kept", is_reserved_flag, true },
+	{ "3908", "QEMU: a reserved bit's fault has no P", is_reserved_error, true },
+	{ "3909", "QEMU: a null selector clears base and limit", is_null_segment, true },
+	{ "3910", "QEMU: LTR takes a null selector", is_ltr, false },
+	{ "3911", "QEMU: CALL pushes before it finds its target not canonical", is_far_call, false },
+	{ "3912", "QEMU: MOV to CR8 takes reserved bits", is_cr8, false },
+	{ "stale", "tables or the VMCB were changed between runs, and the TLB may know", is_stale, false },
+	{ NULL, NULL, NULL, false },
+};

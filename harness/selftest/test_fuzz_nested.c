@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inputs of "vmcb" on a hypervisor with a nested guest: the self-contained one, judged by the machine. What persists between
+ * two inputs is put back, differences are found, those that are known are not told.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <asm/svm.h>
+#include <cmocka.h>
+
+#include "err.h"
+#include "fuzz/campaign.h"
+#include "fuzz/nested_differ.h"
+#include "fuzz/nested_executor.h"
+#include "fuzz/vmcb_ops.h"
+#include "fuzz/vmcb_world.h"
+#include "vm/x86/bits.h"
+
+#define IN(text_) "input vmcb\n" text_
+
+static struct executor *executor;
+
+static int setup(void **state)
+{
+	struct err err;
+
+	(void)state;
+	if (!nested_executor_open("soft-svm", &executor, &err))
+		return 0;
+	print_error("%s\n", err.text);
+	return -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	executor_free(executor);
+	return 0;
+}
+
+static void input_of(const char *text, struct input *input)
+{
+	struct err err;
+
+	if (input_parse(text, strlen(text), input, &err))
+		fail_msg("%s", err.text);
+}
+
+static void run_text(const char *text)
+{
+	struct input input;
+	struct trial trial;
+	char missing[1024];
+
+	input_of(text, &input);
+	executor->run(executor, &input, &trial);
+	if (trial.violation[0])
+		fail_msg("%s%s", text, trial.violation);
+	if (!executor_expect(executor, &trial, input.expect, missing, sizeof(missing)))
+		fail_msg("%s%s", text, missing);
+}
+
+static void test_operations(void **state)
+{
+	static const char *const inputs[] = {
+		IN("expect exit=hlt rip=0x10000\nexpect same"),
+		IN("set asid 0\nexpect refused\n"),
+		IN("set rax 7\nreg rbx 8\nreg r15 9\nexpect exit=hlt rax=0x7 rbx=0x8 r15=0x9\nexpect same"),
+		IN("base long\nexpect exit=hlt\nexpect same"),
+		IN("base pae\nexpect exit=hlt\nexpect same"),
+		IN("base unpaged\nexpect exit=hlt\nexpect same"),
+		IN("l2_io out8 0x80\nexpect exit=ioio rip=0x10005\nexpect same"),
+		IN("l2 vmmcall\nrun\nl2_reg rsi 5\nexpect exit=vmmcall\nexpect exit=hlt rsi=0x5"),
+		IN("npt set 0x30000 1 0\nl2_mem load 0x30000\nexpect exit=npf info2=0x30000\nexpect same"),
+		IN("pt set 0x30000 1 0\nintercept exception14 on\nl2_mem load 0x30000\nexpect exit=exception14"),
+		IN("inject intr 0x21\nexpect exit=hlt rip=0x20210\nexpect same"),
+		IN("pin nmi\nexpect exit=nmi\nexpect same"),
+		IN("intercept hlt off\nexpect halted\nexpect same"),
+		IN("set idtr.limit 0\nset gdtr.limit 0\nl2 ud2\nexpect exit=shutdown"),
+		IN("poke 0x30000 8877665544332211\nl2_mem load 0x30000\nexpect exit=hlt rbx=0x1122334455667788\nexpect same"),
+		IN("set kernel_gs_base 0x77\nl1 vmsave\nmsrpm 0xc0000102 read off\nl2_msr rdmsr 0xc0000102 0\nexpect exit=hlt"),
+		IN("l2 jmp_self\nexpect not run:"),
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
+		run_text(inputs[i]);
+}
+
+/* Each leaves something behind: memory, tables that are shadowed, registers, an L2 that cannot be left, a pending event. */
+static void test_reset(void **state)
+{
+	static const char *const inputs[] = {
+		IN("l2_reg rbx 0x55\nl2_mem store 0x30000"), IN("npt set 0x30000 1 0"), IN("npt set 0x0 4 0"),
+		IN("pt set 0x10000 4 0"), IN("intercept hlt off"), IN("set efer 0x1d01"), IN("pin nmi\npin smi"),
+		IN("msrpm 0xc0000082 write off\nl2_msr wrmsr 0xc0000082 0x1122"), IN("set int_ctl 0\nl2_cr write 8 5"),
+		IN("l2_dr write 0 0x1234\nl2_cr write 2 0x7777"), IN("l1 stgi"), IN("iopm 0x80 off\nl2_io in8 0x80"),
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++) {
+		struct input input;
+		struct trial trial;
+
+		input_of(inputs[i], &input);
+		executor->run(executor, &input, &trial);
+		run_text(IN("l2_mem load 0x30000\nexpect exit=hlt rip=0x10008 rsp=0x9000\nexpect same"));
+	}
+}
+
+static void test_rules(void **state)
+{
+	static const char *const not_kvm[] = { "g_pat", "not_checked" };
+	unsigned int rule;
+
+	(void)state;
+	for (rule = 0; rule < NR_SVM_RULES; rule++) {
+		struct input input;
+		struct trial trial;
+
+		if (!strcmp(svm_rules[rule].id, not_kvm[0]) || !svm_rules[rule].nr_illegal)
+			continue;
+		input_init(&input, &vmcb_domain);
+		input_append(&input, &(struct input_op){ .kind = VMCB_OP_BASE, .args = { svm_rules[rule].illegal->base } });
+		input_append(&input, &(struct input_op){ .kind = VMCB_OP_RULE, .args = { rule, KIND_ILLEGAL, 0, 0 } });
+		executor->run(executor, &input, &trial);
+		if (trial.violation[0])
+			fail_msg("%s: %s", svm_rules[rule].id, trial.violation);
+	}
+}
+
+/* --- the comparison --- */
+
+struct sides {
+	struct vmcb_result want, got;
+	struct vmcb want_after, got_after, before;
+	uint8_t ram[VMCB_RAM_BYTES], other_ram[VMCB_RAM_BYTES];
+	uint64_t touched[VMCB_NR_PAGES / 64];
+};
+
+static struct sides *sides_new(void)
+{
+	struct sides *sides = calloc(1, sizeof(*sides));
+
+	assert_non_null(sides);
+	vmcb_world_fill(sides->ram);
+	memcpy(sides->other_ram, sides->ram, VMCB_RAM_BYTES);
+	sides->want.nr_runs = sides->got.nr_runs = 1;
+	sides->before = sides->want_after = sides->got_after = *vmcb_world_vmcb(sides->ram);
+	return sides;
+}
+
+static struct nested_judgement compare(const struct sides *sides, const char *text)
+{
+	struct nested_side want = { &sides->want, &sides->want_after, sides->ram };
+	struct nested_side got = { &sides->got, &sides->got_after, sides->other_ram };
+	struct nested_judgement judgement;
+	struct input input;
+
+	input_of(text, &input);
+	nested_differ(&input, &want, &got, &sides->before, sides->touched, &judgement);
+	return judgement;
+}
+
+static void test_differ(void **state)
+{
+	struct sides *sides = sides_new();
+	struct nested_judgement judgement;
+
+	(void)state;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_SAME);
+	sides->got.runs[0].exit_code = SVM_EXIT_CPUID;
+	judgement = compare(sides, IN(""));
+	assert_int_equal(judgement.verdict, NESTED_DIFFERS);
+	assert_string_equal(judgement.text, "run 0: want read_cr0, got cpuid");
+	sides->got.runs[0].exit_code = 0;
+	sides->got_after.save.cs.base = 5;
+	judgement = compare(sides, IN(""));
+	assert_string_equal(judgement.text, "run 0 (read_cr0): cs.base: want 0x0, got 0x5");
+	sides->got_after.save.cs.base = 0;
+	/* Memory counts where it may have been written; marks in tables do not. */
+	sides->other_ram[VMCB_DATA_GPA + 9] = 7;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_SAME);
+	sides->touched[VMCB_DATA_GPA / 0x1000 / 64] |= 1ull << VMCB_DATA_GPA / 0x1000 % 64;
+	assert_string_equal(compare(sides, IN("")).text, "run 0 (read_cr0): memory 0x30008: want 0x0, got 0x700");
+	sides->other_ram[VMCB_DATA_GPA + 9] = 0;
+	sides->touched[0] |= 1ull << VMCB_PT_GPA / 0x1000;
+	sides->other_ram[VMCB_PT_GPA] ^= PTE_A;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_SAME);
+	sides->other_ram[VMCB_PT_GPA] ^= PTE_W;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	free(sides);
+}
+
+static void test_known(void **state)
+{
+	struct sides *sides = sides_new();
+	struct nested_judgement judgement;
+
+	(void)state;
+	/* Known, and what is behind it in the same run is still told. */
+	sides->got_after.control.nr_insn_bytes = 5;
+	judgement = compare(sides, IN(""));
+	assert_int_equal(judgement.verdict, NESTED_KNOWN);
+	assert_string_equal(judgement.known->id, "insn_bytes");
+	sides->got_after.save.cr2 = 8;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	/* Known, and all behind it with it. */
+	assert_int_equal(compare(sides, IN("l2_bytes 90")).verdict, NESTED_KNOWN);
+	/* What is not comparable is the same as everything. */
+	sides->got.runs[0].end = VMCB_END_BUDGET;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_SAME);
+	free(sides);
+}
+
+static void test_known_have_reasons(void **state)
+{
+	const struct nested_known *known;
+
+	(void)state;
+	for (known = nested_known; known->id; known++)
+		assert_true(known->reason && known->reason[0] && known->is);
+}
+
+/* --- inputs that are made again --- */
+
+static void test_made_again(void **state)
+{
+	struct input golden, other, one, again;
+	const struct input *corpus[] = { &golden, &other };
+	unsigned int number, nr_same = 0;
+
+	(void)state;
+	input_of(IN(""), &golden);
+	input_of(IN("l2 cpuid\nrun\nskip"), &other);
+	for (number = 0; number < 200; number++) {
+		campaign_make(7, number, corpus, 2, &one);
+		campaign_make(7, number, corpus, 2, &again);
+		assert_true(input_is_equal(&one, &again));
+		campaign_make(8, number, corpus, 2, &again);
+		nr_same += input_is_equal(&one, &again);
+	}
+	assert_true(nr_same < 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_operations, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
+		cmocka_unit_test(test_differ),
+		cmocka_unit_test(test_known),
+		cmocka_unit_test(test_known_have_reasons),
+		cmocka_unit_test(test_made_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
