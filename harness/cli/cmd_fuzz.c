@@ -42,6 +42,7 @@ static const char fuzz_help[] =
 	"  --lab NAME         search inside a lab, where a real KVM runs the inputs and the machine judges\n"
 	"  --kernel IMAGE, --modules DIR, --param MODULE.NAME=VALUE, --append WORDS, --console FILE, --fresh\n"
 	"                     of the lab, as vmassay lab has them; a kernel of ci/kernel/build kcov tells its coverage\n"
+	"  --gcov DIR         of the lab, with --count: fetch the kernel's counters at the end (ci/kernel/build gcov)\n"
 	"\n"
 	"Exit code: 0 nothing was found, 1 something was. This machine's /dev/kvm is never touched without\n"
 	"--danger-host-kvm. harness/fuzz/README.md has the format of inputs and the oracles.\n";
@@ -197,11 +198,12 @@ struct search {
 	struct campaign_options options;
 	struct lab_options lab;		/* .name is NULL: in this process */
 	const char *params[ARGS_MAX_PARAMS + 1];
+	const char *gcov;
 };
 
 enum {
 	OPTION_TARGET = 256, OPTION_TIME, OPTION_COUNT, OPTION_SEED, OPTION_CORPUS, OPTION_FINDINGS, OPTION_LAB,
-	OPTION_KERNEL, OPTION_MODULES, OPTION_PARAM, OPTION_APPEND, OPTION_CONSOLE, OPTION_FRESH,
+	OPTION_KERNEL, OPTION_MODULES, OPTION_PARAM, OPTION_APPEND, OPTION_CONSOLE, OPTION_FRESH, OPTION_GCOV,
 	OPTION_DANGER,
 };
 
@@ -245,6 +247,9 @@ static bool lab_option(struct search *search, int option, int *ret)
 		return true;
 	case OPTION_CONSOLE:
 		search->lab.console = optarg;
+		return true;
+	case OPTION_GCOV:
+		search->gcov = optarg;
 		return true;
 	case OPTION_FRESH:
 		search->lab.is_fresh = true;
@@ -300,6 +305,7 @@ static int search_parse(struct search *search, int argc, char **argv)
 		{ "kernel", required_argument, NULL, OPTION_KERNEL }, { "modules", required_argument, NULL, OPTION_MODULES },
 		{ "param", required_argument, NULL, OPTION_PARAM }, { "append", required_argument, NULL, OPTION_APPEND },
 		{ "console", required_argument, NULL, OPTION_CONSOLE }, { "fresh", no_argument, NULL, OPTION_FRESH },
+		{ "gcov", required_argument, NULL, OPTION_GCOV },
 		{ "danger-host-kvm", no_argument, NULL, OPTION_DANGER }, { "help", no_argument, NULL, 'h' }, { 0 },
 	};
 	int option, r = 0;
@@ -357,7 +363,8 @@ static int search_in_lab(const struct input_domain *domain, struct search *searc
 	static char console[128];
 	struct fuzz_lab_options options = {
 		.domain = domain, .lab = search->lab, .seed = search->options.seed, .seconds = search->options.seconds,
-		.corpus = search->options.corpus, .findings = search->options.findings,
+		.nr_inputs = search->options.nr_inputs, .corpus = search->options.corpus,
+		.findings = search->options.findings, .gcov = search->gcov,
 	};
 	int r;
 

@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/fuzz_target.h"
+#include "cli/gcov_files.h"
 #include "err.h"
 #include "fuzz/campaign.h"
 #include "fuzz/kcov.h"
@@ -33,6 +34,7 @@ struct agent {
 	struct kcov *kcov;
 	struct kmsg kmsg;
 	uint64_t number, nr_careful;
+	bool send_gcov;			/* at the end */
 	char places[PLACES_BYTES];	/* met and not told yet */
 	size_t places_len;
 	uint64_t kinds[MAX_KINDS];
@@ -276,24 +278,30 @@ static int agent_run(struct agent *agent)
 	}
 	kernel_listen(agent);
 	stats_send(agent, "end", &stats);
+	if (agent->send_gcov && gcov_files_send(cli_results_fd, &err)) {
+		cli_print("fuzz agent: %s", err.text);
+		return 99;
+	}
 	return 0;
 }
 
 int fuzz_agent(int argc, char **argv)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
-	const struct input_domain *domain = argc > 5 ? input_domain_find(argv[1]) : NULL;
+	const struct input_domain *domain = argc > 7 ? input_domain_find(argv[1]) : NULL;
 	struct err err;
 	int r;
 
 	if (!agent || !domain || cli_results_fd < 0)
 		return usage_error("fuzz agent: it is for labs");
 	agent->options = (struct campaign_options){
-		.seed = strtoull(argv[2], NULL, 0), .first = strtoull(argv[3], NULL, 0), .kinds = agent->kinds, .nr_kinds = kinds_read(agent->kinds, argv[5]), .begin = begin, .is_new = is_new,
+		.seed = strtoull(argv[2], NULL, 0), .first = strtoull(argv[3], NULL, 0),
+		.nr_inputs = strtoull(argv[5], NULL, 0), .kinds = agent->kinds, .nr_kinds = kinds_read(agent->kinds, argv[7]), .begin = begin, .is_new = is_new,
 		.kept = kept, .found = found, .tell = tell, .context = agent,
 	};
 	agent->nr_careful = strtoull(argv[4], NULL, 0);
-	r = seeds_read(&agent->options, argc - 6, argv + 6);
+	agent->send_gcov = strtoull(argv[6], NULL, 0);
+	r = seeds_read(&agent->options, argc - 8, argv + 8);
 	if (!r && fuzz_target_open(domain, "kvm", &agent->executor, &err)) {
 		cli_print("fuzz agent: %s", err.text);
 		r = 99;

@@ -19,9 +19,10 @@
 #include <stdint.h>
 
 /*
- * The words inside: DOMAIN SEED FIRST CAREFUL KINDS INPUT...: numbers; how many inputs are told one by one; kinds of
- * violations that are known, with commas between them, or "-"; the corpus' texts. It goes on until the lab is ended: the
- * clock inside is not one to go by. Returns the exit code.
+ * The words inside: DOMAIN SEED FIRST CAREFUL COUNT GCOV KINDS INPUT...: numbers; how many inputs are told one by one; how
+ * many are made at most, or 0; whether the kernel's counters are sent at the end; kinds of violations that are known, with
+ * commas between them, or "-"; the corpus' texts. Without a count it goes on until the lab is ended: the clock inside is
+ * not one to go by. Returns the exit code.
  */
 int fuzz_agent(int argc, char **argv);
 

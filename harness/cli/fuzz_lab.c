@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/gcov_files.h"
 #include "err.h"
 #include "folder.h"
 #include "fuzz/campaign.h"
@@ -324,6 +325,14 @@ static void take_at(struct search *s, struct json_object *line)
 	s->at = number_of(line, "number");
 }
 
+static void take_gcov(struct search *s, struct json_object *line)
+{
+	struct err err;
+
+	if (s->options->gcov && gcov_file_take(line, s->options->gcov, 1, &err))
+		fprintf(stderr, "vmassay: fuzz: %s\n", err.text);
+}
+
 static void on_line(void *context, const char *text)
 {
 	struct search *s = context;
@@ -332,6 +341,8 @@ static void on_line(void *context, const char *text)
 
 	if (!strcmp(json_text(line, "type"), "text"))
 		printf("%s\n", json_text(line, "text"));
+	else if (!strcmp(json_text(line, "type"), "gcov"))
+		take_gcov(s, line);
 	else if (!strcmp(event, "at"))
 		take_at(s, line);
 	else if (!strcmp(event, "kept"))
@@ -454,6 +465,8 @@ static void words_make(const struct search *s, struct strlist *words)
 	strlist_addf(words, "%" PRIu64, s->options->seed);
 	strlist_addf(words, "%" PRIu64, s->first);
 	strlist_addf(words, "%" PRIu64, s->nr_careful);
+	strlist_addf(words, "%" PRIu64, s->options->nr_inputs);
+	strlist_add(words, s->options->gcov ? "1" : "0");
 	strlist_add(words, kinds);
 	for (i = 0; i < s->nr_corpus; i++) {
 		input_print(&s->corpus[i]->input, text, sizeof(text));

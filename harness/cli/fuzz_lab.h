@@ -18,6 +18,8 @@ struct fuzz_lab_options {
 	struct lab_options lab;
 	uint64_t seed;
 	double seconds;			/* 0: until it is interrupted */
+	uint64_t nr_inputs;		/* of one boot, beside the corpus; 0: no limit */
+	const char *gcov;		/* folder for the kernel's coverage counters at the end of that; NULL: not asked for */
 	const char *corpus;		/* folder; NULL: in memory only. campaign.csv and cover.txt are left in it */
 	const char *findings;		/* folder */
 };
