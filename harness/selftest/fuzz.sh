@@ -62,7 +62,7 @@ code=0
 "$vmassay" fuzz ioctl --target machine 2> out || code=$?
 [ "$code" = 2 ] || fail "a target of another domain ended with $code"
 # The self-contained hypervisor as an input's L1 and L2.
-printf 'input vmcb\nl2 cpuid\nrun\nskip\nexpect exit=cpuid\nexpect exit=hlt rip=0x10002\nexpect same\n' > nested.input
+printf 'input vmcb\nl2 cpuid\nrun\nl2_reg rsi 5\nexpect exit=cpuid\nexpect exit=hlt rsi=0x5\nexpect same\n' > nested.input
 "$vmassay" replay --quiet --target soft-svm nested.input > out || fail "on soft-svm: $(cat out)"
 code=0
 "$vmassay" fuzz vmcb --target kvm > out 2>&1 || code=$?
