@@ -421,9 +421,12 @@ static int vm_remake(struct nested *n)
 {
 	int r;
 
-	vm_unmake(n);
 	memcpy(n->l1, n->l1_golden, NESTED_L1_BYTES);
-	r = vm_make(n);
+	/* A tick may end the calls that make one. */
+	do {
+		vm_unmake(n);
+		r = vm_make(n);
+	} while (r == -EINTR);
 	if (!r && script_run(n) != STOP_DONE)
 		r = -EIO;
 	return r;
