@@ -208,15 +208,28 @@ static inline bool rules_check_entered(struct test *t, const struct rules *rules
 	return holds & expect_eq(t, rules->vmcb.save.rip, rules->run->save.rip);
 }
 
+/*
+ * An event that the CPU refuses, KVM does not look at, and forgets when a host's event calls the entry off (finding
+ * 4400): L2 is entered without it. Once in some thousand VMRUNs, so another try tells that from a CPU that takes it.
+ */
+static inline bool rules_event_lost(const struct svm_rule *broken, const struct vmcb *got)
+{
+	return (broken == &svm_rules[SVM_RULE_event_type] || broken == &svm_rules[SVM_RULE_event_vector]) &&
+	       got->control.exit_code == SVM_EXIT_VMMCALL;
+}
+
 /* Runs what is in @rules: refused by the first rule that it breaks, else entered. */
 static inline bool rules_try(struct test *t, struct rules *rules)
 {
 	const struct svm_rule *broken = svm_rule_broken(&rules->vmcb, &rules->cpu, 0);
+	unsigned int nr_lost = 0;
 	bool holds;
 
-	*rules->run = rules->vmcb;
-	memcpy(rules->pdpt, rules->cpu.pdpte, sizeof(rules->cpu.pdpte));
-	require_pio_out(t, .port = RULES_PORT, .size = 1, .count = 1);
+	do {
+		*rules->run = rules->vmcb;
+		memcpy(rules->pdpt, rules->cpu.pdpte, sizeof(rules->cpu.pdpte));
+		require_pio_out(t, .port = RULES_PORT, .size = 1, .count = 1);
+	} while (broken && rules_event_lost(broken, rules->run) && ++nr_lost < 8);
 	holds = broken ? rules_check_refused(t, rules, broken) : rules_check_entered(t, rules);
 	holds &= rules_check_gif(t);
 	holds &= expect_entry_refused(t, broken ? broken->check : NULL);
