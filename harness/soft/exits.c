@@ -4,6 +4,7 @@
 
 #include <asm/svm.h>
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "machine/svm.h"
@@ -219,8 +220,8 @@ static int handle_shutdown(struct soft_vcpu *vcpu)
 static int handle_invalid(struct soft_vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
-	vcpu->run->fail_entry.hardware_entry_failure_reason = vcpu->vmcb->control.exit_code;
-	vcpu->run->fail_entry.cpu = vcpu->index;
+	vcpu->run->fail_entry.hardware_entry_failure_reason = (uint32_t)vcpu->vmcb->control.exit_code;
+	vcpu->run->fail_entry.cpu = sched_getcpu();
 	return 0;
 }
 

@@ -271,7 +271,7 @@ int paravirt_msr_get(const struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret
 
 static int eoi_set(struct soft_vcpu *vcpu, uint64_t value)
 {
-	if ((value & ~ENABLED) & 3)
+	if ((value & ~ENABLED) & 3 || (value & ENABLED && !slot_find(vcpu->vm, value & ~ENABLED)))
 		return -EINVAL;
 	if (vcpu->paravirt.is_eoi_offered)
 		eoi_word_set(vcpu, 0);

@@ -113,6 +113,8 @@ void *slot_page(struct soft_vm *vm, uint64_t gpa, bool is_write)
 
 /* --- KVM_SET_USER_MEMORY_REGION --- */
 
+#define GPA_END (1ull << 52)	/* APM vol. 2, 5.1: the widest physical address */
+
 static int region_check(const struct kvm_userspace_memory_region *region)
 {
 	if (region->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
@@ -123,7 +125,7 @@ static int region_check(const struct kvm_userspace_memory_region *region)
 		return -EINVAL;
 	if (region->slot >= SOFT_MAX_SLOTS || region->memory_size / PAGE_BYTES > MAX_PAGES)
 		return -EINVAL;
-	return region->guest_phys_addr + region->memory_size < region->guest_phys_addr ? -EINVAL : 0;
+	return region->guest_phys_addr > GPA_END || region->memory_size > GPA_END - region->guest_phys_addr ? -EINVAL : 0;
 }
 
 static bool is_overlapping(struct soft_vm *vm, const struct kvm_userspace_memory_region *region)
