@@ -62,6 +62,7 @@ struct row {
 		   .needs = "param:kvm_amd.npt=0"
 #define QEMU .finding = "0708-qemu-task-switch-not-intercepted", .targets = "lab-svm"
 #define BOCHS_INT .finding = "0712-bochs-exitintinfo-software-interrupt", .targets = "lab-svm-bochs"
+#define SOFT_TWICE .finding = "3601-soft-task-switch-error-code", .targets = "soft-svm"
 #define NEXT(...) .next = &(const struct known){ __VA_ARGS__ }
 #define BOTH(name_, kind_, ...)								\
 	ON(name_, kind_, ##__VA_ARGS__, .known = { QEMU_HANGS, NEXT(QEMU) }),		\
@@ -75,7 +76,8 @@ static const struct row rows[] = {
 	ON(int, GATE, SOFT, .known = { QEMU_HANGS, NEXT(QEMU, NEXT(BOCHS_INT)) }),
 	OFF(int, GATE, SOFT, .known = { QEMU_HANGS, NEXT(BOCHS_INT) }),
 	BOTH(ud, GATE, EXCEPTION(UD_VECTOR)),
-	ON(gp, GATE, GP, .known = { QEMU_HANGS, NEXT(QEMU) }), OFF(gp, GATE, GP, .known = { QEMU_HANGS, NEXT(QEMU) }),
+	ON(gp, GATE, GP, .known = { QEMU_HANGS, NEXT(QEMU) }),
+	OFF(gp, GATE, GP, .known = { QEMU_HANGS, NEXT(QEMU, NEXT(SOFT_TWICE)) }),
 };
 
 CASE(task_switch, .says = "a task switch of L2 exits with its cause, or is done in L2", .modes = LONG64,
