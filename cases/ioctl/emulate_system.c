@@ -66,7 +66,7 @@ EMU(rsm, INSN_("rsm"))
 EMU(syscall, INSN_("syscall"))
 EMU(sysenter, INSN_("sysenter"))
 
-EMU(sysexit, INSN_("sysexit"))
+EMU(sysexit, INSN_(".byte 0x0f, 0x35"))
 
 #define MSR(index_) .in = { REG(RCX, index_), REG(RAX, 0x12345678), REG(RDX, 0x1abc) }
 #define UD WANT_FAULT(UD_VECTOR, 0)
