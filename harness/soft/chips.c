@@ -11,7 +11,6 @@
 #include "soft/private.h"
 
 #define RING_OFFSET 0x2000
-#define NSEC_KHZ 1000000u
 #define MAX_WAIT_NS 1000000
 #define MSR_X2APIC_FIRST 0x800
 #define MSR_X2APIC_LAST 0x8ff

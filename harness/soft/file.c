@@ -421,6 +421,7 @@ void soft_bound(struct soft *soft, unsigned int max_turns)
 	soft->max_turns = max_turns;
 	soft->own_ns = FIRST_NS;
 	clock_set(max_turns ? &soft->own_ns : NULL);
+	soft->tsc_khz = host_tsc_khz();
 	user_direct(max_turns);
 }
 

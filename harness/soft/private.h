@@ -199,7 +199,10 @@ struct soft_tsc_write {
 };
 
 void tsc_init(struct soft_vcpu *vcpu);
-/* The host's: as it is, how fast it runs (measured, which takes a millisecond), and at the vCPU's frequency. */
+/*
+ * The host's: as it is, how fast it runs (measured, which takes a millisecond), and at the vCPU's frequency. With a clock
+ * of the thread's own it counts that clock's nanoseconds.
+ */
 uint64_t host_tsc(void);
 uint32_t host_tsc_khz(void);
 uint64_t tsc_unshifted(const struct soft_vcpu *vcpu);
@@ -269,6 +272,8 @@ void soft_vm_destroy(struct soft_vm *vm);
 uint64_t clock_ns(void);
 /* What clock_ns() is in this thread; NULL: the host's monotonic clock. */
 void clock_set(const uint64_t *ns);
+bool clock_is_own(void);
+#define NSEC_KHZ 1000000u	/* the frequency of a counter of nanoseconds */
 uint64_t realtime_ns(void);
 
 /* --- vCPUs (vcpu.c) --- */

@@ -23,6 +23,11 @@ void clock_set(const uint64_t *ns)
 	own_clock = ns;
 }
 
+bool clock_is_own(void)
+{
+	return own_clock;
+}
+
 uint64_t clock_ns(void)
 {
 	struct timespec now;
