@@ -36,7 +36,7 @@ static void code_changed(struct machine *machine)
 
 	for (i = 0; i < machine->nr_cpus; i++) {
 		machine->cpus[i]->jump_generation++;
-		machine->cpus[i]->must_stop = true;
+		machine->cpus[i]->must_stop |= STOP_CODE;
 	}
 }
 

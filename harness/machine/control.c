@@ -137,7 +137,7 @@ void control_write_cr8(struct cpu *cpu, uint64_t value)
 	/* V_TPR follows, under V_INTR_MASKING or not (APM vol. 2, 15.21.2). */
 	if (cpu->svm.is_guest)
 		cpu->svm.control.int_ctl = (cpu->svm.control.int_ctl & ~V_TPR_BITS) | (uint32_t)value;
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 void control_check_number(struct cpu *cpu, unsigned int number)
@@ -371,7 +371,7 @@ void msr_write(struct cpu *cpu, uint32_t msr, uint64_t value)
 		if (value & ~DBGCTL_DEFINED)
 			raise_gp(cpu);
 		cpu->branches.dbgctl = value;
-		cpu->must_stop = true;
+		cpu->must_stop |= STOP_EVENT;
 		break;
 	default:
 		svm_msr_write(cpu, msr, value);

@@ -34,6 +34,10 @@ enum {
 };
 
 /* Segment attributes as the VMCB packs them, APM vol. 2, 15.5.1: descriptor bits 55:52 and 47:40. */
+/* Why a block ends early. A string instruction goes on in spite of new code, so that its chunks do not tell what is cached. */
+#define STOP_EVENT 1u
+#define STOP_CODE 2u
+
 #define SEG_TYPE 0x00fu
 #define SEG_TYPE_ACCESSED 0x001u
 #define SEG_TYPE_WRITABLE 0x002u	/* data; readable for code */
@@ -197,7 +201,7 @@ struct cpu {
 	/* The machine's */
 	struct machine *machine;
 	unsigned int index;
-	bool must_stop;			/* look at what is pending before the next instruction */
+	uint8_t must_stop;		/* STOP_*: before the next instruction, 0: go on */
 	bool is_stopped;		/* machine_stop() */
 	bool is_halted;
 	bool is_monitoring;		/* MONITOR was executed, and no MWAIT since */

@@ -61,7 +61,7 @@ static void debug_hit(struct cpu *cpu, uint8_t hits)
 {
 	cpu->breakpoints_hit |= hits;
 	if (hits)
-		cpu->must_stop = true;
+		cpu->must_stop |= STOP_EVENT;
 }
 
 void debug_access(struct cpu *cpu, uint64_t linear, unsigned int size, enum access access)

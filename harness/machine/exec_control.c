@@ -70,7 +70,7 @@ static void mov_to_dr(struct cpu *cpu, const struct op *op)
 	cpu->dr[number] = number == 6 ? dr6_value(value) : number == 7 ? dr7_value(value) : value;
 	/* What was fast may hit now. */
 	cpu_windows_changed(cpu);
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 static void lmsw(struct cpu *cpu, const struct op *op)

@@ -118,7 +118,7 @@ ALWAYS_INLINE void popf(struct cpu *cpu, const struct op *op, unsigned int size)
 		cpu->rflags &= ~(VIF | VIP);
 	cpu_forget_fast(cpu);
 	cpu_windows_changed(cpu);
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 static void check_iopl(struct cpu *cpu)
@@ -143,7 +143,7 @@ static void sti(struct cpu *cpu, const struct op *op)
 	check_iopl(cpu);
 	cpu->has_shadow = !(cpu->rflags & X86_EFLAGS_IF);
 	cpu->rflags |= X86_EFLAGS_IF;
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 /* CLAC and STAC: what SMAP allows changes. */

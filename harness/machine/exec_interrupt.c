@@ -124,7 +124,7 @@ ALWAYS_INLINE void iret(struct cpu *cpu, const struct op *op, unsigned int size)
 	}
 	cpu_keep(cpu);
 	cpu->is_nmi_blocked = false;
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 	cpu_forget_fast(cpu);
 	cpu_windows_changed(cpu);
 }

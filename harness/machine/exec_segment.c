@@ -38,7 +38,7 @@ static void selector_write(struct cpu *cpu, const struct op *op, uint16_t select
 static void segment_loaded(struct cpu *cpu, unsigned int seg)
 {
 	cpu->has_shadow = seg == SEG_SS;
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 static void mov_from_seg(struct cpu *cpu, const struct op *op)
@@ -84,7 +84,7 @@ ALWAYS_INLINE void load_far(struct cpu *cpu, const struct op *op, unsigned int s
 
 	segment_load(cpu, seg, selector);
 	operand_write(cpu, op, 0, offset_size, offset);
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 #define LOAD_FAR(name, seg)								\

@@ -124,7 +124,7 @@ ALWAYS_INLINE void repeat(struct cpu *cpu, const struct op *op, unsigned int siz
 		gpr_write(cpu, REG_RCX, address_size(op), --count);
 		if (compares && is_found(cpu, op))
 			return;
-		if (count && (!--left || cpu->must_stop)) {
+		if (count && (!--left || (cpu->must_stop & STOP_EVENT))) {
 			cpu->regs[REG_NEXT_RIP] = cpu->rip;
 			return;
 		}

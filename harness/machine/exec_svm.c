@@ -44,7 +44,7 @@ static void vmrun(struct cpu *cpu, const struct op *op)
 	cpu->svm.is_called = false;
 	if (svm_enter(cpu, pa, vmcb, cpu->regs[REG_NEXT_RIP]))
 		cpu->regs[REG_NEXT_RIP] = cpu->rip;
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 /* Under virtualised VMLOAD and VMSAVE a guest's address is the guest's (APM vol. 2, 15.33.1). */
@@ -77,7 +77,7 @@ static void set_gif(struct cpu *cpu, bool value)
 		*int_ctl = value ? *int_ctl | V_GIF : *int_ctl & ~V_GIF;
 	else
 		cpu->svm.has_gif = value;
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 static void stgi(struct cpu *cpu, const struct op *op)

@@ -29,7 +29,7 @@ static void transferred(struct cpu *cpu, uint64_t rip)
 	cpu_mode_changed(cpu);
 	cpu_forget_fast(cpu);
 	cpu->regs[REG_NEXT_RIP] = rip;
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 static void syscall_(struct cpu *cpu, const struct op *op)

@@ -46,7 +46,7 @@ static void hlt(struct cpu *cpu, const struct op *op)
 	if (cpu->cpl)
 		cpu_raise_error(cpu, VECTOR_GP, 0);
 	cpu->is_halted = true;
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 static void ud(struct cpu *cpu, const struct op *op)

@@ -164,7 +164,8 @@ void cpu_reset(struct cpu *cpu)
 	cpu->pkru = 0;
 	fpu_reset(&cpu->fpu);
 	cpu->cpl = 0;
-	cpu->has_shadow = cpu->is_halted = cpu->must_stop = cpu->is_monitoring = false;
+	cpu->has_shadow = cpu->is_halted = cpu->is_monitoring = false;
+	cpu->must_stop = 0;
 	cpu->asid = 0;
 	cpu->interrupt = -1;
 	cpu->has_nmi = cpu->is_nmi_blocked = false;
@@ -233,5 +234,5 @@ void cpu_state_changed(struct cpu *cpu)
 	cpu->regs[REG_ZERO] = 0;
 	cpu_forget_fast(cpu);
 	cpu_mode_changed(cpu);
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }

@@ -48,7 +48,7 @@ _Noreturn void cpu_unimplemented(struct cpu *cpu, const char *what)
 void machine_stop(struct cpu *cpu)
 {
 	cpu->is_stopped = true;
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 }
 
 _Noreturn void machine_put_back(struct cpu *cpu)
@@ -161,7 +161,7 @@ static void run_careful(struct cpu *cpu, const struct block *block)
 	if (had_shadow)
 		cpu->has_shadow = false;
 	cpu->rflags &= ~before | X86_EFLAGS_TF;
-	cpu->must_stop = true;
+	cpu->must_stop |= STOP_EVENT;
 	is_branch = is_branch_taken(cpu, &block->ops[0], from) && cpu->svm.is_guest == was_guest;
 	if (is_branch)
 		debug_branch(cpu, from, cpu->rip, false);
@@ -184,7 +184,7 @@ static enum machine_exit run_blocks(struct cpu *cpu)
 	for (;;) {
 		const struct block *block;
 
-		cpu->must_stop = false;
+		cpu->must_stop = 0;
 		if (cpu->is_stopped)
 			return MACHINE_EXIT_STOPPED;
 		if ((cpu->interrupt >= 0 || cpu->has_nmi || cpu->has_exception || svm_is_pending(cpu)) &&

@@ -407,6 +407,22 @@ static void test_differences(void **state)
 	assert_false(vmcb_result_differs(&result, &other, what, sizeof(what)));
 }
 
+/* What an earlier input has left decoded in memory that a string instruction writes to. */
+static void test_forgets_code(void **state)
+{
+	static const char copy[] = IN("reg rcx 0xffffffffffff\nl2 rep_movsb\nexpect budget");
+	uint64_t hash, rcx;
+
+	(void)state;
+	run_text(copy);
+	hash = result.memory_hash;
+	rcx = result.runs[0].regs[1];
+	run_text(IN("set rip 0x37000"));
+	run_text(copy);
+	assert_int_equal(hash, result.memory_hash);
+	assert_int_equal(rcx, result.runs[0].regs[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +432,7 @@ int main(void)
 		cmocka_unit_test(test_oracles),
 		cmocka_unit_test(test_expectations),
 		cmocka_unit_test(test_differences),
+		cmocka_unit_test(test_forgets_code),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
