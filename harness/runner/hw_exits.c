@@ -117,8 +117,8 @@ static bool is_dr_access(const struct hw_exit *exit)
 }
 
 /*
- * True when the exit is the one before it again, after an exit from outside. KVM lets an intercepted MOV DR run anew
- * with the registers loaded, and takes them back at the next exit: one that comes between costs a second try.
+ * True for a MOV DR that exits only because of an exit from outside. KVM lets an intercepted MOV DR run anew with the
+ * registers loaded, and takes them back at the next exit: the next MOV DR is intercepted again.
  */
 static bool is_second_try(const struct hw_log *log, size_t index)
 {
@@ -128,7 +128,7 @@ static bool is_second_try(const struct hw_log *log, size_t index)
 		return false;
 	for (index--; index > log->nr_checked && is_from_outside(log_at(log, index)); index--) { }
 	first = log_at(log, index);
-	return first->reason == exit->reason && first->rip == exit->rip && first->vcpu == exit->vcpu;
+	return is_dr_access(first) && first->vcpu == exit->vcpu;
 }
 
 static bool has_page_fault(uint32_t isa, const uint64_t *want, size_t nr)
