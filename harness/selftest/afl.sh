@@ -36,8 +36,13 @@ cp -n "$target" "$scratch/fuzz_vmcb" 2>/dev/null || :
 one=$!
 "$root/fuzz/afl-start" --jobs 1 --time 40 --name two --seeds "$scratch/seeds" "$scratch/fuzz_vmcb" "$scratch/shared" &
 two=$!
-wait "$one" || fail 'the first machine found something, or failed'
-wait "$two" || fail 'the second machine found something, or failed'
+# 1: it has found something. That is for ci/nightly to judge: what random inputs find in 40 seconds differs each time.
+for pid in $one $two; do
+	wait "$pid" || [ $? -eq 1 ] || fail 'an instance failed'
+done
+for file in "$scratch"/shared/*/crashes/id*; do
+	[ ! -e "$file" ] || { echo "afl.sh: note, this was found:" && cat "$file"; }
+done
 [ "$(stat_of one-0 execs_done)" -gt 100 ] || fail 'the first machine has run next to nothing'
 [ "$(stat_of one-0 corpus_found)" -gt 10 ] || fail 'the structural mutator finds nothing'
 [ "$(stat_of two-0 corpus_imported)" -gt 0 ] || fail 'the second machine has taken nothing over'
