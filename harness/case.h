@@ -61,6 +61,7 @@ struct case_desc {
 	bool manual;		/* HOST() makes the VM itself: t->vm and t->vcpu are NULL */
 	bool alone;		/* no other test runs meanwhile: it looks at what belongs to the whole kernel */
 	bool shadow_too;	/* labs judge it a second time, on a machine whose KVM has only shadow paging */
+	bool smp_too;		/* labs judge it a second time, on a machine with more than one CPU */
 	bool is_canary;		/* runs first; when it fails, nothing else is run */
 	bool is_nightly;	/* selected with --nightly only */
 	unsigned int timeout_ms;	/* 0: the run's */

@@ -232,7 +232,7 @@ static const struct row rows[] = {
 };
 
 CASE(cpu_hotplug, .says = "a vCPU outlives the CPU that it ran on", .modes = LONG64, .needs = "lab root smp:2 cpuid:rdtscp",
-     .rows = ROWS(rows), .alone = true)
+     .rows = ROWS(rows), .alone = true, .smp_too = true)
 
 GUEST(cpu_hotplug)
 {

@@ -13,7 +13,7 @@
 #define NR_ROUNDS 8
 
 CASE(dirty_log_vcpus, .says = "the writes of all vCPUs are in one dirty log, after each read of it", .modes = LONG64,
-     .nr_vcpus = 2, .shadow_too = true)
+     .nr_vcpus = 2, .shadow_too = true, .smp_too = true)
 
 GUEST(dirty_log_vcpus)
 {

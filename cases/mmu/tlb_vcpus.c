@@ -33,7 +33,7 @@ static const struct row rows[] = {
 };
 
 CASE(tlb_vcpus, .says = "what one vCPU changes in the page tables the other sees after its own flush",
-     .modes = PAGE32 | PAE32 | LONG64, .nr_vcpus = 2, .rows = ROWS(rows), .shadow_too = true)
+     .modes = PAGE32 | PAE32 | LONG64, .nr_vcpus = 2, .rows = ROWS(rows), .shadow_too = true, .smp_too = true)
 
 static struct fault write_try(ulong_t va, uint8_t value)
 {

@@ -76,7 +76,7 @@ static const struct option_row rows[] = {
 	{ "param", OPT_PARAM, 0, "MODULE.NAME=VALUE", BOOTS, "module parameter; may be given several times" },
 	{ "matrix", OPT_MATRIX, 0, "NAME=V,V:NAME=V", ARGS_LAB, "run under each combination of module parameters" },
 	{ "table", OPT_TABLE, 0, "FILE", ARGS_LAB, "labs or matrix: write what differs between them" },
-	{ "no-shadow", OPT_NO_SHADOW, 0, NULL, ARGS_LAB, "do not judge tests of paging again under npt=0 or ept=0" },
+	{ "no-shadow", OPT_NO_SHADOW, 0, NULL, ARGS_LAB, "one machine: no test again under npt=0, ept=0 or on two CPUs" },
 	{ "at-once", OPT_AT_ONCE, 0, "N", ARGS_LAB, "that many emulators side by side (default: the CPUs)" },
 	{ "append", OPT_APPEND, 0, "WORDS", BOOTS, "more kernel command line" },
 	{ "console", OPT_CONSOLE, 0, "FILE", ARGS_LAB, "the kernel's console; of further emulators FILE.2, ... (default vmassay-LAB.console)" },

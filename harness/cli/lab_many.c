@@ -56,16 +56,18 @@ static bool names_paging(const char *const *params)
 }
 
 /* False for one lab that is not judged so; several are true. */
-static bool may_shadow(const char *names)
+static bool has_variant(const char *names, enum lab_variant variant)
 {
 	struct lab_defaults defaults;
 	struct err err;
 
-	return lab_check(names, &defaults, &err) || defaults.tdp_param;
+	if (lab_check(names, &defaults, &err))
+		return true;
+	return variant == LAB_SHADOW ? defaults.tdp_param != NULL : variant != LAB_SMP || defaults.nr_cpus_smp;
 }
 
 /* Of the selected tests, in the one lab of that name; 0 where none is, or something else is to run. */
-static size_t count_selected(const char *names, const struct args *args, bool shadow_too)
+static size_t count_selected(const char *names, const struct args *args, enum lab_variant variant)
 {
 	struct selection selection = args->selection;
 	struct registry registry;
@@ -78,7 +80,8 @@ static size_t count_selected(const char *names, const struct args *args, bool sh
 		return 0;
 	snprintf(target, sizeof(target), "lab-%s", names);
 	selection.target = target;
-	selection.shadow_too = shadow_too;
+	selection.shadow_too = variant == LAB_SHADOW;
+	selection.smp_too = variant == LAB_SMP;
 	nr = plan_open(&plan, &registry, &selection, &err) ? 0 : plan.nr_items;
 	if (nr)
 		plan_close(&plan);
@@ -86,11 +89,16 @@ static size_t count_selected(const char *names, const struct args *args, bool sh
 	return nr;
 }
 
-/* True when some of the selected tests want shadow paging, too, and nobody has said which paging there shall be. */
-static bool wants_shadow(const char *names, const struct args *args)
+/* True when some of the selected tests want it, too, and nobody has said which paging, or how many CPUs, there shall be. */
+static bool wants_variant(const char *names, const struct args *args, enum lab_variant variant)
 {
-	return !args->matrix && !args->no_shadow && may_shadow(names) && !names_paging(args->params) &&
-	       count_selected(names, args, true);
+	return !args->matrix && !args->no_shadow && has_variant(names, variant) && !names_paging(args->params) &&
+	       (variant != LAB_SMP || !args->lab.nr_cpus) && count_selected(names, args, variant);
+}
+
+static bool wants_variants(const char *names, const struct args *args)
+{
+	return wants_variant(names, args, LAB_SHADOW) || wants_variant(names, args, LAB_SMP);
 }
 
 static bool is_several(const char *names, const struct args *args)
@@ -122,10 +130,10 @@ unsigned int many_nr_machines(const struct many_run *many, size_t nr_tests)
 
 bool lab_is_many(const char *names, const struct args *args)
 {
-	if (is_several(names, args) || wants_shadow(names, args))
+	if (is_several(names, args) || wants_variants(names, args))
 		return true;
 	/* There is no table of one target: who asks for it is to hear so. */
-	return !args->table && nr_machines_for(args, count_selected(names, args, false)) > 1;
+	return !args->table && nr_machines_for(args, count_selected(names, args, LAB_PLAIN)) > 1;
 }
 
 static int add_lab(struct strlist *labs, const char *name, struct err *err)
@@ -179,19 +187,19 @@ static int list_machines(struct fleet *fleet, struct err *err)
 static int fleet_open(struct fleet *fleet, struct err *err)
 {
 	struct many_run *many = fleet->many;
-	size_t nr_of_each = matrix_nr_combinations(many->matrix) * (many->has_shadow ? 2 : 1), i;
+	size_t nr_of_each = matrix_nr_combinations(many->matrix) * LAB_NR_VARIANTS, i;
 	int r = 0;
 
 	fleet->targets = calloc(many->labs->nr * nr_of_each, sizeof(*fleet->targets));
 	if (!fleet->targets)
 		return err_set(err, ENOMEM, "out of memory");
 	for (i = 0; i < many->labs->nr * nr_of_each && !r; i++) {
-		size_t of_lab = i % nr_of_each, combination = many->has_shadow ? of_lab / 2 : of_lab;
+		size_t combination = i % nr_of_each / LAB_NR_VARIANTS;
 		const char *lab = many->labs->strings[i / nr_of_each];
-		bool is_shadow = many->has_shadow && of_lab % 2;
+		enum lab_variant variant = i % LAB_NR_VARIANTS;
 
-		if (!is_shadow || may_shadow(lab))
-			r = lab_target_open(&fleet->targets[fleet->nr_targets++], many, lab, combination, is_shadow, err);
+		if (variant == LAB_PLAIN || (many->has_variant[variant] && has_variant(lab, variant)))
+			r = lab_target_open(&fleet->targets[fleet->nr_targets++], many, lab, combination, variant, err);
 	}
 	return r ? r : list_machines(fleet, err);
 }
@@ -457,12 +465,13 @@ int lab_many(const char *names, struct args *args)
 	struct strlist labs = { 0 };
 	struct many_run many = {
 		.registry = &registry, .args = args, .labs = &labs, .matrix = &matrix,
-		.has_shadow = wants_shadow(names, args), .run = run_lab,
+		.has_variant[LAB_SHADOW] = wants_variant(names, args, LAB_SHADOW),
+		.has_variant[LAB_SMP] = wants_variant(names, args, LAB_SMP), .run = run_lab,
 	};
 	struct err err;
 	int code;
 
-	many.is_plain = !is_several(names, args) && !many.has_shadow;
+	many.is_plain = !is_several(names, args) && !wants_variants(names, args);
 	if (args->matrix && matrix_parse(&matrix, args->matrix, &err))
 		return usage_error("lab: option '--matrix': %s", err.text);
 	if (lab_names_parse(&labs, names, &err) || check_kernel(&args->lab, &err) || registry_open(&registry, &err)) {

@@ -16,9 +16,9 @@ struct args;
 struct err;
 
 /*
- * True when these options want more than one emulator. Tests that also want shadow paging do, unless options name the
- * parameter of two-dimensional paging: then the machine is the one that was asked for, and no other. So do more tests
- * than one emulator is given where another has a CPU for itself.
+ * True when these options want more than one emulator. Tests that also want shadow paging, or several CPUs, do, unless
+ * options name the parameter of two-dimensional paging (then the machine is the one that was asked for, and no other), or
+ * the number of CPUs. So do more tests than one emulator is given where another has a CPU for itself.
  */
 bool lab_is_many(const char *names, const struct args *args);
 
@@ -36,12 +36,15 @@ int lab_names_parse(struct strlist *labs, const char *names, struct err *err);
 /* Tests that are worth an emulator of their own: they take it about as long as it takes to begin. */
 #define MANY_MIN_TESTS 64
 
+/* A lab's machines: that of each combination of parameters, and those beside it for the tests that want them, too. */
+enum lab_variant { LAB_PLAIN, LAB_SHADOW, LAB_SMP, LAB_NR_VARIANTS };
+
 struct many_run {
 	const struct registry *registry;
 	struct args *args;		/* of the whole */
 	const struct strlist *labs;
 	const struct matrix *matrix;
-	bool has_shadow;		/* beside each lab, one with shadow paging, for the tests that want it */
+	bool has_variant[LAB_NR_VARIANTS];	/* beside the plain one: with shadow paging, with more than one CPU */
 	bool is_plain;			/* one lab, nothing beside: reported as what one emulator runs, nothing is compared */
 	int (*run)(struct args *args);	/* a lab's run, in a process of its own */
 	struct sink *sinks[RUN_MAX_SINKS];

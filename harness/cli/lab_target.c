@@ -13,14 +13,16 @@
 
 /* --- making one --- */
 
-/* "npt=0", with what the matrix says before it; NULL without memory. */
+/* "npt=0" or "smp=2", with what the matrix says before it; NULL without memory. */
 static char *target_label(const struct lab_target *target)
 {
 	char *label = matrix_label(target->many->matrix, target->combination), *longer;
+	bool is_shadow = target->variant == LAB_SHADOW;
 
-	if (!label || !target->is_shadow)
+	if (!label || target->variant == LAB_PLAIN)
 		return label;
-	if (asprintf(&longer, "%s%s%s=0", label, *label ? "," : "", target->tdp_param) < 0)
+	if (asprintf(&longer, "%s%s%s=%u", label, *label ? "," : "", is_shadow ? target->tdp_param : "smp",
+		     is_shadow ? 0 : target->nr_cpus_smp) < 0)
 		longer = NULL;
 	free(label);
 	return longer;
@@ -46,7 +48,7 @@ static int target_params(struct lab_target *target)
 	for (param = target->many->args->params; *param; param++)
 		strlist_add(&target->params, *param);
 	matrix_add_words(target->many->matrix, target->combination, target->module, &target->params);
-	if (target->is_shadow)
+	if (target->variant == LAB_SHADOW)
 		strlist_addf(&target->params, "%s.%s=0", target->module, target->tdp_param);
 	return target->params.error;
 }
@@ -61,7 +63,10 @@ static void target_args(struct lab_target *target, const char *lab, const struct
 	args->lab.name = lab;
 	args->lab.params = (const char *const *)target->params.strings;
 	args->run.target = args->selection.target = target->lab_name;
-	args->selection.shadow_too = target->is_shadow;
+	args->selection.shadow_too = target->variant == LAB_SHADOW;
+	args->selection.smp_too = target->variant == LAB_SMP;
+	if (target->variant == LAB_SMP)
+		args->lab.nr_cpus = target->nr_cpus_smp;
 	if (!args->run.timeout_ms)
 		args->run.timeout_ms = defaults->test_timeout_ms;
 }
@@ -81,17 +86,18 @@ static int machines_open(struct lab_target *target)
 }
 
 int lab_target_open(struct lab_target *target, struct many_run *many, const char *lab, size_t combination,
-		    bool is_shadow, struct err *err)
+		    enum lab_variant variant, struct err *err)
 {
 	struct lab_defaults defaults;
 	int r;
 
-	*target = (struct lab_target){ .many = many, .combination = combination, .is_shadow = is_shadow };
+	*target = (struct lab_target){ .many = many, .combination = combination, .variant = variant };
 	r = lab_check(lab, &defaults, err);
 	if (r)
 		return r;
 	target->module = defaults.module;
 	target->tdp_param = defaults.tdp_param;
+	target->nr_cpus_smp = defaults.nr_cpus_smp;
 	if (target_name(target, lab) || target_params(target))
 		return err_set(err, ENOMEM, "out of memory");
 	target_args(target, lab, &defaults);
@@ -102,7 +108,7 @@ int lab_target_open(struct lab_target *target, struct many_run *many, const char
 	target->index = compare_add_target(&target->many->compare, target->name);
 	if (!target->is_reported || target->many->compare.error || machines_open(target))
 		return err_set(err, ENOMEM, "out of memory");
-	target->many->compare.targets[target->index].is_partial = is_shadow;
+	target->many->compare.targets[target->index].is_partial = variant != LAB_PLAIN;
 	return 0;
 }
 
@@ -204,7 +210,7 @@ static void check_params(struct lab_target *target, struct json_object *facts)
 		check_param(target, facts, param->module ? param->module : target->module, param->name,
 			    matrix_value(matrix, target->combination, i));
 	}
-	if (target->is_shadow)
+	if (target->variant == LAB_SHADOW)
 		check_param(target, facts, target->module, target->tdp_param, "0");
 }
 

@@ -11,7 +11,8 @@ struct lab_target {
 	struct many_run *many;
 	size_t index;			/* in many->compare */
 	size_t combination;
-	bool is_shadow;			/* beside the combination, without two-dimensional paging */
+	enum lab_variant variant;	/* of the combination */
+	unsigned int nr_cpus_smp;	/* of the variant with more than one */
 	struct args args;		/* its own; what they point to is below or the whole run's */
 	char *lab_name;			/* "lab-svm" */
 	char *name;			/* "lab-svm[npt=0]" */
@@ -26,11 +27,11 @@ struct lab_target {
 };
 
 /*
- * Plans its tests, gives it a column, and shares the tests out to machines. @is_shadow: with shadow paging, for the tests
- * that want that too. lab_target_close() it in any case.
+ * Plans its tests, those that want the variant, gives it a column, and shares the tests out to machines.
+ * lab_target_close() it in any case.
  */
 int lab_target_open(struct lab_target *target, struct many_run *many, const char *lab, size_t combination,
-		    bool is_shadow, struct err *err);
+		    enum lab_variant variant, struct err *err);
 void lab_target_close(struct lab_target *target);
 
 /* A line of a machine's results; NULL is none. True when it says that the run inside has begun. */

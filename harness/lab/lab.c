@@ -34,6 +34,7 @@ struct lab {
 	const char *const *params;	/* its and its dependencies' defaults */
 	const char *cpu;
 	unsigned int nr_cpus;
+	unsigned int nr_cpus_smp;	/* of a second machine, for the tests that want more than one; 0: there is none */
 	unsigned int memory_mib;
 	unsigned int timeout_s;
 	unsigned int test_timeout_ms;
@@ -82,6 +83,7 @@ static const struct lab lab_table[] = {
 		.params = svm_params,
 		.cpu = svm_cpu,
 		.nr_cpus = 1,
+		.nr_cpus_smp = 2,
 		.memory_mib = 1024,
 		.timeout_s = 120,
 		.test_timeout_ms = 20000,
@@ -195,6 +197,7 @@ int lab_check(const char *name, struct lab_defaults *ret, struct err *err)
 			.test_timeout_ms = lab->test_timeout_ms,
 			.module = lab->module,
 			.tdp_param = lab->tdp_param,
+			.nr_cpus_smp = lab->nr_cpus_smp,
 			.timeout_s = lab->timeout_s,
 		};
 	return status;

@@ -54,6 +54,7 @@ struct lab_defaults {
 	unsigned int test_timeout_ms;	/* what a test may take: emulators differ by a factor of ten */
 	const char *module;		/* the KVM module under test, as /sys/module spells it: "kvm_amd" */
 	const char *tdp_param;		/* its parameter for two-dimensional paging: "npt"; NULL: no judging without it */
+	unsigned int nr_cpus_smp;	/* of the machine for the tests that want more than one; 0: no judging so */
 	unsigned int timeout_s;		/* of silence, where no test may take longer than that */
 };
 

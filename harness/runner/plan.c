@@ -135,7 +135,8 @@ static int add_round(struct plan *plan, const struct registry *registry, const s
 		const struct test_entry *entry = &registry->tests[i];
 
 		if (is_selected(entry, selection) && is_in_shard(entry, selection) &&
-		    (!selection->shadow_too || entry->desc->shadow_too))
+		    (!selection->shadow_too || entry->desc->shadow_too) &&
+		    (!selection->smp_too || entry->desc->smp_too))
 			r = plan_add(plan, entry, round);
 	}
 	return r;

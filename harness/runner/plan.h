@@ -16,6 +16,7 @@ struct selection {
 	unsigned int shard, nr_shards;	/* 1-based; nr_shards 0: not sharded. Stable by test name. */
 	unsigned int repeat;		/* 0 stands for 1 */
 	bool shadow_too;		/* of those, only the tests that also want shadow paging: may be none */
+	bool smp_too;			/* likewise, those that also want more than one CPU */
 	bool shuffle;
 	bool with_nightly;		/* and those that a case says are too many for every day */
 	bool as_given;			/* the globs are whole names, "name" or "name#round", in this order */

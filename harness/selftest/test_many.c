@@ -21,7 +21,7 @@
 
 /* --- three tests --- */
 
-static const struct case_desc plain = { .says = "" };
+static const struct case_desc plain = { .says = "", .smp_too = true };
 static const struct case_desc with_npt = { .says = "", .shadow_too = true, .needs = "cpuid:nx param:kvm_amd.npt=0" };
 static const struct case_desc with_nested = { .says = "", .needs = "nested vendor:amd" };
 
@@ -319,7 +319,7 @@ static void test_shadow_paging(void **state)
 	struct compare_groups groups;
 
 	(void)state;
-	many.has_shadow = true;
+	many.has_variant[LAB_SHADOW] = true;
 	run_labs("svm,vmx", NULL);
 	assert_string_equal(recorder.target, "lab-svm,lab-svm[npt=0],lab-vmx,lab-vmx[ept=0]");
 	assert_int_equal(recorder.info.nr_planned, 8);
@@ -330,6 +330,18 @@ static void test_shadow_paging(void **state)
 	assert_int_equal(compare_groups_find(&many.compare, &groups), 0);
 	assert_int_equal(groups.nr_groups, 0);
 	compare_groups_free(&groups);
+}
+
+/* QEMU's lab has such a machine, Bochs' has none. */
+static void test_several_cpus(void **state)
+{
+	(void)state;
+	many.has_variant[LAB_SHADOW] = many.has_variant[LAB_SMP] = true;
+	run_labs("svm,vmx", NULL);
+	assert_string_equal(recorder.target, "lab-svm,lab-svm[npt=0],lab-svm[smp=2],lab-vmx,lab-vmx[ept=0]");
+	assert_int_equal(recorder.info.nr_planned, 9);
+	assert_int_equal(count_results("a.plain@lab-svm[smp=2] PASS\n"), 1);
+	assert_int_equal(count_results("a.npt@lab-svm[smp=2]"), 0);
 }
 
 static int lab_fails_in_shadow(struct args *args)
@@ -348,7 +360,7 @@ static void test_failure_in_shadow(void **state)
 	struct compare_groups groups;
 
 	(void)state;
-	many.has_shadow = true;
+	many.has_variant[LAB_SHADOW] = true;
 	many.run = lab_fails_in_shadow;
 	run_labs("svm", NULL);
 	assert_int_equal(many.summary.count[VERDICT_FAIL], 1);
@@ -779,6 +791,7 @@ int main(void)
 		RUN(test_refusal_is_no_verdict),
 		RUN(test_what_is_not_ours),
 		RUN(test_shadow_paging),
+		RUN(test_several_cpus),
 		RUN(test_failure_in_shadow),
 		RUN(test_at_once),
 		RUN(test_machines_are_one_run),
