@@ -36,7 +36,7 @@ static const struct row {
 };
 
 CASE(run_eintr, .says = "KVM_RUN is ended by a signal or immediate_exit, with the guest's state whole",
-     .modes = LONG64, .needs = "KVM_CAP_IMMEDIATE_EXIT", .rows = ROWS(rows))
+     .modes = LONG64, .needs = "KVM_CAP_IMMEDIATE_EXIT", .rows = ROWS(rows), .smp_too = true)
 
 GUEST(run_eintr)
 {

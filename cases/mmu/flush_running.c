@@ -307,7 +307,8 @@ static const struct row rows[] = {
 };
 
 CASE(flush_running, .says = "a guest that runs sees what is done to its memory when the call is back", .modes = LONG64,
-     .needs = "smp:2 KVM_CAP_SYNC_MMU", .rows = ROWS(rows), .alone = true)
+     .needs = "smp:2 KVM_CAP_SYNC_MMU", .rows = ROWS(rows), .alone = true,
+     .smp_too = true)
 
 GUEST(flush_running)
 {

@@ -462,7 +462,8 @@ static const struct row rows[] = {
 };
 
 CASE(host_memory, .says = "the guest sees what happens to the memory behind a slot",
-     .modes = REAL16 | PAGE32 | LONG64, .needs = "KVM_CAP_SYNC_MMU", .rows = ROWS(rows), .shadow_too = true)
+     .modes = REAL16 | PAGE32 | LONG64, .needs = "KVM_CAP_SYNC_MMU", .rows = ROWS(rows), .shadow_too = true,
+     .smp_too = true)
 
 GUEST(host_memory)
 {
