@@ -390,8 +390,8 @@ static inline void entry_write(const struct walk_test *w, unsigned int level, ui
 		*(volatile uint32_t *)entry = value;
 }
 
-/* Writes @entries[leaf .. levels], makes the access, compares everything with the model. */
-static inline void walk_try(struct walk_test *w, const uint64_t *entries, enum walk_access access)
+/* Writes @entries[leaf .. levels], makes the access, compares everything with the model. @is_last: says what differs. */
+static inline bool walk_fits(struct walk_test *w, const uint64_t *entries, enum walk_access access, bool is_last)
 {
 	struct walk_outcome want = walk_predict(w, entries, access);
 	uint8_t before = w->next_byte += 3, wrote = before ^ 0x55, got_byte = 0;
@@ -407,8 +407,17 @@ static inline void walk_try(struct walk_test *w, const uint64_t *entries, enum w
 	fits = fault_fits(w, &want, access, &got) && data_fits(w, &want, access, before, wrote, got_byte);
 	for (level = w->levels; level >= w->leaf; level--)
 		fits &= entry_fits(w, &want, access, level, entries[level], entry_read(w, level));
-	if (!fits)
+	if (!fits && is_last)
 		walk_report(w, entries, access, &want, got);
+	return fits;
+}
+
+/* Where a VMRUN loses CR2, an exit between a fault and its handler does, too: such a walk is made again. */
+static inline void walk_try(struct walk_test *w, const uint64_t *entries, enum walk_access access)
+{
+	bool fits = (abi_self()->cr2_is_lost && walk_fits(w, entries, access, false)) ||
+		    walk_fits(w, entries, access, true);
+
 	guest_check(fits, __FILE__, __LINE__, "the walk as the manuals have it", 1, 0);
 }
 
