@@ -261,7 +261,8 @@ static bool scenes_is_bochss(const struct scene *scene, const struct scene_outco
 					    !strcmp(scene->name, "CALL") && memchr(scene->code, 0x66, 3)))
 		return true;
 	if (scenes_is_without_stack(scene, want) || (wanted == AC_VECTOR && !strcmp(scene->name, "MOVUPS")) ||
-	    (met == GP_VECTOR && !strcmp(scene->name, "ARPL")))
+	    (met == GP_VECTOR && !strcmp(scene->name, "ARPL")) ||
+	    (wanted == UD_VECTOR && met == GP_VECTOR && !strcmp(scene->name, "SYSRET")))
 		return true;
 	return !strcmp(scene->name, "PUSH segment") || (wanted == PF_VECTOR && met == AC_VECTOR) ||
 	       (!strcmp(scene->name, "MOV DR") && scene->dr7 & DR7_GD);
