@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuzz/campaign.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "err.h"
 #include "folder.h"
+#include "fuzz/corpus.h"
 
 #define MAX_KINDS 256
 #define CLOCK_EVERY 256		/* inputs between two looks at the clock */
 #define CROSS_PERCENT 15
-#define FILE_SUFFIX ".input"
-#define MAX_PATH_BYTES 512
 
 struct campaign {
 	const struct campaign_options *options;
@@ -25,7 +21,7 @@ struct campaign {
 	uint64_t number;		/* of the next input that is made */
 	struct input **corpus;
 	size_t nr_corpus, room;
-	uint8_t seen[EXECUTOR_NR_FEATURES / 8];
+	struct corpus_features features;
 	uint64_t kinds[MAX_KINDS];	/* of violations that have been found */
 	double start, cpu_start, told;
 	struct err *err;
@@ -37,29 +33,6 @@ static double seconds_now(clockid_t clock)
 
 	clock_gettime(clock, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* --- files --- */
-
-static uint64_t text_hash(const char *text, size_t len)
-{
-	uint64_t hash = 0xcbf29ce484222325ull;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3ull;
-	return hash;
-}
-
-/* The name is the contents', so that the same input is one file in all folders. */
-static int input_keep(const struct input *input, const char *folder, char *path, struct err *err)
-{
-	char text[16384];
-	size_t len = input_print(input, text, sizeof(text));
-
-	snprintf(path, MAX_PATH_BYTES, "%s/%016" PRIx64 FILE_SUFFIX, folder,
-		 text_hash(text, len < sizeof(text) ? len : sizeof(text)));
-	return input_write(input, path, err);
 }
 
 /* --- the corpus --- */
@@ -87,15 +60,9 @@ static int corpus_add(struct campaign *c, const struct input *input)
 
 static unsigned int features_take(struct campaign *c, const struct trial *trial)
 {
-	unsigned int i, nr_new = 0;
+	unsigned int nr_new = corpus_features_take(&c->features, trial);
 
-	for (i = 0; i < trial->nr_features; i++) {
-		uint8_t *byte = &c->seen[trial->features[i] / 8], bit = (uint8_t)(1u << trial->features[i] % 8);
-
-		nr_new += !(*byte & bit);
-		*byte |= bit;
-	}
-	c->stats.nr_features += nr_new;
+	c->stats.nr_features = c->features.nr;
 	return nr_new;
 }
 
@@ -123,7 +90,7 @@ static int finding_take(struct campaign *c, const struct input *input, const str
 	const struct campaign_options *options = c->options;
 	struct trial again;
 	struct input small = *input;
-	char path[MAX_PATH_BYTES];
+	char path[CORPUS_MAX_PATH_BYTES];
 	int r = 0;
 
 	if (!kind_take(c, violation_kind(trial->violation)))
@@ -136,7 +103,7 @@ static int finding_take(struct campaign *c, const struct input *input, const str
 		again = *trial;
 	}
 	if (options->findings)
-		r = input_keep(&small, options->findings, path, c->err);
+		r = corpus_keep(&small, options->findings, path, c->err);
 	if (!r && options->found)
 		options->found(options->context, &small, &again, options->findings ? path : NULL);
 	return r;
@@ -148,12 +115,12 @@ static int finding_take(struct campaign *c, const struct input *input, const str
 static int corpus_take(struct campaign *c, const struct input *input, uint64_t number)
 {
 	const struct campaign_options *options = c->options;
-	char path[MAX_PATH_BYTES];
+	char path[CORPUS_MAX_PATH_BYTES];
 	int r = corpus_add(c, input);
 
 	c->stats.nr_kept++;
 	if (!r && number != CAMPAIGN_SEED && options->corpus)
-		r = input_keep(input, options->corpus, path, c->err);
+		r = corpus_keep(input, options->corpus, path, c->err);
 	if (!r && number != CAMPAIGN_SEED && options->kept)
 		options->kept(options->context, input, number);
 	return r;
@@ -180,41 +147,23 @@ static int try_input(struct campaign *c, const struct input *input, uint64_t num
 	return trial.violation[0] ? finding_take(c, input, &trial) : corpus_take(c, input, number);
 }
 
-static bool has_suffix(const char *name)
+static int try_stored(void *context, const char *path, const struct input *input)
 {
-	size_t len = strlen(name), suffix_len = strlen(FILE_SUFFIX);
-
-	return len > suffix_len && !strcmp(name + len - suffix_len, FILE_SUFFIX);
+	(void)path;
+	return try_input(context, input, CAMPAIGN_SEED);
 }
 
 static int corpus_read(struct campaign *c)
 {
 	const char *folder = c->options->corpus;
-	struct dirent **names;
-	int nr, i, r = 0;
+	int r;
 
 	if (!folder)
 		return 0;
 	r = folder_make(folder);
 	if (r)
 		return err_set(c->err, -r, "%s: %s", folder, strerror(-r));
-	/* In one order, so that a seed leads the same way everywhere. */
-	nr = scandir(folder, &names, NULL, alphasort);
-	if (nr < 0)
-		return err_set(c->err, errno, "%s: %s", folder, strerror(errno));
-	for (i = 0; i < nr; i++) {
-		char path[MAX_PATH_BYTES];
-		struct input input;
-
-		snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
-		if (!r && has_suffix(names[i]->d_name))
-			r = input_read(path, &input, c->err);
-		if (!r && has_suffix(names[i]->d_name) && input.domain == c->executor->domain)
-			r = try_input(c, &input, CAMPAIGN_SEED);
-		free(names[i]);
-	}
-	free(names);
-	return r;
+	return corpus_each(folder, c->executor->domain, try_stored, c, c->err);
 }
 
 /* The shorter of two: inputs would grow, and take longer to say no more. */
