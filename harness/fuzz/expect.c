@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Whether @line has the word [@word, @word + @len), between blanks. */
-static bool has_word(const char *line, const char *word, size_t len)
+bool expect_has_word(const char *line, const char *word, size_t len)
 {
 	while (*line) {
 		size_t this = strcspn(line, " ");
@@ -33,7 +32,7 @@ bool expect_holds(const char *expect, unsigned int nr_lines, expect_line_fn *lin
 		while (*expect && *expect != '\n') {
 			size_t len = strcspn(expect, " \n");
 
-			if (!has_word(text, expect, len)) {
+			if (!expect_has_word(text, expect, len)) {
 				snprintf(buf, len_bytes, "line %u: want %.*s, got %s", n, (int)len, expect, text);
 				return false;
 			}

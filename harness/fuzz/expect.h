@@ -11,6 +11,9 @@
 /* Line @n of the outcome, as snprintf(). */
 typedef size_t expect_line_fn(const void *context, unsigned int n, char *buf, size_t len_bytes);
 
+/* True when @line has the word [@word, @word + @len), between blanks. */
+bool expect_has_word(const char *line, const char *word, size_t len);
+
 /*
  * True when each of the @nr_lines lines has the words of its line of @expect. Otherwise @buf says what is missing: the line,
  * the word, and what came of it.

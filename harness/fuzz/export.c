@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "fuzz/expect.h"
 #include "fuzz/out.h"
 
 #define LINE_BYTES 1024
@@ -22,15 +23,29 @@ static bool is_common(const char *word)
 	return false;
 }
 
-/* The words of @line that are common, one line of expectations. */
-static void add_words(struct out *out, const char *line)
+/* True when line @n of all that ran it has the word. */
+static bool is_agreed(const struct export_run *runs, size_t nr_runs, unsigned int n, const char *word, size_t len)
+{
+	char line[LINE_BYTES];
+	size_t i;
+
+	for (i = 0; i < nr_runs; i++) {
+		runs[i].executor->line(runs[i].executor, n, line, sizeof(line));
+		if (!expect_has_word(line, word, len))
+			return false;
+	}
+	return true;
+}
+
+/* The words of @line, which is line @n, that are common and agreed on, as one line of expectations. */
+static void add_words(struct out *out, const struct export_run *runs, size_t nr_runs, unsigned int n, const char *line)
 {
 	const char *separator = "expect ";
 
 	while (*line) {
 		size_t len = strcspn(line, " ");
 
-		if (is_common(line)) {
+		if (is_common(line) && is_agreed(runs, nr_runs, n, line, len)) {
 			out_add(out, "%s%.*s", separator, (int)len, line);
 			separator = " ";
 		}
@@ -56,25 +71,35 @@ static void add_text(struct out *out, const char *text)
 	}
 }
 
-static void add_outcomes(struct out *out, const struct executor *executor, const struct trial *trial)
+static unsigned int nr_common_lines(const struct export_run *runs, size_t nr_runs)
 {
-	char line[LINE_BYTES], words[LINE_BYTES];
-	unsigned int i;
+	unsigned int nr = runs[0].nr_lines;
+	size_t i;
 
-	for (i = 0; i < trial->nr_lines; i++) {
+	for (i = 1; i < nr_runs; i++)
+		nr = runs[i].nr_lines < nr ? runs[i].nr_lines : nr;
+	return nr;
+}
+
+static void add_outcomes(struct out *out, const struct export_run *runs, size_t nr_runs)
+{
+	unsigned int i, nr_lines = nr_common_lines(runs, nr_runs);
+	char line[LINE_BYTES], words[LINE_BYTES];
+
+	for (i = 0; i < nr_lines; i++) {
 		struct out expect = { words, sizeof(words), 0 };
 
-		executor->line(executor, i, line, sizeof(line));
-		/* How it ended comes first. What is not comparable, and all behind it, is not asserted. */
-		if (!is_common(line))
+		runs[0].executor->line(runs[0].executor, i, line, sizeof(line));
+		/* How it ended comes first. What is not comparable, or not agreed on, and all behind it, is not asserted. */
+		if (!is_common(line) || !is_agreed(runs, nr_runs, i, line, strcspn(line, " ")))
 			return;
-		add_words(&expect, line);
+		add_words(&expect, runs, nr_runs, i, line);
 		add_string(out, words, strlen(words));
 	}
 }
 
-size_t export_case(const struct executor *executor, const struct trial *trial, const struct input *input, const char *id,
-		   char *buf, size_t len_bytes)
+size_t export_case(const struct export_run *runs, size_t nr_runs, const struct input *input, const char *id, char *buf,
+		   size_t len_bytes)
 {
 	struct out out = { buf, len_bytes, 0 };
 	char text[TEXT_BYTES];
@@ -87,7 +112,7 @@ size_t export_case(const struct executor *executor, const struct trial *trial, c
 		"     .needs = \"vendor:amd nested\")\n\nHOST(%s)\n{\n\texpect_vmcb_input(t,\n", id, id);
 	add_text(&out, text);
 	if (!input->expect[0])
-		add_outcomes(&out, executor, trial);
+		add_outcomes(&out, runs, nr_runs);
 	/* The last string's newline gives way to what closes the call. */
 	if (out.at && out.at < len_bytes)
 		out.at--;

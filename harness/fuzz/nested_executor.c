@@ -21,7 +21,7 @@
 struct nested_executor {
 	struct executor executor;	/* first: the functions find the rest behind it */
 	struct soft *soft;		/* NULL: /dev/kvm */
-	struct sys sys;
+	struct sys own_sys, *sys;
 	struct nested *nested;
 	struct vmcb_machine *machine;
 	struct vmcb_result want, got;
@@ -149,10 +149,11 @@ static void nested_executor_free(struct executor *executor)
 {
 	struct nested_executor *of = (struct nested_executor *)executor;
 
-	clock_stop();
+	if (of->nested && ticking == of->nested)
+		clock_stop();
 	vmcb_machine_free(of->machine);
 	nested_close(of->nested);
-	sys_close(&of->sys);
+	sys_close(&of->own_sys);
 	soft_destroy(of->soft);
 	free(of);
 }
@@ -171,18 +172,22 @@ static int target_open(struct nested_executor *of, const char *target, struct er
 
 	if (r)
 		return err_set(err, -r, "soft-svm: %s", strerror(-r));
-	r = sys_open(&of->sys, is_soft ? soft_backend(of->soft) : backend_kvm(), NULL, err);
+	r = sys_open(&of->own_sys, is_soft ? soft_backend(of->soft) : backend_kvm(), NULL, err);
 	if (r)
 		return r;
-	of->sys.must_failed = must_failed;
-	return nested_open(&of->sys, &of->nested, err);
+	of->own_sys.must_failed = must_failed;
+	of->sys = &of->own_sys;
+	return 0;
 }
 
-static int machine_open(struct nested_executor *of, struct err *err)
+static int both_open(struct nested_executor *of, struct err *err)
 {
 	const struct machine_cpuid *cpuid;
 	size_t nr;
+	int r = nested_open(of->sys, &of->nested, err);
 
+	if (r)
+		return r;
 	cpuid = nested_cpuid(of->nested, &nr);
 	of->machine = vmcb_machine_new_with(cpuid, nr);
 	if (!of->machine)
@@ -191,20 +196,29 @@ static int machine_open(struct nested_executor *of, struct err *err)
 	return 0;
 }
 
-int nested_executor_open(const char *target, struct executor **ret, struct err *err)
+static struct nested_executor *nested_executor_new(const char *target)
 {
 	struct nested_executor *of = calloc(1, sizeof(*of));
-	int r;
 
 	if (!of)
-		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+		return NULL;
 	of->executor = (struct executor){
 		.domain = &vmcb_domain, .target = target, .run = executor_run, .line = executor_line,
 		.free = nested_executor_free,
 	};
+	return of;
+}
+
+int nested_executor_open(const char *target, struct executor **ret, struct err *err)
+{
+	struct nested_executor *of = nested_executor_new(target);
+	int r;
+
+	if (!of)
+		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
 	r = target_open(of, target, err);
 	if (!r)
-		r = machine_open(of, err);
+		r = both_open(of, err);
 	if (r) {
 		nested_executor_free(&of->executor);
 		return r;
@@ -214,6 +228,22 @@ int nested_executor_open(const char *target, struct executor **ret, struct err *
 	return 0;
 }
 
+int nested_executor_open_on(struct sys *sys, struct executor **ret, struct err *err)
+{
+	struct nested_executor *of = nested_executor_new(sys->backend->name);
+	int r;
+
+	if (!of)
+		return err_set(err, ENOMEM, "%s", strerror(ENOMEM));
+	of->sys = sys;
+	r = both_open(of, err);
+	if (r)
+		nested_executor_free(&of->executor);
+	else
+		*ret = &of->executor;
+	return r;
+}
+
 struct nested *nested_executor_target(struct executor *executor)
 {
 	return ((struct nested_executor *)executor)->nested;
@@ -221,7 +251,17 @@ struct nested *nested_executor_target(struct executor *executor)
 
 struct kvm_cpuid2 *nested_executor_cpuid(struct executor *executor)
 {
-	return ((struct nested_executor *)executor)->sys.cpuid;
+	return ((struct nested_executor *)executor)->sys->cpuid;
+}
+
+const struct nested_known *nested_executor_explained(const struct executor *executor)
+{
+	return ((const struct nested_executor *)executor)->judgement.known;
+}
+
+bool nested_executor_has_run(const struct executor *executor)
+{
+	return !is_endless(&((const struct nested_executor *)executor)->want);
 }
 
 const uint64_t *nested_executor_known(const struct executor *executor)

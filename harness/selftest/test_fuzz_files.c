@@ -17,6 +17,7 @@
 #include "fuzz/corpus.h"
 #include "fuzz/export.h"
 #include "fuzz/merge.h"
+#include "fuzz/nested_executor.h"
 #include "fuzz/vmcb_ops.h"
 
 static struct executor *executor;
@@ -140,12 +141,14 @@ static void test_merge_errors(void **state)
 
 static void export(const char *text, char *buf, size_t len_bytes)
 {
+	struct export_run run = { executor, 0 };
 	struct input input;
 	struct trial trial;
 
 	parse(text, &input);
 	executor->run(executor, &input, &trial);
-	assert_true(export_case(executor, &trial, &input, "fuzz_it", buf, len_bytes) < len_bytes);
+	run.nr_lines = trial.nr_lines;
+	assert_true(export_case(&run, 1, &input, "fuzz_it", buf, len_bytes) < len_bytes);
 }
 
 static void test_export(void **state)
@@ -168,12 +171,38 @@ static void test_export(void **state)
 	assert_null(strstr(text, "\"expect"));
 }
 
+/* Another CPU's registers of decode assists are none of what both say. */
+static void test_export_agreed(void **state)
+{
+	struct executor *nested;
+	struct export_run runs[2];
+	char text[8192];
+	struct input input;
+	struct trial trial;
+	struct err err;
+
+	(void)state;
+	parse("input vmcb\nintercept write_cr4 on\nl2_cr write 4 0x620\n", &input);
+	executor->run(executor, &input, &trial);
+	runs[0] = (struct export_run){ executor, trial.nr_lines };
+	export_case(runs, 1, &input, "fuzz_it", text, sizeof(text));
+	assert_non_null(strstr(text, "expect exit=write_cr4 info1=0x8000000000000003 info2=0x0 "));
+	if (nested_executor_open("soft-svm", &nested, &err))
+		fail_msg("%s", err.text);
+	nested->run(nested, &input, &trial);
+	runs[1] = (struct export_run){ nested, trial.nr_lines };
+	export_case(runs, 2, &input, "fuzz_it", text, sizeof(text));
+	assert_non_null(strstr(text, "expect exit=write_cr4 info2=0x0 "));
+	executor_free(nested);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_merge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_merge_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_export, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_export_agreed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
