@@ -262,7 +262,8 @@ static bool scenes_is_bochss(const struct scene *scene, const struct scene_outco
 		return true;
 	if (scenes_is_without_stack(scene, want) || (wanted == AC_VECTOR && !strcmp(scene->name, "MOVUPS")) ||
 	    (met == GP_VECTOR && !strcmp(scene->name, "ARPL")) ||
-	    (wanted == UD_VECTOR && met == GP_VECTOR && !strcmp(scene->name, "SYSRET")))
+	    (wanted == UD_VECTOR && met == GP_VECTOR && !strcmp(scene->name, "SYSRET")) ||
+	    (wanted == GP_VECTOR && met == GP_VECTOR && !strcmp(scene->name, "CALL far")))
 		return true;
 	return !strcmp(scene->name, "PUSH segment") || (wanted == PF_VECTOR && met == AC_VECTOR) ||
 	       (!strcmp(scene->name, "MOV DR") && scene->dr7 & DR7_GD);
