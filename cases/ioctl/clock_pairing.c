@@ -43,7 +43,7 @@ static const struct row rows[] = {
 };
 
 CASE(clock_pairing, .says = "the clock pairing hypercall tells wall clock and TSC of one moment", .modes = LONG64,
-     .needs = "lab", .rows = ROWS(rows))
+     .needs = "pinned", .rows = ROWS(rows))
 
 GUEST(clock_pairing)
 {

@@ -133,7 +133,7 @@ static const struct row rows[] = {
 		WRMSR(MC_CTL(4), ALL), RDMSR(MC_CTL(4), ALL), WRMSR(MC_ADDR(4), 0x123), RDMSR(MC_ADDR(4), 0x123),
 		WRMSR(MC_MISC(4), 0x456), RDMSR(MC_MISC(4), 0x456), RDMSR(MC_STATUS(4), 0), END } },
 	/* Other values than 0 and all ones are undefined; KVM takes those that guests are known to write. */
-	{ .label = "bank_ctl_values", .needs = "lab", .ops = OPS {
+	{ .label = "bank_ctl_values", .needs = "pinned", .ops = OPS {
 		WRMSR(MC_CTL(4), ALL - (1 << 10)), RDMSR(MC_CTL(4), ALL - (1 << 10)), WRMSR(MC_CTL(1), ALL - 1),
 		RDMSR(MC_CTL(1), ALL - 1), WRMSR_GP(MC_CTL(4), 1), WRMSR_GP(MC_CTL(4), ALL - 2), WRMSR_GP(MC_CTL(0), 1ull << 63),
 		RDMSR(MC_CTL(4), ALL - (1 << 10)), RDMSR(MC_CTL(0), ALL), END } },

@@ -130,7 +130,7 @@ static const struct row rows[] = {
 };
 
 CASE(msr_model, .says = "an MSR of the CPU's model reads as its constant, is kept, ignored or #GP", .modes = LONG64,
-     .needs = "lab param:kvm.ignore_msrs=0", .rows = ROWS(rows))
+     .needs = "pinned param:kvm.ignore_msrs=0", .rows = ROWS(rows))
 
 static void guest_step(const struct step *step, uint32_t index, unsigned int nr)
 {

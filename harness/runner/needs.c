@@ -339,6 +339,8 @@ static enum word_state word_check(const char *word, struct sys *sys)
 		met = sys && !sys->backend->module && modules_met();
 	} else if (!strcmp(word, "compat")) {
 		met = sys && !sys->backend->module && compat_met();
+	} else if (!strcmp(word, "pinned")) {
+		met = sys && (sys->backend->module || !access(LAB_MODULES, F_OK));
 	} else if (!strcmp(word, "lab")) {
 		met = sys && !access(LAB_MODULES, F_OK);
 	} else {

@@ -17,6 +17,7 @@
  *	debugfs			KVM's folder in debugfs is there, for us to read
  *	modules			KVM is not built in: its modules can be unloaded
  *	compat			the kernel has 32-bit processes
+ *	pinned			KVM is one that this project chose: a lab's, or the embedded hypervisor
  *	lab			the machine is a lab, so that a test may do what others on it would suffer from
  */
 #ifndef VMASSAY_NEEDS_H

@@ -21,7 +21,7 @@ static void test_good_form(void **state)
 	static const char *const good[] = {
 		"", " ", "KVM_CAP_IRQCHIP", "KVM_CAP_NR_MEMSLOTS>=32", "KVM_CAP_X86_SMM&0x3", "cpuid:la57",
 		"vendor:amd", "vendor:intel", "nested", "tdp", "param:kvm_amd.npt=1", "param:kvm.x=Y", "smp:2", "root",
-		"stable_tsc", "debugfs", "compat", "lab", "modules",
+		"stable_tsc", "debugfs", "compat", "lab", "pinned", "modules",
 		"KVM_CAP_IRQCHIP  cpuid:nx nested ", "vmx:ept", "vmx:preemption_timer",
 	};
 	struct err err;

@@ -76,7 +76,10 @@ static void on_event(void *opaque, uint32_t id, enum apic_delivery kind, uint8_t
 		vcpu->chips.has_sipi = true;
 		vcpu->chips.sipi_vector = vector;
 		break;
-	default:	/* SMI: there is no SMM here */
+	case APIC_SMI:
+		vcpu->smm.is_pending = true;
+		break;
+	default:
 		return;
 	}
 	chips_wake(vcpu);
@@ -97,6 +100,13 @@ static void on_eoi_exit(void *opaque, uint32_t id, uint8_t vector)
 		vcpu->chips.eoi_exit = vector;
 }
 
+static int on_hv_sint(void *opaque, uint32_t vp_index, uint32_t sint)
+{
+	struct soft_vcpu *vcpu = hyperv_vp(opaque, vp_index);
+
+	return vcpu ? hyperv_sint_raise(vcpu, sint) : -EINVAL;
+}
+
 static void on_tpr_access(void *opaque, uint32_t id, bool is_write)
 {
 	struct soft_vcpu *vcpu = vcpu_of_id(opaque, id);
@@ -112,7 +122,7 @@ static struct irqchip_owner owner_of(struct soft_vm *vm)
 {
 	return (struct irqchip_owner) {
 		.opaque = vm, .now_ns = on_now, .clock = on_clock, .kick = on_kick, .event = on_event,
-		.acked = on_acked, .eoi_exit = on_eoi_exit, .tpr_access = on_tpr_access,
+		.acked = on_acked, .eoi_exit = on_eoi_exit, .tpr_access = on_tpr_access, .hv_sint = on_hv_sint,
 	};
 }
 
@@ -285,8 +295,12 @@ int chips_take_interrupt(struct soft_vcpu *vcpu)
 {
 	int vector = vcpu->chips.extint;
 
-	if (vector < 0 || !lapic_accepts_extint(&vcpu->chips.lapic))
-		return irqchip_take(&vcpu->vm->chips.chip, &vcpu->chips.lapic);
+	if (vector < 0 || !lapic_accepts_extint(&vcpu->chips.lapic)) {
+		vector = irqchip_take(&vcpu->vm->chips.chip, &vcpu->chips.lapic);
+		if (vector >= 0 && hyperv_ends_by_itself(vcpu, (uint8_t)vector))
+			lapic_eoi(&vcpu->chips.lapic);
+		return vector;
+	}
 	vcpu->chips.extint = -1;
 	return vector;
 }
@@ -303,7 +317,7 @@ void chips_startup_accept(struct soft_vcpu *vcpu)
 {
 	if (!vcpu->chips.has_lapic)
 		return;
-	if (vcpu->chips.has_init && !nested_holds_init(vcpu)) {
+	if (vcpu->chips.has_init && !vcpu->smm.is_in && !nested_holds_init(vcpu)) {
 		vcpu->chips.has_init = false;
 		vcpu_init_received(vcpu);
 		vcpu->mp_state = is_bsp(vcpu) ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED;
@@ -356,14 +370,17 @@ int chips_enter(struct soft_vcpu *vcpu)
 
 static uint64_t wait_ns(struct soft_vcpu *vcpu)
 {
-	uint64_t at, now = clock_ns();
+	uint64_t at, wait, now = clock_ns();
 
 	if (!vcpu->chips.has_lapic)
 		return MAX_WAIT_NS;
 	at = irqchip_deadline_ns(&vcpu->vm->chips.chip, &vcpu->chips.lapic);
 	if (at <= now)
 		return 0;
-	return at - now < MAX_WAIT_NS ? at - now : MAX_WAIT_NS;
+	wait = hyperv_timers_wait_ns(vcpu);
+	if (at - now < wait)
+		wait = at - now;
+	return wait < MAX_WAIT_NS ? wait : MAX_WAIT_NS;
 }
 
 /* -1, which poll() leaves out, where there is no descriptor left: the wait is a short one. */

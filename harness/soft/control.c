@@ -75,7 +75,7 @@ static bool pdpes_are_valid(struct soft_vcpu *vcpu, uint64_t cr3)
 	uint64_t pdpes[4];
 	unsigned int i;
 
-	if (guest_read(vcpu->vm, cr3 & 0xffffffe0, pdpes, sizeof(pdpes)))
+	if (guest_read(vcpu_space(vcpu), cr3 & 0xffffffe0, pdpes, sizeof(pdpes)))
 		return false;
 	for (i = 0; i < 4; i++)
 		if ((pdpes[i] & PTE_P) && ((pdpes[i] & 0x1e6) || !vcpu_is_legal_gpa(vcpu, pdpes[i] & ~0xfffull)))
@@ -184,12 +184,17 @@ void efer_write(struct soft_vcpu *vcpu, uint64_t value)
 	vcpu->vmcb->save.efer = value | vcpu->hidden_efer;
 }
 
+bool efer_is_known(uint64_t value)
+{
+	return !(value & ~EFER_KNOWN);
+}
+
 /* The CPUID of the guest binds the guest, not user space. */
 int efer_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
 {
 	struct vmcb_save *save = &vcpu->vmcb->save;
 
-	if (value & ~EFER_KNOWN)
+	if (!efer_is_known(value))
 		return -EINVAL;
 	if ((value & EFER_SVME) && (vcpu->nested.vm_cr & VM_CR_SVMDIS))
 		return -EINVAL;

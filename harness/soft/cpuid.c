@@ -152,6 +152,7 @@ static int cpuid_replace(struct soft_vcpu *vcpu, struct kvm_cpuid_entry2 *entrie
 	vcpu->cpuid = entries;
 	vcpu->nr_cpuid = nr;
 	nested_cpuid_changed(vcpu);
+	hyperv_cpuid_changed(vcpu);
 	return 0;
 }
 
@@ -275,6 +276,19 @@ struct kvm_cpuid_entry2 vcpu_cpuid_answer(const struct soft_vcpu *vcpu, uint32_t
 	}
 	return answer;
 }
+
+static long answer_hyperv_cpuid(struct call *call)
+{
+	struct kvm_cpuid_entry2 entries[HYPERV_MAX_LEAVES];
+
+	return list_give(call, entries, hyperv_leaves(entries));
+}
+
+/* Of the system and of a vCPU: the same. */
+const struct answer hyperv_system_answers[] = {
+	{ KVM_GET_SUPPORTED_HV_CPUID, answer_hyperv_cpuid, true },
+	{ 0, NULL, false },
+};
 
 const struct answer cpuid_answers[] = {
 	{ KVM_SET_CPUID, answer_set_cpuid, true },

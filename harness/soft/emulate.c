@@ -90,7 +90,7 @@ static bool ahead_read(struct attempt *attempt, unsigned int size, uint64_t *ret
 static bool slot_read(struct attempt *attempt, uint64_t gpa, unsigned int size, uint64_t *ret_value)
 {
 	*ret_value = 0;
-	return !guest_read(attempt->vcpu->vm, gpa, ret_value, size);
+	return !guest_read(vcpu_space(attempt->vcpu), gpa, ret_value, size);
 }
 
 uint64_t soft_bus_read(void *opaque, enum machine_space space, uint64_t address, unsigned int size)

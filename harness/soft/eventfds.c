@@ -60,6 +60,14 @@ static int event_dup(int fd)
 	return own < 0 ? -errno : own;
 }
 
+int eventfd_take(int fd)
+{
+	unsigned long id;
+	int result = event_identify(fd, &id);
+
+	return result ? result : event_dup(fd);
+}
+
 static void event_signal(int fd)
 {
 	const uint64_t one = 1;

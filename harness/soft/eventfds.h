@@ -18,6 +18,9 @@
 struct irqfd;
 struct ioeventfd;
 
+/* A copy of an eventfd. -EBADF, -EINVAL: another kind of file, -EMFILE. */
+int eventfd_take(int fd);
+
 struct irqfds {
 	struct irqfd *first;
 	int epoll_fd;		/* -1: there were no irqfds yet; irqfds_init() */

@@ -71,6 +71,10 @@ void vcpu_events_get(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events)
 	events->nmi.injected = vcpu->nmi.is_injected;
 	events->nmi.pending = vcpu->nmi.nr_pending != 0;
 	events->nmi.masked = vcpu->nmi.is_masked;
+	events->smi.smm = vcpu->smm.is_in;
+	events->smi.pending = vcpu->smm.is_pending;
+	events->smi.smm_inside_nmi = vcpu->smm.is_inside_nmi;
+	events->smi.latched_init = vcpu->smm.is_in && vcpu->chips.has_init;
 	events->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
 	if (vcpu->vm->has_payloads)
 		events->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
@@ -105,10 +109,21 @@ static int events_check(const struct soft_vcpu *vcpu, struct kvm_vcpu_events *ev
 	if ((events->exception.injected || events->exception.pending) &&
 	    (events->exception.nr > 31 || events->exception.nr == VECTOR_NMI))
 		return -EINVAL;
-	/* There is no SMM here. */
-	if ((events->flags & KVM_VCPUEVENT_VALID_SMM) && (events->smi.smm || events->smi.pending))
+	if (vcpu->vm->is_bare && (events->flags & KVM_VCPUEVENT_VALID_SMM) && (events->smi.smm || events->smi.pending))
 		return -EINVAL;
 	return 0;
+}
+
+static void smi_set(struct soft_vcpu *vcpu, const struct kvm_vcpu_events *events)
+{
+	if (vcpu->smm.is_in != !!events->smi.smm)
+		smm_switch(vcpu, events->smi.smm);
+	vcpu->smm.is_pending = events->smi.pending;
+	if (!events->smi.smm)
+		return;
+	vcpu->smm.is_inside_nmi = events->smi.smm_inside_nmi;
+	if (vcpu->chips.has_lapic)
+		vcpu->chips.has_init = events->smi.latched_init;
 }
 
 int vcpu_events_set(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events)
@@ -135,6 +150,8 @@ int vcpu_events_set(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events)
 	if ((events->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) && vcpu->chips.has_lapic)
 		vcpu->chips.sipi_vector = (uint8_t)events->sipi_vector;
 	vcpu_intercept(vcpu, SVM_EXIT_IRET, vcpu->nmi.is_masked);
+	if (events->flags & KVM_VCPUEVENT_VALID_SMM)
+		smi_set(vcpu, events);
 	if (events->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (!vcpu->vm->has_triple_fault_event)
 			return -EINVAL;

@@ -47,7 +47,6 @@ static int inject_ud(struct soft_vcpu *vcpu)
 enum npf npf_map(struct soft_vcpu *vcpu, uint64_t *ret_gpa)
 {
 	struct vmcb_control *control = &vcpu->vmcb->control;
-	struct soft_vm *vm = vcpu->vm;
 	uint64_t error = control->exit_info_1, gpa = control->exit_info_2, offset;
 	unsigned int rights = NPT_WRITE | NPT_EXEC;
 	bool is_write = error & PFERR_W;
@@ -56,7 +55,7 @@ enum npf npf_map(struct soft_vcpu *vcpu, uint64_t *ret_gpa)
 	if (nested_has_npt(vcpu) && !nested_translate(vcpu, gpa, error, &gpa, &rights, &control->exit_info_1))
 		return NPF_L1;
 	*ret_gpa = gpa;
-	slot = slot_find(vm, gpa);
+	slot = slot_find(vcpu_space(vcpu), gpa);
 	if (!slot)
 		return NPF_MMIO;
 	if (is_write && (slot->flags & KVM_MEM_READONLY))
@@ -217,6 +216,14 @@ static int handle_shutdown(struct soft_vcpu *vcpu)
 	return 0;
 }
 
+static int handle_rsm(struct soft_vcpu *vcpu)
+{
+	if (!vcpu->smm.is_in)
+		return inject_ud(vcpu);
+	smm_leave(vcpu);
+	return 1;
+}
+
 static int handle_invalid(struct soft_vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
@@ -242,6 +249,7 @@ static const exit_handler exit_handlers[NR_HANDLERS] = {
 	[SVM_EXIT_VINTR] = handle_vintr,
 	[SVM_EXIT_RDPMC] = handle_rdpmc,
 	[SVM_EXIT_CPUID] = handle_cpuid,
+	[SVM_EXIT_RSM] = handle_rsm,
 	[SVM_EXIT_IRET] = handle_iret,
 	[SVM_EXIT_PAUSE] = handle_skip,		/* the loop gives the turn away */
 	[SVM_EXIT_INVD] = handle_skip,

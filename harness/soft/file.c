@@ -21,12 +21,13 @@ static const struct {
 	const struct answer *tables[16];	/* ends with NULL */
 	int unknown;
 } kinds[NR_SOFT_KINDS] = {
-	[SOFT_SYSTEM] = { { system_answers, system_attr_answers }, EINVAL },
+	[SOFT_SYSTEM] = { { system_answers, system_attr_answers, hyperv_system_answers }, EINVAL },
 	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers, msr_filter_answers, vm_stats_answers,
-		vm_tsc_answers, vm_device_answers, pmu_filter_answers, dirty_ring_answers }, ENOTTY },
+		vm_tsc_answers, vm_device_answers, pmu_filter_answers, dirty_ring_answers, hyperv_answers }, ENOTTY },
 	[SOFT_VCPU] = { { vcpu_answers, vcpu_state_answers, cpuid_answers, msr_answers, event_answers,
 		nested_answers, mce_answers, vcpu_stats_answers, vcpu_tsc_answers, paravirt_answers, chip_vcpu_answers,
-		vapic_answers, guest_mmu_answers, guest_debug_answers }, EINVAL },
+		vapic_answers, guest_mmu_answers, guest_debug_answers, smm_answers,
+		hyperv_system_answers }, EINVAL },
 	[SOFT_DEVICE] = { { device_answers }, ENOTTY },
 };
 
@@ -359,6 +360,7 @@ static const char *soft_parameter(const struct backend *backend, const char *mod
 		{ "kvm", "ignore_msrs", "0", "0" },
 		{ "kvm", "enable_pmu", "0", "0" },
 		{ "kvm", "tdp_mmu", "1", "1" },
+		{ "kvm", "min_timer_period_us", "200", NULL },
 		{ "kvm", "force_emulation_prefix", "1", "0" },
 	};
 	size_t i;

@@ -85,7 +85,7 @@ bool guest_translate(struct soft_vcpu *vcpu, uint64_t linear, uint64_t *ret_gpa)
 		is_pdptr = vcpu->has_pdptrs && format->nr_levels == 3 && level == 3;
 		if (is_pdptr)
 			entry = vcpu->pdptrs[index];
-		else if (guest_read(vcpu->vm, table + index * format->entry_bytes, &entry, format->entry_bytes))
+		else if (guest_read(vcpu_space(vcpu), table + index * format->entry_bytes, &entry, format->entry_bytes))
 			return false;
 		if (!(entry & PTE_P) || is_reserved(vcpu, format, level, entry))
 			return false;
@@ -108,7 +108,7 @@ static int linear_move(struct soft_vcpu *vcpu, uint64_t linear, void *own, size_
 			len = len_bytes;
 		if (!guest_translate(vcpu, linear, &gpa))
 			return -EFAULT;
-		if (is_write ? guest_write(vcpu->vm, gpa, own, len) : guest_read(vcpu->vm, gpa, own, len))
+		if (is_write ? guest_write(vcpu_space(vcpu), gpa, own, len) : guest_read(vcpu_space(vcpu), gpa, own, len))
 			return -EFAULT;
 		linear += len;
 		own = (uint8_t *)own + len;

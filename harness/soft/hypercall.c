@@ -6,12 +6,14 @@
 #include "soft/private.h"
 
 #include <errno.h>
+#include <asm/kvm_para.h>
 #include <linux/kvm_para.h>
 #include <string.h>
 
 #include "vm/x86/bits.h"
 
 #define PAGE_MASK 0xfffull
+#define NSEC_PER_SEC 1000000000ull
 #define ICR_LOGICAL (1ull << 11)
 #define ICR_LEVEL (1ull << 15)
 #define ICR_SHORTHAND (3ull << 18)
@@ -130,10 +132,27 @@ static uint64_t call_among_vcpus(struct soft_vcpu *vcpu, uint64_t number)
 	return 0;
 }
 
+/* The wall clock, and the guest's TSC of that moment. */
+static uint64_t clock_pairing(struct soft_vcpu *vcpu)
+{
+	uint64_t now = realtime_ns();
+	struct kvm_clock_pairing answer = {
+		.sec = (int64_t)(now / NSEC_PER_SEC), .nsec = (int64_t)(now % NSEC_PER_SEC), .tsc = tsc_guest(vcpu),
+	};
+
+	if (argument(vcpu, REG_RCX) != KVM_CLOCK_PAIRING_WALLCLOCK)
+		return (uint64_t)-KVM_EOPNOTSUPP;
+	if (guest_write(vm_space(vcpu->vm), argument(vcpu, REG_RBX), &answer, sizeof(answer)))
+		return (uint64_t)-KVM_EFAULT;
+	return 0;
+}
+
 int handle_vmmcall(struct soft_vcpu *vcpu)
 {
 	uint64_t number = argument(vcpu, REG_RAX);
 
+	if (hyperv_has_hypercalls(vcpu))
+		return handle_hyperv_hypercall(vcpu);
 	stat_count(&vcpu->stats, STAT_hypercalls);
 	if (vcpu->vmcb->save.cpl)
 		return hypercall_finish(vcpu, (uint64_t)-KVM_EPERM);
@@ -144,6 +163,8 @@ int handle_vmmcall(struct soft_vcpu *vcpu)
 	case KVM_HC_SEND_IPI:
 	case KVM_HC_SCHED_YIELD:
 		return hypercall_finish(vcpu, call_among_vcpus(vcpu, number));
+	case KVM_HC_CLOCK_PAIRING:
+		return hypercall_finish(vcpu, clock_pairing(vcpu));
 	case KVM_HC_MAP_GPA_RANGE:
 		return map_gpa_range(vcpu);
 	default:

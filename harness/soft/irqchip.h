@@ -45,6 +45,8 @@ struct irqchip_owner {
 	void (*eoi_exit)(void *opaque, uint32_t lapic_id, uint8_t vector);
 	/* The guest accesses TPR; NULL is fine. */
 	void (*tpr_access)(void *opaque, uint32_t lapic_id, bool is_write);
+	/* A route's source of a synthetic interrupt controller; NULL: there are none. Returns as a line's. */
+	int (*hv_sint)(void *opaque, uint32_t vp_index, uint32_t sint);
 };
 
 enum irqchip_kind {

@@ -106,6 +106,9 @@ int lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value);
 /* IA32_TSC_DEADLINE; 0 in another mode of the timer. */
 uint64_t lapic_tsc_deadline_get(const struct lapic *lapic);
 void lapic_tsc_deadline_set(struct lapic *lapic, uint64_t value);
+/* Both halves of ICR at once, for Hyper-V's MSR; a write sends. */
+uint64_t lapic_icr_get(const struct lapic *lapic);
+void lapic_icr_set(struct lapic *lapic, uint64_t value);
 uint8_t lapic_tpr_get(const struct lapic *lapic);
 void lapic_tpr_set(struct lapic *lapic, uint8_t tpr);
 /* CR8 is TPR's upper half. */

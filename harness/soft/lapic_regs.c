@@ -246,6 +246,21 @@ static int x2apic_icr_write(struct lapic *lapic, uint64_t value)
 	return 0;
 }
 
+uint64_t lapic_icr_get(const struct lapic *lapic)
+{
+	return reg_get(lapic, LAPIC_ICR) | (uint64_t)reg_get(lapic, LAPIC_ICR_HIGH) << 32;
+}
+
+void lapic_icr_set(struct lapic *lapic, uint64_t value)
+{
+	if (lapic_is_x2apic(lapic)) {
+		lapic_msr_write(lapic, MSR_FIRST + (LAPIC_ICR >> 4), value);
+		return;
+	}
+	xapic_write(lapic, LAPIC_ICR_HIGH, value >> 32);
+	xapic_write(lapic, LAPIC_ICR, (uint32_t)value);
+}
+
 int lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value)
 {
 	unsigned int offset = (msr - MSR_FIRST) << 4;

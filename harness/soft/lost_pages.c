@@ -13,11 +13,11 @@
 static void page_lose(void *opaque, uintptr_t address)
 {
 	struct soft_vcpu *vcpu = opaque;
-	struct soft_vm *vm = vcpu->vm;
+	const struct soft_space *space = vcpu_space(vcpu);
 	size_t i;
 
-	for (i = 0; i < vm->nr_slots; i++) {
-		const struct soft_slot *slot = &vm->slots[i];
+	for (i = 0; i < space->nr_slots; i++) {
+		const struct soft_slot *slot = &space->slots[i];
 
 		if (address - slot->hva >= slot->len_bytes)
 			continue;
@@ -37,5 +37,5 @@ void lost_pages_unwatch(struct soft_vcpu *vcpu)
 {
 	faults_unwatch();
 	if (vcpu->has_lost_page)
-		npt_unmap(&vcpu->vm->npt, vcpu->lost_gpa);
+		npt_unmap(&vcpu_space(vcpu)->npt, vcpu->lost_gpa);
 }

@@ -12,6 +12,7 @@
 #define MSR_MCG_CTL 0x17b
 #define MSR_MC0_CTL 0x400
 #define MSR_HWCR 0xc0010015
+#define CTL_LENIENT 0x401ull	/* what guests are known to leave clear beside all ones */
 #define HWCR_MC_STATUS_WR_EN (1ull << 18)
 
 #define MCG_CTL_P (1ull << 8)
@@ -98,7 +99,7 @@ static int bank_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool
 {
 	unsigned int which = (index - MSR_MC0_CTL) % NR_BANK_MSRS;
 
-	if (which == BANK_CTL && value && value != ~0ull)
+	if (which == BANK_CTL && value && (value | CTL_LENIENT) != ~0ull)
 		return -EINVAL;
 	if (which == BANK_STATUS && value && !is_host && !status_is_writable(vcpu))
 		return -EINVAL;

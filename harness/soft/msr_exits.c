@@ -75,5 +75,6 @@ int handle_msr(struct soft_vcpu *vcpu)
 		r = is_write ? msr_set(vcpu, index, value, false) : msr_get(vcpu, index, &value, false);
 	if (r)
 		return msr_refused(vcpu, r, is_write, index, value);
-	return msr_finish(vcpu, is_write, value);
+	r = msr_finish(vcpu, is_write, value);
+	return hyperv_exit_take(vcpu) ? 0 : r;
 }

@@ -29,7 +29,45 @@
 #define MSR_OSVW_STATUS 0xc0010141
 #define MSR_UCODE_REV 0x8b
 #define MSR_HWCR 0xc0010015
+#define HWCR_MC_STATUS_WR_EN (1ull << 18)
+#define HWCR_DROPPED 0x148ull	/* TLBCACHEDIS, FFDIS, IGNNE_EM */
 #define LFENCE_SERIALIZE 2u
+#define MSR_IA32_PLATFORM_ID 0x17
+#define MSR_IA32_EBL_CR_POWERON 0x2a
+#define MSR_EBC_FREQUENCY_ID 0x2c
+#define MSR_IA32_SPEC_CTRL 0x48
+#define MSR_IA32_PRED_CMD 0x49
+#define MSR_IA32_UCODE_WRITE 0x79
+#define MSR_P6_PERFCTR0 0xc1
+#define MSR_FSB_FREQ 0xcd
+#define MSR_IA32_BBL_CR_CTL3 0x11e
+#define MSR_P6_EVNTSEL0 0x186
+#define MSR_IA32_PERF_STATUS 0x198
+#define MSR_IA32_PERF_CTL 0x199
+#define MSR_IA32_POWER_CTL 0x1fc
+#define MSR_IA32_PERF_CAPABILITIES 0x345
+#define MSR_RAPL_POWER_UNIT 0x606
+#define MSR_PKG_ENERGY_STATUS 0x611
+#define MSR_DRAM_ENERGY_STATUS 0x619
+#define MSR_PP0_ENERGY_STATUS 0x639
+#define MSR_PP1_ENERGY_STATUS 0x641
+#define MSR_IA32_XSS 0xda0
+#define MSR_AMD64_SYSCFG 0xc0010010
+#define MSR_K7_CLK_CTL 0xc001001b
+#define MSR_AMD64_NB_CFG 0xc001001f
+#define MSR_AMD64_PATCH_LOADER 0xc0010020
+#define MSR_K8_INT_PENDING_MSG 0xc0010055
+#define MSR_FAM10H_MMIO_CONF_BASE 0xc0010058
+#define MSR_K8_TSEG_ADDR 0xc0010112
+#define MSR_K8_TSEG_MASK 0xc0010113
+#define MSR_VM_IGNNE 0xc0010115
+#define MSR_AMD64_VIRT_SPEC_CTRL 0xc001011f
+#define MSR_F10H_DC_CFG 0xc0011022
+#define MSR_F15H_TW_CFG 0xc0011023
+#define MSR_F10H_BU_CFG2 0xc001102a
+#define MSR_F15H_EX_CFG 0xc001102c
+#define MISC_ENABLE_PMU_ABSENT 0x1800ull
+#define MISC_ENABLE_EMON 0x80ull
 
 /* Nothing is speculated: RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO. */
 #define MSR_IA32_ARCH_CAPABILITIES 0x10a
@@ -37,14 +75,27 @@
 
 enum msr_list { UNLISTED, LISTED };
 
+/* What becomes of a value that is written. */
+enum msr_writes {
+	KEPT,
+	KEPT_OF_HOST,		/* a guest's is #GP */
+	KEPT_OF_HOST_QUIETLY,	/* a guest's is taken, and forgotten */
+	FIXED,			/* a guest's is #GP, user space's must be the one there is, or 0 */
+	FORGOTTEN,
+};
+
 struct msr_row {
 	uint32_t index;
 	enum msr_list list;
 	uint16_t save;		/* where in the VMCB's save area; 0: elsewhere */
 	bool is_canonical;
-	bool is_fixed;		/* a guest's write is #GP, user space's must be this value or 0 */
+	bool is_write_only;
+	bool is_host;		/* not a guest's at all */
+	enum msr_writes writes;
 	uint64_t reserved;	/* bits */
+	uint64_t dropped;	/* bits that are taken and not kept */
 	uint64_t reset;
+	struct { uint32_t leaf; uint8_t reg, bit, subleaf; } feature;	/* without which a guest has it not; leaf 0: always there */
 };
 
 #define SAVE(field) offsetof(struct vmcb_save, field)
@@ -64,21 +115,21 @@ static const struct msr_row rows[] = {
 	{ MSR_IA32_TSC, LISTED },
 	{ MSR_EFER, UNLISTED },
 	{ MSR_IA32_APICBASE, UNLISTED },
-	{ MSR_TSC_AUX, LISTED, .reserved = ~0xffffffffull },
-	{ MSR_IA32_TSC_ADJUST, LISTED },
+	{ MSR_TSC_AUX, LISTED, .reserved = ~0xffffffffull, .feature = { 0x80000001, 3, 27 } },
+	{ MSR_IA32_TSC_ADJUST, LISTED, .feature = { 7, 1, 1 } },
 	{ MSR_IA32_MISC_ENABLE, LISTED, .reset = 1 },
 	{ MSR_MCG_CAP, UNLISTED },
 	{ MSR_MCG_STATUS, LISTED },
 	{ MSR_MCG_CTL, LISTED },
 	{ MSR_PLATFORM_INFO, LISTED, .reset = PLATFORM_INFO_CPUID_FAULT },
 	{ MSR_MISC_FEATURES_ENABLES, LISTED, .reserved = ~MISC_FEATURES_CPUID_FAULT },
-	{ MSR_UCODE_REV, LISTED, .is_fixed = true, .reset = 0x01000065 },
-	{ MSR_MTRRcap, UNLISTED, .is_fixed = true, .reset = 0x508 },
+	{ MSR_UCODE_REV, LISTED, .writes = KEPT_OF_HOST_QUIETLY, .reset = 0x01000065 },
+	{ MSR_MTRRcap, UNLISTED, .writes = FIXED, .reset = 0x508 },
 	{ MSR_MTRRdefType, UNLISTED, .reserved = ~0xcffull },
-	{ MSR_HWCR, LISTED },
+	{ MSR_HWCR, LISTED, .reserved = ~(HWCR_MC_STATUS_WR_EN | HWCR_DROPPED), .dropped = HWCR_DROPPED },
 	{ MSR_VM_HSAVE_PA, LISTED },
-	{ MSR_P5_MC_ADDR, UNLISTED, .is_fixed = true },
-	{ MSR_P5_MC_TYPE, UNLISTED, .is_fixed = true },
+	{ MSR_P5_MC_ADDR, UNLISTED, .writes = FIXED },
+	{ MSR_P5_MC_TYPE, UNLISTED, .writes = FIXED },
 	{ MSR_DEBUGCTL, UNLISTED },
 	{ MSR_VM_CR, UNLISTED },
 	{ MSR_DE_CFG, UNLISTED },
@@ -91,6 +142,48 @@ static const struct msr_row rows[] = {
 	{ MSR_KVM_STEAL_TIME, LISTED },
 	{ MSR_KVM_PV_EOI_EN, LISTED },
 	{ MSR_KVM_POLL_CONTROL, LISTED },
+	{ MSR_IA32_ARCH_CAPABILITIES, LISTED, .writes = KEPT_OF_HOST, .reset = ARCH_CAPABILITIES, .feature = { 7, 3, 29 } },
+	{ MSR_IA32_PERF_CAPABILITIES, UNLISTED, .writes = FIXED, .feature = { 1, 2, 15 } },
+	{ MSR_IA32_POWER_CTL, LISTED },
+	{ MSR_IA32_SMBASE, LISTED, .is_host = true, .reserved = ~0xffffffffull, .reset = SMBASE_RESET },
+	{ MSR_SMI_COUNT, LISTED, .writes = KEPT_OF_HOST },
+	{ MSR_IA32_XSS, UNLISTED, .reserved = ~0ull, .feature = { 0xd, 0, 3, 1 } },
+	{ MSR_IA32_SPEC_CTRL, LISTED, .reserved = ~7ull, .feature = { 0x80000008, 1, 14 } },
+	{ MSR_IA32_PRED_CMD, UNLISTED, .is_write_only = true, .writes = FORGOTTEN, .reserved = ~1ull,
+	  .feature = { 0x80000008, 1, 12 } },
+	{ MSR_AMD64_VIRT_SPEC_CTRL, LISTED, .reserved = ~4ull, .feature = { 0x80000008, 1, 25 } },
+	{ MSR_FAM10H_MMIO_CONF_BASE, UNLISTED, .reserved = ~0ull },
+	/* What a guest's boot code loads. */
+	{ MSR_IA32_UCODE_WRITE, UNLISTED, .is_write_only = true, .writes = FORGOTTEN },
+	{ MSR_AMD64_PATCH_LOADER, UNLISTED, .is_write_only = true, .writes = FORGOTTEN },
+	{ MSR_VM_IGNNE, UNLISTED, .is_write_only = true, .writes = FORGOTTEN },
+	/* Chipset and performance: registers that models of CPUs have, with nothing behind them. */
+	{ MSR_AMD64_NB_CFG, UNLISTED, .writes = FORGOTTEN },
+	{ MSR_F10H_DC_CFG, UNLISTED, .writes = FORGOTTEN },
+	{ MSR_F15H_TW_CFG, UNLISTED, .writes = FORGOTTEN },
+	{ MSR_F10H_BU_CFG2, UNLISTED, .writes = FORGOTTEN },
+	{ MSR_F15H_EX_CFG, UNLISTED, .writes = FORGOTTEN },
+	{ MSR_P6_EVNTSEL0, UNLISTED, .writes = FORGOTTEN },
+	{ MSR_P6_EVNTSEL0 + 1, UNLISTED, .writes = FORGOTTEN },
+	{ MSR_P6_PERFCTR0, UNLISTED, .writes = FORGOTTEN },
+	{ MSR_P6_PERFCTR0 + 1, UNLISTED, .writes = FORGOTTEN },
+	{ MSR_K7_CLK_CTL, UNLISTED, .writes = FORGOTTEN, .reset = 0x20000000 },
+	{ MSR_IA32_BBL_CR_CTL3, UNLISTED, .writes = FORGOTTEN, .reset = 0xbe702111 },
+	{ MSR_IA32_PLATFORM_ID, UNLISTED, .writes = FIXED },
+	{ MSR_IA32_EBL_CR_POWERON, UNLISTED, .writes = FIXED },
+	{ MSR_EBC_FREQUENCY_ID, UNLISTED, .writes = FIXED, .reset = 1ull << 24 },	/* the bus's clock, once */
+	{ MSR_FSB_FREQ, UNLISTED, .writes = FIXED, .reset = 3 },			/* 166 MHz */
+	{ MSR_IA32_PERF_STATUS, UNLISTED, .writes = FIXED, .reset = 4ull << 40 | 1000 },
+	{ MSR_IA32_PERF_CTL, UNLISTED, .writes = FIXED },
+	{ MSR_RAPL_POWER_UNIT, UNLISTED, .writes = FIXED },
+	{ MSR_PKG_ENERGY_STATUS, UNLISTED, .writes = FIXED },
+	{ MSR_DRAM_ENERGY_STATUS, UNLISTED, .writes = FIXED },
+	{ MSR_PP0_ENERGY_STATUS, UNLISTED, .writes = FIXED },
+	{ MSR_PP1_ENERGY_STATUS, UNLISTED, .writes = FIXED },
+	{ MSR_AMD64_SYSCFG, UNLISTED, .writes = FIXED },
+	{ MSR_K8_TSEG_ADDR, UNLISTED, .writes = FIXED },
+	{ MSR_K8_TSEG_MASK, UNLISTED, .writes = FIXED },
+	{ MSR_K8_INT_PENDING_MSG, UNLISTED, .writes = FIXED },
 };
 #define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -220,14 +313,34 @@ uint64_t msr_misc_enable(const struct soft_vcpu *vcpu)
 	return *value_of_index(vcpu, MSR_IA32_MISC_ENABLE);
 }
 
+/* SDM vol. 4, table 2-2: the bits that say what is absent are read only, and EMON's is without a fault. */
+static int misc_enable_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
+{
+	uint64_t *kept = value_of_index(vcpu, MSR_IA32_MISC_ENABLE);
+
+	if (!is_host && ((value ^ *kept) & MISC_ENABLE_PMU_ABSENT))
+		return -EINVAL;
+	*kept = is_host ? value : (value & ~MISC_ENABLE_EMON) | (*kept & MISC_ENABLE_EMON);
+	return 0;
+}
+
+/* By the bit of its CPUID; false: it has none to ask. */
+static bool feature_is_absent(const struct soft_vcpu *vcpu, const struct msr_row *row)
+{
+	const struct kvm_cpuid_entry2 *entry;
+
+	if (!row->feature.leaf)
+		return false;
+	entry = vcpu_cpuid(vcpu, row->feature.leaf, row->feature.subleaf);
+	return !entry || !((&entry->eax)[row->feature.reg] >> row->feature.bit & 1);
+}
+
 /* Only some rows' features are CPUID's to give. */
 static bool row_is_there(const struct soft_vcpu *vcpu, const struct msr_row *row, bool is_host)
 {
+	if (!is_host && (row->is_host || feature_is_absent(vcpu, row)))
+		return false;
 	switch (row->index) {
-	case MSR_IA32_TSC_ADJUST:
-		return is_host || vcpu_has(vcpu, 7, 1, 1);
-	case MSR_TSC_AUX:
-		return is_host || vcpu_has(vcpu, 0x80000001, 3, 27);
 	case MSR_OSVW_ID_LENGTH:
 	case MSR_OSVW_STATUS:
 		return vcpu_has(vcpu, 0x80000001, 2, 9);
@@ -248,13 +361,15 @@ int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is
 		r = mce_msr_get(vcpu, index, ret_value, is_host);
 	if (!r)
 		r = paravirt_msr_get(vcpu, index, ret_value);
+	if (!r)
+		r = hyperv_msr_get(vcpu, index, ret_value, is_host);
 	if (r)
 		return r < 0 ? r : 0;
 	if (mtrr) {
 		*ret_value = *mtrr;
 		return 0;
 	}
-	if (!row || !row_is_there(vcpu, row, is_host))
+	if (!row || row->is_write_only || !row_is_there(vcpu, row, is_host))
 		return -ENOENT;
 	switch (index) {
 	case MSR_IA32_TSC:
@@ -283,15 +398,19 @@ int msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, bool is
 
 static int row_set(struct soft_vcpu *vcpu, const struct msr_row *row, uint64_t value, bool is_host)
 {
-	if (row->is_fixed && (!is_host || (row->reset && value != row->reset && row->index == MSR_MTRRcap)))
+	if (!is_host && (row->writes == FIXED || row->writes == KEPT_OF_HOST))
 		return -EINVAL;
+	if (row->writes == FIXED)
+		return value && value != row->reset ? -EINVAL : 0;
 	if ((value & row->reserved) || (row->is_canonical && !is_canonical(value, vcpu)))
 		return -EINVAL;
 	if (row->index == MSR_IA32_PAT && !pat_is_valid(value))
 		return -EINVAL;
 	if (row->index == MSR_MTRRdefType && !memory_type_is_valid((uint8_t)value))
 		return -EINVAL;
-	*value_of(vcpu, row) = value;
+	if (row->writes == FORGOTTEN || (row->writes == KEPT_OF_HOST_QUIETLY && !is_host))
+		return 0;
+	*value_of(vcpu, row) = value & ~row->dropped;
 	return 0;
 }
 
@@ -324,6 +443,8 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 		r = mce_msr_set(vcpu, index, value, is_host);
 	if (!r)
 		r = paravirt_msr_set(vcpu, index, value);
+	if (!r)
+		r = hyperv_msr_set(vcpu, index, value, is_host);
 	if (r)
 		return r < 0 ? r : 0;
 	if (mtrr) {
@@ -355,6 +476,8 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 		return platform_info_set(vcpu, value, is_host);
 	case MSR_MISC_FEATURES_ENABLES:
 		return misc_features_set(vcpu, value);
+	case MSR_IA32_MISC_ENABLE:
+		return misc_enable_set(vcpu, value, is_host);
 	default:
 		return row_set(vcpu, row, value, is_host);
 	}

@@ -238,7 +238,7 @@ bool nested_has_msrpm(struct soft_vcpu *vcpu, const struct vmcb_control *control
 
 	if (!(control->intercept[SVM_EXIT_MSR / 32] >> SVM_EXIT_MSR % 32 & 1))
 		return true;
-	return slot_page(vcpu->vm, gpa, false) && slot_page(vcpu->vm, gpa + VMCB_BYTES, false);
+	return slot_page(vcpu_space(vcpu), gpa, false) && slot_page(vcpu_space(vcpu), gpa + VMCB_BYTES, false);
 }
 
 static bool is_legal(struct soft_vcpu *vcpu, const struct vmcb *vmcb12)
@@ -248,7 +248,7 @@ static bool is_legal(struct soft_vcpu *vcpu, const struct vmcb *vmcb12)
 
 	memset(rules->pdpte, 0, sizeof(rules->pdpte));
 	if (is_pae && !(vmcb12->control.nested_ctl & NP_ENABLE) &&
-	    guest_read(vcpu->vm, vmcb12->save.cr3 & 0xffffffe0, rules->pdpte, sizeof(rules->pdpte)))
+	    guest_read(vcpu_space(vcpu), vmcb12->save.cr3 & 0xffffffe0, rules->pdpte, sizeof(rules->pdpte)))
 		return false;
 	return !svm_rule_broken(vmcb12, rules, 0) && nested_has_msrpm(vcpu, &vmcb12->control);
 }
@@ -274,7 +274,7 @@ static void host_step(struct soft_vcpu *vcpu)
 
 int nested_vmrun(struct soft_vcpu *vcpu, uint64_t vmcb12_gpa)
 {
-	struct vmcb *page = slot_page(vcpu->vm, vmcb12_gpa, true), vmcb12;
+	struct vmcb *page = slot_page(vcpu_space(vcpu), vmcb12_gpa, true), vmcb12;
 	struct vmcb_save *save01 = &vcpu->vmcb->save;
 	int r;
 
@@ -374,7 +374,7 @@ static void l1_take_over(struct soft_vcpu *vcpu)
 /* Without the VMCB there is nobody to tell: L2 gets a fault, and the exit waits for its next cause. */
 void nested_reflect(struct soft_vcpu *vcpu)
 {
-	struct vmcb *vmcb12 = slot_page(vcpu->vm, vcpu->nested.vmcb12_gpa, true);
+	struct vmcb *vmcb12 = slot_page(vcpu_space(vcpu), vcpu->nested.vmcb12_gpa, true);
 
 	if (!vmcb12) {
 		vcpu_queue_exception(vcpu, VECTOR_GP, true, 0);

@@ -18,7 +18,7 @@ static uint16_t map_bits(struct soft_vcpu *vcpu, uint64_t gpa, unsigned int nr_b
 {
 	uint16_t bits = 0;
 
-	return guest_read(vcpu->vm, gpa, &bits, nr_bytes) ? 0xffff : bits;
+	return guest_read(vcpu_space(vcpu), gpa, &bits, nr_bytes) ? 0xffff : bits;
 }
 
 /* Two bits for each MSR, read and write, in three ranges; what no range has is intercepted. */
@@ -122,7 +122,7 @@ static struct vmcb *vmcb_operand(struct soft_vcpu *vcpu, bool is_write)
 	struct vmcb *vmcb = NULL;
 
 	if (!(gpa & PAGE_MASK) && vcpu_is_legal_gpa(vcpu, gpa))
-		vmcb = slot_page(vcpu->vm, gpa, is_write);
+		vmcb = slot_page(vcpu_space(vcpu), gpa, is_write);
 	if (!vmcb)
 		vcpu_queue_exception(vcpu, VECTOR_GP, true, 0);
 	return vmcb;

@@ -130,7 +130,7 @@ static uint64_t walk_tables(struct walk *walk, uint64_t gpa, bool *ret_is_missin
 
 		walk->gpas[level] = table + index * format->entry_bytes;
 		entry = &walk->entries[level];
-		if (guest_read(walk->vcpu->vm, walk->gpas[level], entry, format->entry_bytes) || !(*entry & PTE_P))
+		if (guest_read(vcpu_space(walk->vcpu), walk->gpas[level], entry, format->entry_bytes) || !(*entry & PTE_P))
 			return 0;
 		leaf = is_leaf(walk, level, *entry);
 		if (*entry & reserved_bits(walk, level, leaf))
@@ -157,7 +157,7 @@ static void walk_set_accessed(struct walk *walk, bool is_write)
 		if (level == walk->leaf_level && is_write)
 			entry |= PTE_D;
 		if (entry != walk->entries[level])
-			guest_write(walk->vcpu->vm, walk->gpas[level], &entry, walk->format->entry_bytes);
+			guest_write(vcpu_space(walk->vcpu), walk->gpas[level], &entry, walk->format->entry_bytes);
 		walk->entries[level] = entry;
 	}
 }
@@ -192,8 +192,8 @@ void nested_npt_refresh(struct soft_vcpu *vcpu)
 {
 	struct soft_nested *nested = &vcpu->nested;
 
-	if (nested->vm_generation == vcpu->vm->npt.generation)
+	if (nested->vm_generation == vcpu_space(vcpu)->npt.generation)
 		return;
-	nested->vm_generation = vcpu->vm->npt.generation;
+	nested->vm_generation = vcpu_space(vcpu)->npt.generation;
 	npt_zap(&nested->npt);
 }

@@ -54,16 +54,16 @@ static bool version_begin(struct soft_vm *vm, uint64_t gpa, uint32_t *ret_versio
 {
 	uint32_t version;
 
-	if (guest_read(vm, gpa, &version, sizeof(version)))
+	if (guest_read(vm_space(vm), gpa, &version, sizeof(version)))
 		return false;
 	*ret_version = (version | 1) + (version & 1 ? 2 : 0);
-	return !guest_write(vm, gpa, ret_version, sizeof(*ret_version));
+	return !guest_write(vm_space(vm), gpa, ret_version, sizeof(*ret_version));
 }
 
 static void version_end(struct soft_vm *vm, uint64_t gpa, uint32_t version)
 {
 	version++;
-	guest_write(vm, gpa, &version, sizeof(version));
+	guest_write(vm_space(vm), gpa, &version, sizeof(version));
 }
 
 /* --- the clock --- */
@@ -89,7 +89,7 @@ static void clock_write(struct soft_vcpu *vcpu)
 	uint64_t gpa = paravirt->time & ~ENABLED;
 	struct clock_info info, before;
 
-	if (guest_read(vm, gpa, &before, sizeof(before)) || !version_begin(vm, gpa, &info.version))
+	if (guest_read(vm_space(vm), gpa, &before, sizeof(before)) || !version_begin(vm, gpa, &info.version))
 		return;
 	info = (struct clock_info) {
 		.version = info.version, .tsc_timestamp = tsc_guest(vcpu),
@@ -99,7 +99,7 @@ static void clock_write(struct soft_vcpu *vcpu)
 	};
 	factor_of(vcpu->tsc.khz, &info.tsc_to_system_mul, &info.tsc_shift);
 	paravirt->was_stopped = false;
-	guest_write(vm, gpa, &info, sizeof(info));
+	guest_write(vm_space(vm), gpa, &info, sizeof(info));
 	version_end(vm, gpa, info.version);
 }
 
@@ -114,13 +114,14 @@ static void wall_write(struct soft_vm *vm, uint64_t gpa)
 		return;
 	info.sec = (uint32_t)(ns / NSEC_PER_SEC);
 	info.nsec = (uint32_t)(ns % NSEC_PER_SEC);
-	guest_write(vm, gpa, &info, sizeof(info));
+	guest_write(vm_space(vm), gpa, &info, sizeof(info));
 	version_end(vm, gpa, info.version);
 }
 
 void paravirt_clock_changed(struct soft_vcpu *vcpu)
 {
 	vcpu->paravirt.is_time_old = true;
+	hyperv_clock_changed(vcpu);
 }
 
 /* --- stolen time: that others ran on the machine --- */
@@ -132,14 +133,14 @@ static void steal_time_write(struct soft_vcpu *vcpu)
 	struct kvm_steal_time info;
 	uint32_t version;
 
-	if (guest_read(vcpu->vm, gpa, &info, sizeof(info)) ||
+	if (guest_read(vm_space(vcpu->vm), gpa, &info, sizeof(info)) ||
 	    !version_begin(vcpu->vm, gpa + offsetof(struct kvm_steal_time, version), &version))
 		return;
 	info.version = version;
 	info.preempted = 0;
 	info.steal += paravirt->stolen_ns;
 	paravirt->stolen_ns = 0;
-	guest_write(vcpu->vm, gpa, &info, sizeof(info));
+	guest_write(vm_space(vcpu->vm), gpa, &info, sizeof(info));
 	version_end(vcpu->vm, gpa + offsetof(struct kvm_steal_time, version), version);
 }
 
@@ -165,7 +166,7 @@ static bool may_offer_eoi(const struct soft_vcpu *vcpu)
 
 static void eoi_word_set(struct soft_vcpu *vcpu, uint8_t value)
 {
-	guest_write(vcpu->vm, vcpu->paravirt.eoi & ~ENABLED, &value, sizeof(value));
+	guest_write(vm_space(vcpu->vm), vcpu->paravirt.eoi & ~ENABLED, &value, sizeof(value));
 	vcpu->paravirt.is_eoi_offered = value;
 }
 
@@ -192,7 +193,7 @@ void paravirt_leave(struct soft_vcpu *vcpu)
 
 	if (!vcpu->paravirt.is_eoi_offered)
 		return;
-	guest_read(vcpu->vm, vcpu->paravirt.eoi & ~ENABLED, &word, sizeof(word));
+	guest_read(vm_space(vcpu->vm), vcpu->paravirt.eoi & ~ENABLED, &word, sizeof(word));
 	eoi_word_set(vcpu, 0);
 	if (!(word & EOI_PENDING))
 		lapic_eoi(&vcpu->chips.lapic);
@@ -271,7 +272,7 @@ int paravirt_msr_get(const struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret
 
 static int eoi_set(struct soft_vcpu *vcpu, uint64_t value)
 {
-	if ((value & ~ENABLED) & 3 || (value & ENABLED && !slot_find(vcpu->vm, value & ~ENABLED)))
+	if ((value & ~ENABLED) & 3 || (value & ENABLED && !slot_find(vm_space(vcpu->vm), value & ~ENABLED)))
 		return -EINVAL;
 	if (vcpu->paravirt.is_eoi_offered)
 		eoi_word_set(vcpu, 0);

@@ -14,10 +14,12 @@
 #include "machine/machine.h"
 #include "soft/chips.h"
 #include "soft/dirty_ring.h"
+#include "soft/hyperv.h"
 #include "soft/msr_filter.h"
 #include "soft/nested.h"
 #include "soft/npt.h"
 #include "soft/paravirt.h"
+#include "soft/smm.h"
 #include "soft/soft.h"
 #include "soft/stats.h"
 #include "vm/x86/bits.h"
@@ -26,6 +28,7 @@
 struct soft_vcpu;
 
 #define SOFT_MAX_SLOTS 32764
+#define SOFT_NR_SPACES 2	/* of slots: the guest's, and that of system management mode */
 #define SOFT_MAX_VCPUS 64
 #define SOFT_MAX_VCPU_ID 4096
 #define SOFT_MAX_CPUID 256
@@ -101,7 +104,7 @@ extern const struct answer system_answers[], vm_answers[], vm_state_answers[], s
 	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], nested_answers[], mce_answers[],
 	paravirt_answers[], vm_stats_answers[], vcpu_stats_answers[], pmu_filter_answers[], vm_tsc_answers[],
 	vcpu_tsc_answers[], vm_device_answers[], device_answers[], system_attr_answers[], chip_answers[],
-	chip_vcpu_answers[], vapic_answers[], guest_mmu_answers[], guest_debug_answers[], dirty_ring_answers[];
+	chip_vcpu_answers[], vapic_answers[], smm_answers[], hyperv_answers[], hyperv_system_answers[], guest_mmu_answers[], guest_debug_answers[], dirty_ring_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
@@ -123,7 +126,7 @@ void user_direct(bool is_on);
 /* --- memory slots (slots.c) --- */
 
 struct soft_slot {
-	uint32_t id;
+	uint32_t id;		/* the address space is in the upper half */
 	uint32_t flags;
 	uint64_t gpa;
 	uint64_t len_bytes;
@@ -132,18 +135,27 @@ struct soft_slot {
 	uint64_t *dirty;	/* a bit per page; NULL: not logged */
 };
 
+/* An address space: what a vCPU that uses it has for its physical memory. */
+struct soft_space {
+	struct soft_vm *vm;
+	struct soft_slot *slots;	/* by ascending gpa */
+	size_t nr_slots;
+	struct soft_npt npt;
+};
+
+int slots_init(struct soft_vm *vm);
 /* NULL: nothing is there. */
-struct soft_slot *slot_find(struct soft_vm *vm, uint64_t gpa);
+struct soft_slot *slot_find(struct soft_space *space, uint64_t gpa);
 void slots_free(struct soft_vm *vm);
 /* The slot's pages are logged: in a bitmap, or in the ring of the vCPU that runs. */
 void slot_mark_dirty(struct soft_vm *vm, struct soft_slot *slot, uint64_t gpa);
 /* The page's next write is to be told again; nothing where the slot is gone. */
 void slot_page_protect(struct soft_vm *vm, uint32_t id, uint64_t page);
 /* The hypervisor's own accesses to guest memory: 0 or -EFAULT. */
-int guest_read(struct soft_vm *vm, uint64_t gpa, void *to, size_t len_bytes);
-int guest_write(struct soft_vm *vm, uint64_t gpa, const void *from, size_t len_bytes);
+int guest_read(struct soft_space *space, uint64_t gpa, void *to, size_t len_bytes);
+int guest_write(struct soft_space *space, uint64_t gpa, const void *from, size_t len_bytes);
 /* The page at @gpa itself, until the VM's lock is let go; NULL: it is not there, or not to be written. */
-void *slot_page(struct soft_vm *vm, uint64_t gpa, bool is_write);
+void *slot_page(struct soft_space *space, uint64_t gpa, bool is_write);
 
 /* --- guest memory by linear address (guest_mmu.c): of the tables as they are, with no rights asked --- */
 
@@ -227,13 +239,11 @@ struct soft_vm {
 	struct soft_vcpu *running;	/* that the machine's bus serves; NULL: none (bare.c) */
 	struct soft_vcpu *vcpus[SOFT_MAX_VCPUS];
 	unsigned int nr_vcpus;
-	struct soft_slot *slots;	/* by ascending gpa */
-	size_t nr_slots;
+	struct soft_space spaces[SOFT_NR_SPACES];
 	uint64_t next_spa;		/* of the next slot's memory */
 	struct soft_chunk *chunks;
 	unsigned int nr_chunk_pages;	/* that the first chunk has given away */
 	uint64_t next_chunk_spa;
-	struct soft_npt npt;
 	uint64_t iopm_spa, msrpm_spa;
 	uint32_t max_vcpu_id;
 	bool has_max_vcpu_id;		/* set by user space, which it may be once */
@@ -256,6 +266,7 @@ struct soft_vm {
 	unsigned long nr_mmu_pages;
 	struct soft_stats stats;
 	struct soft_chips chips;
+	struct soft_hyperv hyperv;
 };
 
 /* --- turns at the machine (turns.c) --- */
@@ -264,6 +275,12 @@ void vm_lock(struct soft_vm *vm);
 void vm_unlock(struct soft_vm *vm);
 /* Gives the turn away where somebody waits for one; the caller has the lock before and after. */
 void vm_yield(struct soft_vm *vm);
+
+/* Where all that a VM has but its vCPUs' own accesses is. */
+static inline struct soft_space *vm_space(struct soft_vm *vm)
+{
+	return &vm->spaces[0];
+}
 
 struct soft_vm *vm_of_call(struct call *call);
 /* By its local APIC's ID; NULL: there is none. */
@@ -343,7 +360,8 @@ struct soft_vcpu {
 	struct soft_exception exception;
 	struct { bool is_injected, is_soft; uint8_t vector; } interrupt;
 	struct { bool is_injected, is_masked; uint8_t nr_pending; } nmi;
-	bool has_triple_fault, is_smm_pending;
+	bool has_triple_fault;
+	struct soft_smm smm;
 	bool enforces_pv_cpuid;		/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 	bool is_idle;			/* in a HLT that is no exit */
 	bool has_lost_page;		/* the last run was stopped at one (lost_pages.c) */
@@ -360,6 +378,7 @@ struct soft_vcpu {
 	struct soft_dirty_ring dirty_ring;
 	struct soft_tsc tsc;
 	struct soft_paravirt paravirt;
+	struct soft_hyperv_vcpu hyperv;
 	struct kvm_guest_debug debug;
 	struct soft_debugged debugged;
 	uint64_t debug_dr6, debug_dr7;	/* as the guest left them, whose ever they are */
@@ -382,6 +401,12 @@ struct soft_vcpu {
 	long (*complete)(struct soft_vcpu *vcpu);
 	uint64_t port_rip;		/* linear, of the IN or OUT that waits for user space */
 };
+
+/* What the vCPU's physical addresses are in. */
+static inline struct soft_space *vcpu_space(struct soft_vcpu *vcpu)
+{
+	return &vcpu->vm->spaces[vcpu->smm.is_in];
+}
 
 int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcpu);
 void soft_vcpu_destroy(struct soft_vcpu *vcpu);
@@ -438,6 +463,7 @@ int mce_msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_
 /* --- control registers (control.c) --- */
 
 bool cr0_is_valid(uint64_t value);
+bool efer_is_known(uint64_t value);
 bool cr4_is_valid(const struct soft_vcpu *vcpu, uint64_t value);
 unsigned int vcpu_physical_bits(const struct soft_vcpu *vcpu);
 bool vcpu_is_legal_gpa(const struct soft_vcpu *vcpu, uint64_t gpa);

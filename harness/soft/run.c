@@ -202,7 +202,7 @@ static void interrupt_take(struct soft_vcpu *vcpu)
 
 bool vcpu_has_wake_event(const struct soft_vcpu *vcpu)
 {
-	return vcpu->exception.is_pending || vcpu->paravirt.is_kicked || (vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu)) ||
+	return vcpu->exception.is_pending || vcpu->paravirt.is_kicked || smm_accepts_smi(vcpu) || (vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu)) ||
 		(chips_has_interrupt(vcpu) && vcpu_accepts_interrupt(vcpu));
 }
 
@@ -274,6 +274,8 @@ static void events_take(struct soft_vcpu *vcpu)
 	nested_check_events(vcpu);
 	if (exception->is_pending && !vcpu_needs_reinjection(vcpu))
 		exception_to_injected(vcpu);
+	if (smm_accepts_smi(vcpu) && !exception->is_pending && !vcpu_needs_reinjection(vcpu))
+		smm_enter(vcpu);
 	if (vcpu->debug.control & KVM_GUESTDBG_BLOCKIRQ)
 		return;
 	if (!exception->is_pending && !vcpu_needs_reinjection(vcpu) && vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu))
@@ -444,6 +446,7 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 			return 0;
 		}
 		chips_poll(vcpu->vm);
+		hyperv_timers_advance(vcpu);
 		r = chips_enter(vcpu);
 		if (r == -EAGAIN) {
 			signals_hold(signals);
@@ -541,6 +544,8 @@ static void run_save(struct soft_vcpu *vcpu)
 
 	if (run->kvm_valid_regs)
 		vcpu_sync_to_run(vcpu);
+	if (vcpu->smm.is_in)
+		run->flags |= KVM_RUN_X86_SMM;
 	run->if_flag = !!(vcpu->vmcb->save.rflags & X86_EFLAGS_IF);
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->apic_base;

@@ -9,6 +9,8 @@
 #define PAGE_BYTES 4096u
 #define PAGE_MASK 0xfffull
 #define USER_END 0x7ffffffff000ull
+#define ID_BITS 16
+#define ID_MASK 0xffffu
 #define MAX_PAGES ((1ull << 31) - 1)
 
 static uint64_t slot_nr_pages(const struct soft_slot *slot)
@@ -21,30 +23,54 @@ static size_t dirty_bytes(const struct soft_slot *slot)
 	return (slot_nr_pages(slot) + 63) / 64 * 8;
 }
 
-struct soft_slot *slot_find(struct soft_vm *vm, uint64_t gpa)
+int slots_init(struct soft_vm *vm)
 {
-	size_t low = 0, high = vm->nr_slots;
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; !r && i < SOFT_NR_SPACES; i++) {
+		vm->spaces[i].vm = vm;
+		r = npt_init(&vm->spaces[i].npt, vm);
+	}
+	return r;
+}
+
+struct soft_slot *slot_find(struct soft_space *space, uint64_t gpa)
+{
+	size_t low = 0, high = space->nr_slots;
 
 	while (low < high) {
-		struct soft_slot *slot = &vm->slots[(low + high) / 2];
+		struct soft_slot *slot = &space->slots[(low + high) / 2];
 
 		if (gpa - slot->gpa < slot->len_bytes)
 			return slot;
 		if (gpa < slot->gpa)
-			high = (size_t)(slot - vm->slots);
+			high = (size_t)(slot - space->slots);
 		else
-			low = (size_t)(slot - vm->slots) + 1;
+			low = (size_t)(slot - space->slots) + 1;
 	}
 	return NULL;
 }
 
+/* A guest that has the machine has one address space: the machine's. */
+static bool id_is_valid(const struct soft_vm *vm, uint32_t id)
+{
+	return (id & ID_MASK) < SOFT_MAX_SLOTS && id >> ID_BITS < (vm->is_bare ? 1 : SOFT_NR_SPACES);
+}
+
+static struct soft_space *space_of_id(struct soft_vm *vm, uint32_t id)
+{
+	return &vm->spaces[id >> ID_BITS];
+}
+
 static struct soft_slot *slot_of_id(struct soft_vm *vm, uint32_t id)
 {
+	struct soft_space *space = space_of_id(vm, id);
 	size_t i;
 
-	for (i = 0; i < vm->nr_slots; i++)
-		if (vm->slots[i].id == id)
-			return &vm->slots[i];
+	for (i = 0; i < space->nr_slots; i++)
+		if (space->slots[i].id == id)
+			return &space->slots[i];
 	return NULL;
 }
 
@@ -59,11 +85,11 @@ void slot_mark_dirty(struct soft_vm *vm, struct soft_slot *slot, uint64_t gpa)
 }
 
 /* The next page is another slot's perhaps, so a transfer is by pages. */
-static int guest_move(struct soft_vm *vm, uint64_t gpa, void *own, size_t len_bytes, bool is_write)
+static int guest_move(struct soft_space *space, uint64_t gpa, void *own, size_t len_bytes, bool is_write)
 {
 	while (len_bytes) {
 		size_t len = PAGE_BYTES - (gpa & PAGE_MASK);
-		struct soft_slot *slot = slot_find(vm, gpa);
+		struct soft_slot *slot = slot_find(space, gpa);
 		uintptr_t hva;
 
 		if (len > len_bytes)
@@ -74,8 +100,8 @@ static int guest_move(struct soft_vm *vm, uint64_t gpa, void *own, size_t len_by
 		if (is_write ? user_write(hva, own, len) : user_read(own, hva, len))
 			return -EFAULT;
 		if (is_write) {
-			slot_mark_dirty(vm, slot, gpa);
-			machine_ram_written(vm->machine, slot->spa + (gpa - slot->gpa), len);
+			slot_mark_dirty(space->vm, slot, gpa);
+			machine_ram_written(space->vm->machine, slot->spa + (gpa - slot->gpa), len);
 		}
 		gpa += len;
 		own = (uint8_t *)own + len;
@@ -84,19 +110,19 @@ static int guest_move(struct soft_vm *vm, uint64_t gpa, void *own, size_t len_by
 	return 0;
 }
 
-int guest_read(struct soft_vm *vm, uint64_t gpa, void *to, size_t len_bytes)
+int guest_read(struct soft_space *space, uint64_t gpa, void *to, size_t len_bytes)
 {
-	return guest_move(vm, gpa, to, len_bytes, false);
+	return guest_move(space, gpa, to, len_bytes, false);
 }
 
-int guest_write(struct soft_vm *vm, uint64_t gpa, const void *from, size_t len_bytes)
+int guest_write(struct soft_space *space, uint64_t gpa, const void *from, size_t len_bytes)
 {
-	return guest_move(vm, gpa, (void *)(uintptr_t)from, len_bytes, true);
+	return guest_move(space, gpa, (void *)(uintptr_t)from, len_bytes, true);
 }
 
-void *slot_page(struct soft_vm *vm, uint64_t gpa, bool is_write)
+void *slot_page(struct soft_space *space, uint64_t gpa, bool is_write)
 {
-	struct soft_slot *slot = slot_find(vm, gpa & ~PAGE_MASK);
+	struct soft_slot *slot = slot_find(space, gpa & ~PAGE_MASK);
 	uint64_t offset;
 
 	if (!slot || (is_write && (slot->flags & KVM_MEM_READONLY)))
@@ -105,8 +131,8 @@ void *slot_page(struct soft_vm *vm, uint64_t gpa, bool is_write)
 	if (!user_has_page(slot->hva + offset, is_write))
 		return NULL;
 	if (is_write) {
-		slot_mark_dirty(vm, slot, gpa);
-		machine_ram_written(vm->machine, slot->spa + offset, PAGE_BYTES);
+		slot_mark_dirty(space->vm, slot, gpa);
+		machine_ram_written(space->vm->machine, slot->spa + offset, PAGE_BYTES);
 	}
 	return (void *)(slot->hva + offset);
 }
@@ -115,7 +141,7 @@ void *slot_page(struct soft_vm *vm, uint64_t gpa, bool is_write)
 
 #define GPA_END (1ull << 52)	/* APM vol. 2, 5.1: the widest physical address */
 
-static int region_check(const struct kvm_userspace_memory_region *region)
+static int region_check(const struct soft_vm *vm, const struct kvm_userspace_memory_region *region)
 {
 	if (region->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
 		return -EINVAL;
@@ -123,17 +149,17 @@ static int region_check(const struct kvm_userspace_memory_region *region)
 		return -EINVAL;
 	if (region->userspace_addr > USER_END || region->memory_size > USER_END - region->userspace_addr)
 		return -EINVAL;
-	if (region->slot >= SOFT_MAX_SLOTS || region->memory_size / PAGE_BYTES > MAX_PAGES)
+	if (!id_is_valid(vm, region->slot) || region->memory_size / PAGE_BYTES > MAX_PAGES)
 		return -EINVAL;
 	return region->guest_phys_addr > GPA_END || region->memory_size > GPA_END - region->guest_phys_addr ? -EINVAL : 0;
 }
 
-static bool is_overlapping(struct soft_vm *vm, const struct kvm_userspace_memory_region *region)
+static bool is_overlapping(const struct soft_space *space, const struct kvm_userspace_memory_region *region)
 {
 	size_t i;
 
-	for (i = 0; i < vm->nr_slots; i++) {
-		const struct soft_slot *slot = &vm->slots[i];
+	for (i = 0; i < space->nr_slots; i++) {
+		const struct soft_slot *slot = &space->slots[i];
 
 		if (slot->id != region->slot && region->guest_phys_addr < slot->gpa + slot->len_bytes &&
 		    slot->gpa < region->guest_phys_addr + region->memory_size)
@@ -142,13 +168,13 @@ static bool is_overlapping(struct soft_vm *vm, const struct kvm_userspace_memory
 	return false;
 }
 
-static void slot_remove(struct soft_vm *vm, struct soft_slot *slot)
+static void slot_remove(struct soft_space *space, struct soft_slot *slot)
 {
-	machine_ram_remove(vm->machine, slot->spa);
+	machine_ram_remove(space->vm->machine, slot->spa);
 	free(slot->dirty);
-	vm->nr_slots--;
-	memmove(slot, slot + 1, (size_t)(vm->slots + vm->nr_slots - slot) * sizeof(*slot));
-	npt_zap(&vm->npt);
+	space->nr_slots--;
+	memmove(slot, slot + 1, (size_t)(space->slots + space->nr_slots - slot) * sizeof(*slot));
+	npt_zap(&space->npt);
 }
 
 /* Of the pages that there are: the rest of the last word stays clear. */
@@ -180,13 +206,14 @@ static int slot_log(struct soft_vm *vm, struct soft_slot *slot)
 
 static int slot_insert(struct soft_vm *vm, struct soft_slot slot)
 {
-	struct soft_slot *slots = realloc(vm->slots, (vm->nr_slots + 1) * sizeof(*slots));
+	struct soft_space *space = space_of_id(vm, slot.id);
+	struct soft_slot *slots = realloc(space->slots, (space->nr_slots + 1) * sizeof(*slots));
 	size_t i;
 	int r;
 
 	if (!slots)
 		return -ENOMEM;
-	vm->slots = slots;
+	space->slots = slots;
 	r = slot_log(vm, &slot);
 	if (!r)
 		r = machine_ram_add(vm->machine, slot.spa, slot.len_bytes, (void *)slot.hva,
@@ -195,10 +222,10 @@ static int slot_insert(struct soft_vm *vm, struct soft_slot slot)
 		free(slot.dirty);
 		return r;
 	}
-	for (i = vm->nr_slots; i && slots[i - 1].gpa > slot.gpa; i--)
+	for (i = space->nr_slots; i && slots[i - 1].gpa > slot.gpa; i--)
 		slots[i] = slots[i - 1];
 	slots[i] = slot;
-	vm->nr_slots++;
+	space->nr_slots++;
 	return 0;
 }
 
@@ -210,7 +237,7 @@ static int region_create(struct soft_vm *vm, const struct kvm_userspace_memory_r
 	};
 	int r;
 
-	if (is_overlapping(vm, region))
+	if (is_overlapping(space_of_id(vm, region->slot), region))
 		return -EEXIST;
 	r = slot_insert(vm, slot);
 	if (!r)
@@ -220,9 +247,9 @@ static int region_create(struct soft_vm *vm, const struct kvm_userspace_memory_r
 
 static int region_move(struct soft_vm *vm, struct soft_slot *slot, const struct kvm_userspace_memory_region *region)
 {
-	if (is_overlapping(vm, region))
+	if (is_overlapping(space_of_id(vm, region->slot), region))
 		return -EEXIST;
-	slot_remove(vm, slot);
+	slot_remove(space_of_id(vm, region->slot), slot);
 	return region_create(vm, region);
 }
 
@@ -233,7 +260,7 @@ static int region_set(struct soft_vm *vm, const struct kvm_userspace_memory_regi
 	if (!region->memory_size) {
 		if (!slot)
 			return -EINVAL;
-		slot_remove(vm, slot);
+		slot_remove(space_of_id(vm, region->slot), slot);
 		return 0;
 	}
 	if (!slot)
@@ -246,13 +273,13 @@ static int region_set(struct soft_vm *vm, const struct kvm_userspace_memory_regi
 	if (region->flags == slot->flags)
 		return 0;
 	slot->flags = region->flags;
-	npt_zap(&vm->npt);
+	npt_zap(&space_of_id(vm, region->slot)->npt);
 	return slot_log(vm, slot);
 }
 
 static long answer_region(struct call *call)
 {
-	int r = region_check(call->data);
+	int r = region_check(call->vm, call->data);
 
 	if (r)
 		return r;
@@ -270,7 +297,7 @@ static int slot_of_log(struct soft_vm *vm, uint32_t id, struct soft_slot **ret_s
 
 	if (vm->dirty_ring_bytes)
 		return -ENXIO;
-	if (id >= SOFT_MAX_SLOTS)
+	if (!id_is_valid(vm, id))
 		return -EINVAL;
 	slot = slot_of_id(vm, id);
 	if (!slot || !slot->dirty)
@@ -282,7 +309,7 @@ static int slot_of_log(struct soft_vm *vm, uint32_t id, struct soft_slot **ret_s
 static void slot_protect(struct soft_vm *vm, const struct soft_slot *slot, uint64_t first_page, uint64_t bits)
 {
 	for (; bits; bits &= bits - 1)
-		npt_write_protect(&vm->npt, slot->gpa + (first_page + (uint64_t)__builtin_ctzll(bits)) * PAGE_BYTES);
+		npt_write_protect(&space_of_id(vm, slot->id)->npt, slot->gpa + (first_page + (uint64_t)__builtin_ctzll(bits)) * PAGE_BYTES);
 }
 
 void slot_page_protect(struct soft_vm *vm, uint32_t id, uint64_t page)
@@ -330,7 +357,7 @@ static int log_clear(struct soft_vm *vm, const struct kvm_clear_dirty_log *log)
 
 	if (!vm->manual_dirty || vm->dirty_ring_bytes)
 		return -ENXIO;
-	if (log->slot >= SOFT_MAX_SLOTS || log->first_page & 63)
+	if (!id_is_valid(vm, log->slot) || log->first_page & 63)
 		return -EINVAL;
 	r = slot_of_log(vm, log->slot, &slot);
 	if (r)
@@ -358,13 +385,21 @@ static long answer_clear_log(struct call *call)
 	return r;
 }
 
-void slots_free(struct soft_vm *vm)
+static void space_free(struct soft_space *space)
 {
 	size_t i;
 
-	for (i = 0; i < vm->nr_slots; i++)
-		free(vm->slots[i].dirty);
-	free(vm->slots);
+	for (i = 0; i < space->nr_slots; i++)
+		free(space->slots[i].dirty);
+	free(space->slots);
+}
+
+void slots_free(struct soft_vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < SOFT_NR_SPACES; i++)
+		space_free(&vm->spaces[i]);
 }
 
 const struct answer slot_answers[] = {

@@ -7,6 +7,7 @@
 static const struct {
 	uint32_t number;
 	long value;
+	bool is_not_bare;	/* a guest that has the machine itself has not got it */
 } caps[] = {
 	{ KVM_CAP_HLT, 1 },
 	{ KVM_CAP_USER_MEMORY, 1 },
@@ -40,7 +41,7 @@ static const struct {
 	{ KVM_CAP_NOP_IO_DELAY, 1 },
 	{ KVM_CAP_MP_STATE, 1 },
 	{ KVM_CAP_SYNC_MMU, 1 },
-	{ KVM_CAP_NESTED_STATE, sizeof(struct kvm_nested_state) + KVM_STATE_NESTED_SVM_VMCB_SIZE },
+	{ KVM_CAP_NESTED_STATE, sizeof(struct kvm_nested_state) + KVM_STATE_NESTED_SVM_VMCB_SIZE, true },
 	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
 	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
 	{ KVM_CAP_USER_NMI, 1 },
@@ -97,25 +98,37 @@ static const struct {
 	{ KVM_CAP_SREGS2, 1 },
 	{ KVM_CAP_SYSTEM_EVENT_DATA, 1 },
 	{ KVM_CAP_LAST_CPU, 1 },
+	{ KVM_CAP_HYPERV, 1, true },
+	{ KVM_CAP_HYPERV_VAPIC, 1, true },
+	{ KVM_CAP_HYPERV_SPIN, 1, true },
+	{ KVM_CAP_HYPERV_TIME, 1, true },
+	{ KVM_CAP_HYPERV_SYNIC, 1, true },
+	{ KVM_CAP_HYPERV_SYNIC2, 1, true },
+	{ KVM_CAP_HYPERV_VP_INDEX, 1, true },
+	{ KVM_CAP_HYPERV_EVENTFD, 1, true },
+	{ KVM_CAP_HYPERV_TLBFLUSH, 1, true },
+	{ KVM_CAP_HYPERV_SEND_IPI, 1, true },
+	{ KVM_CAP_HYPERV_CPUID, 1, true },
+	{ KVM_CAP_SYS_HYPERV_CPUID, 1, true },
+	{ KVM_CAP_HYPERV_ENFORCE_CPUID, 1, true },
+	{ KVM_CAP_X86_SMM, 1, true },
+	{ KVM_CAP_MULTI_ADDRESS_SPACE, SOFT_NR_SPACES, true },
 	{ KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS },
 };
 
-static long cap_value(unsigned long number)
+static long cap_value(unsigned long number, bool is_bare)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
 		if (caps[i].number == number)
-			return caps[i].value;
+			return is_bare && caps[i].is_not_bare ? 0 : caps[i].value;
 	return 0;
 }
 
 static long answer_check_extension(struct call *call)
 {
-	/* An L1 on the machine itself is nested in nothing: its state has no more than a CPU's. */
-	if (call->soft->is_bare && call->argument == KVM_CAP_NESTED_STATE)
-		return 0;
-	return cap_value(call->argument);
+	return cap_value(call->argument, call->soft->is_bare);
 }
 
 static long answer_api_version(struct call *call)

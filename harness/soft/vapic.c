@@ -21,14 +21,14 @@ void vapic_enter(struct soft_vcpu *vcpu)
 	waits = lapic_highest_request(lapic);
 	served = lapic_highest_in_service(lapic);
 	word = lapic_tpr_get(lapic) | (served < 0 ? 0 : (uint32_t)(served & 0xf0) << 8) | (waits < 0 ? 0 : (uint32_t)waits << 24);
-	guest_write(vcpu->vm, vcpu->chips.vapic_gpa, &word, sizeof(word));
+	guest_write(vcpu_space(vcpu), vcpu->chips.vapic_gpa, &word, sizeof(word));
 }
 
 void vapic_leave(struct soft_vcpu *vcpu)
 {
 	uint32_t word;
 
-	if (!vcpu->chips.vapic_gpa || guest_read(vcpu->vm, vcpu->chips.vapic_gpa, &word, sizeof(word)))
+	if (!vcpu->chips.vapic_gpa || guest_read(vcpu_space(vcpu), vcpu->chips.vapic_gpa, &word, sizeof(word)))
 		return;
 	lapic_tpr_set(&vcpu->chips.lapic, (uint8_t)word);
 	vcpu->cr8 = lapic_cr8_get(&vcpu->chips.lapic);
@@ -41,7 +41,7 @@ static long answer_set_vapic_addr(struct call *call)
 
 	if (!call->vcpu->chips.has_lapic)
 		return -EINVAL;
-	if (vapic->vapic_addr && guest_read(call->vm, vapic->vapic_addr, &word, sizeof(word)))
+	if (vapic->vapic_addr && guest_read(vm_space(call->vm), vapic->vapic_addr, &word, sizeof(word)))
 		return -EINVAL;
 	call->vcpu->chips.vapic_gpa = vapic->vapic_addr;
 	return 0;

@@ -30,6 +30,7 @@ static void regs_reset(struct soft_vcpu *vcpu)
 void vcpu_reset(struct soft_vcpu *vcpu)
 {
 	nested_reset(vcpu);
+	smm_reset(vcpu);
 	regs_reset(vcpu);
 	vcpu->cr8 = 0;
 	vcpu->xcr0 = 1;
@@ -172,6 +173,7 @@ int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcp
 	vcpu->id = id;
 	vcpu->index = vm->nr_vcpus;
 	tsc_init(vcpu);
+	hyperv_vcpu_init(vcpu);
 	vcpu->run_fd = vcpu->chips.wake_fd = -1;
 	pthread_mutex_init(&vcpu->lock, NULL);
 	r = vcpu_init(vcpu);
@@ -210,8 +212,10 @@ static long answer_enable_cap(struct call *call)
 {
 	const struct kvm_enable_cap *cap = call->data;
 
-	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+	if (cap->flags)
 		return -EINVAL;
+	if (cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		return hyperv_enable_cap(call->vcpu, cap);
 	call->vcpu->enforces_pv_cpuid = cap->args[0];
 	return 0;
 }

@@ -212,7 +212,7 @@ static long answer_get_sregs2(struct call *call)
 		return 0;
 	if (call->vcpu->has_pdptrs)
 		memcpy(sregs2->pdptrs, call->vcpu->pdptrs, sizeof(sregs2->pdptrs));
-	else if (guest_read(call->vm, sregs2->cr3 & 0xffffffe0, sregs2->pdptrs, sizeof(sregs2->pdptrs)))
+	else if (guest_read(vcpu_space(call->vcpu), sregs2->cr3 & 0xffffffe0, sregs2->pdptrs, sizeof(sregs2->pdptrs)))
 		return 0;
 	sregs2->flags |= KVM_SREGS2_FLAGS_PDPTRS_VALID;
 	return 0;

@@ -46,7 +46,7 @@ static int vm_pages_init(struct soft_vm *vm)
 		return -ENOMEM;
 	memset(iopm, 0xff, IOPM_PAGES * PAGE_BYTES);
 	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_BYTES);
-	return npt_init(&vm->npt, vm);
+	return slots_init(vm);
 }
 
 struct soft_vm *vm_of_call(struct call *call)
@@ -86,6 +86,7 @@ void soft_vm_destroy(struct soft_vm *vm)
 	for (i = 0; i < vm->nr_vcpus; i++)
 		soft_vcpu_destroy(vm->vcpus[i]);
 	chips_free(vm);
+	hyperv_free(vm);
 	slots_free(vm);
 	stats_free(&vm->stats);
 	msr_filter_clear(&vm->msr_filter);

@@ -13,7 +13,7 @@
  */
 static const uint16_t intercepts[] = {
 	SVM_EXIT_WRITE_CR4, SVM_EXIT_WRITE_CR8, SVM_EXIT_INTR, SVM_EXIT_NMI, SVM_EXIT_SMI, SVM_EXIT_CPUID,
-	SVM_EXIT_RDPMC, SVM_EXIT_INVD, SVM_EXIT_INVLPGA, SVM_EXIT_HLT, SVM_EXIT_IOIO, SVM_EXIT_MSR,
+	SVM_EXIT_RSM, SVM_EXIT_RDPMC, SVM_EXIT_INVD, SVM_EXIT_INVLPGA, SVM_EXIT_HLT, SVM_EXIT_IOIO, SVM_EXIT_MSR,
 	SVM_EXIT_SHUTDOWN, SVM_EXIT_VMRUN, SVM_EXIT_VMMCALL, SVM_EXIT_VMLOAD, SVM_EXIT_VMSAVE, SVM_EXIT_STGI,
 	SVM_EXIT_CLGI, SVM_EXIT_SKINIT, SVM_EXIT_WBINVD, SVM_EXIT_MONITOR, SVM_EXIT_MWAIT, SVM_EXIT_XSETBV,
 	SVM_EXIT_EXCP_BASE + VECTOR_UD,
@@ -49,7 +49,7 @@ void vcpu_intercept(struct soft_vcpu *vcpu, unsigned int exit_code, bool is_on)
 
 struct soft_npt *vcpu_npt(struct soft_vcpu *vcpu)
 {
-	return nested_has_npt(vcpu) ? &vcpu->nested.npt : &vcpu->vm->npt;
+	return nested_has_npt(vcpu) ? &vcpu->nested.npt : &vcpu_space(vcpu)->npt;
 }
 
 static void init_segments(struct vmcb_save *save)
@@ -95,7 +95,7 @@ void init_vmcb(struct soft_vcpu *vcpu, bool is_init)
 	vmcb->control.msrpm_base_pa = vcpu->vm->msrpm_spa;
 	vmcb->control.int_ctl = V_INTR_MASKING;
 	vmcb->control.nested_ctl = NP_ENABLE;
-	vmcb->control.nested_cr3 = vcpu->vm->npt.root_spa;
+	vmcb->control.nested_cr3 = vcpu_space(vcpu)->npt.root_spa;
 	init_segments(&vmcb->save);
 	efer_write(vcpu, 0);
 	vmcb->save.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
