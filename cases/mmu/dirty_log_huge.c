@@ -301,9 +301,12 @@ struct row {
 
 #define ACROSS "lab KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3 param:kvm.eager_page_split=Y"
 
+/* It maps by pages of 4 KiB alone. */
+#define SOFT_IS_SMALL .known = { .finding = "3201-soft-offers-less", .targets = "soft-svm" }
+
 static const struct row rows[] = {
-	{ .label = "single_pages", .host = single_pages },
-	{ .label = "never_split", .host = never_split, .needs = "tdp KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3" },
+	{ .label = "single_pages", .host = single_pages, SOFT_IS_SMALL },
+	{ .label = "never_split", .host = never_split, .needs = "tdp KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3", SOFT_IS_SMALL },
 	{ .label = "stays_small", .host = stays_small },
 	{ .label = "neighbour_kept", .host = neighbour_kept },
 	{ .label = "split_and_whole_again", .host = split_and_whole_again, .needs = "tdp param:kvm.eager_page_split=Y" },

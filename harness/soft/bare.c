@@ -84,7 +84,7 @@ static void state_save(struct soft_vcpu *vcpu)
 
 /* --- events --- */
 
-static bool has_interrupt(const struct soft_vcpu *vcpu)
+static bool has_interrupt(struct soft_vcpu *vcpu)
 {
 	return vcpu->interrupt.is_injected || chips_has_interrupt(vcpu);
 }

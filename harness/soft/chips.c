@@ -107,6 +107,11 @@ static int on_hv_sint(void *opaque, uint32_t vp_index, uint32_t sint)
 	return vcpu ? hyperv_sint_raise(vcpu, sint) : -EINVAL;
 }
 
+static int on_xen_event(void *opaque, const struct kvm_irq_routing_xen_evtchn *event)
+{
+	return xen_event_raise(opaque, event);
+}
+
 static void on_tpr_access(void *opaque, uint32_t id, bool is_write)
 {
 	struct soft_vcpu *vcpu = vcpu_of_id(opaque, id);
@@ -123,6 +128,7 @@ static struct irqchip_owner owner_of(struct soft_vm *vm)
 	return (struct irqchip_owner) {
 		.opaque = vm, .now_ns = on_now, .clock = on_clock, .kick = on_kick, .event = on_event,
 		.acked = on_acked, .eoi_exit = on_eoi_exit, .tpr_access = on_tpr_access, .hv_sint = on_hv_sint,
+		.xen_event = on_xen_event,
 	};
 }
 
@@ -282,10 +288,12 @@ void chips_poll(struct soft_vm *vm)
 	irqchip_advance(&vm->chips.chip);
 }
 
-bool chips_has_interrupt(const struct soft_vcpu *vcpu)
+bool chips_has_interrupt(struct soft_vcpu *vcpu)
 {
 	if (!vcpu->chips.has_lapic)
 		return false;
+	if (xen_interrupt(vcpu) >= 0)
+		return true;
 	if (vcpu->chips.extint >= 0 && lapic_accepts_extint(&vcpu->chips.lapic))
 		return true;
 	return irqchip_has_interrupt(&vcpu->vm->chips.chip, &vcpu->chips.lapic);
@@ -295,6 +303,8 @@ int chips_take_interrupt(struct soft_vcpu *vcpu)
 {
 	int vector = vcpu->chips.extint;
 
+	if (xen_interrupt(vcpu) >= 0)
+		return xen_interrupt(vcpu);
 	if (vector < 0 || !lapic_accepts_extint(&vcpu->chips.lapic)) {
 		vector = irqchip_take(&vcpu->vm->chips.chip, &vcpu->chips.lapic);
 		if (vector >= 0 && hyperv_ends_by_itself(vcpu, (uint8_t)vector))
@@ -378,6 +388,8 @@ static uint64_t wait_ns(struct soft_vcpu *vcpu)
 	if (at <= now)
 		return 0;
 	wait = hyperv_timers_wait_ns(vcpu);
+	if (xen_timer_wait_ns(vcpu) < wait)
+		wait = xen_timer_wait_ns(vcpu);
 	if (at - now < wait)
 		wait = at - now;
 	return wait < MAX_WAIT_NS ? wait : MAX_WAIT_NS;

@@ -75,7 +75,7 @@ void chips_wait(struct soft_vcpu *vcpu);
 /* Something may be there for a vCPU that waits. */
 void chips_wake(struct soft_vcpu *vcpu);
 
-bool chips_has_interrupt(const struct soft_vcpu *vcpu);
+bool chips_has_interrupt(struct soft_vcpu *vcpu);
 int chips_take_interrupt(struct soft_vcpu *vcpu);	/* the vector; -1: none */
 /* Whether CR8 writes must exit: a lower priority would let something in. */
 bool chips_wants_cr8(const struct soft_vcpu *vcpu);

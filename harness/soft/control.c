@@ -44,8 +44,9 @@ bool cr4_is_valid(const struct soft_vcpu *vcpu, uint64_t value)
 	uint64_t allowed = CR4_ALWAYS;
 	size_t i;
 
+	/* A vCPU that has no CPUID yet may have what there is. */
 	for (i = 0; i < sizeof(cr4_features) / sizeof(cr4_features[0]); i++)
-		if (vcpu_has(vcpu, cr4_features[i].leaf, cr4_features[i].reg, cr4_features[i].number))
+		if (!vcpu->cpuid || vcpu_has(vcpu, cr4_features[i].leaf, cr4_features[i].reg, cr4_features[i].number))
 			allowed |= cr4_features[i].bit;
 	return !(value & ~allowed);
 }

@@ -157,7 +157,7 @@ static void window_unmap(struct attempt *attempt)
 	unsigned int i;
 
 	for (i = 0; i < attempt->nr_pages; i++)
-		npt_unmap(vcpu_npt(attempt->vcpu), attempt->mapped[i]);
+		npt_mark_mmio(vcpu_npt(attempt->vcpu), attempt->mapped[i]);
 }
 
 enum attempt_end {

@@ -61,6 +61,8 @@ enum npf npf_map(struct soft_vcpu *vcpu, uint64_t *ret_gpa)
 	if (is_write && (slot->flags & KVM_MEM_READONLY))
 		return NPF_MMIO;
 	offset = (gpa & ~PAGE_MASK) - slot->gpa;
+	if (async_pf_begin(vcpu, slot->hva + offset, gpa, is_write))
+		return NPF_LATE;
 	if (!user_has_page(slot->hva + offset, is_write))
 		return NPF_BAD;
 	if (is_write)
@@ -72,6 +74,15 @@ enum npf npf_map(struct soft_vcpu *vcpu, uint64_t *ret_gpa)
 	return NPF_MAPPED;
 }
 
+/* Each attempt has a window of the bus there: the mark is set anew behind it. */
+static int mmio_emulate(struct soft_vcpu *vcpu, uint64_t mapped_gpa, uint64_t gpa)
+{
+	stat_count(&vcpu->stats, STAT_pf_emulate);
+	if (!slot_find(vcpu_space(vcpu), gpa) && npt_mark_mmio(vcpu_npt(vcpu), mapped_gpa))
+		stat_count(&vcpu->stats, STAT_pf_mmio_spte_created);
+	return vcpu_emulate(vcpu, 0);
+}
+
 static int handle_npf(struct soft_vcpu *vcpu)
 {
 	uint64_t gpa;
@@ -81,9 +92,10 @@ static int handle_npf(struct soft_vcpu *vcpu)
 	case NPF_MAPPED:
 		stat_count(&vcpu->stats, STAT_pf_fixed);
 		return 1;
+	case NPF_LATE:
+		return 1;
 	case NPF_MMIO:
-		stat_count(&vcpu->stats, STAT_pf_emulate);
-		return vcpu_emulate(vcpu, 0);
+		return mmio_emulate(vcpu, vcpu->vmcb->control.exit_info_2, gpa);
 	case NPF_L1:
 		nested_reflect(vcpu);
 		return 1;

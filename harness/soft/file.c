@@ -18,16 +18,16 @@
 
 /* What a request that no table has gets, as the kernel's own defaults do. */
 static const struct {
-	const struct answer *tables[16];	/* ends with NULL */
+	const struct answer *tables[24];	/* ends with NULL */
 	int unknown;
 } kinds[NR_SOFT_KINDS] = {
 	[SOFT_SYSTEM] = { { system_answers, system_attr_answers, hyperv_system_answers }, EINVAL },
 	[SOFT_VM] = { { vm_answers, vm_state_answers, slot_answers, chip_answers, msr_filter_answers, vm_stats_answers,
-		vm_tsc_answers, vm_device_answers, pmu_filter_answers, dirty_ring_answers, hyperv_answers }, ENOTTY },
+		vm_tsc_answers, vm_device_answers, pmu_filter_answers, dirty_ring_answers, hyperv_answers, xen_answers }, ENOTTY },
 	[SOFT_VCPU] = { { vcpu_answers, vcpu_state_answers, cpuid_answers, msr_answers, event_answers,
 		nested_answers, mce_answers, vcpu_stats_answers, vcpu_tsc_answers, paravirt_answers, chip_vcpu_answers,
 		vapic_answers, guest_mmu_answers, guest_debug_answers, smm_answers,
-		hyperv_system_answers }, EINVAL },
+		hyperv_system_answers, xen_vcpu_answers }, EINVAL },
 	[SOFT_DEVICE] = { { device_answers }, ENOTTY },
 };
 

@@ -151,6 +151,9 @@ int handle_vmmcall(struct soft_vcpu *vcpu)
 {
 	uint64_t number = argument(vcpu, REG_RAX);
 
+	/* Of both, those with bit 31 are Hyper-V's. */
+	if (xen_has_hypercalls(vcpu) && !(hyperv_has_hypercalls(vcpu) && number >> 31 & 1))
+		return handle_xen_hypercall(vcpu);
 	if (hyperv_has_hypercalls(vcpu))
 		return handle_hyperv_hypercall(vcpu);
 	stat_count(&vcpu->stats, STAT_hypercalls);

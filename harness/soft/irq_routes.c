@@ -151,6 +151,9 @@ static bool is_entry_valid(const struct irqchip *chip, const struct kvm_irq_rout
 		return !(entry->flags & ~KVM_MSI_VALID_DEVID) && !is_msi_invalid(chip, entry->u.msi.address_hi);
 	case KVM_IRQ_ROUTING_HV_SINT:
 		return !entry->flags && chip->owner.hv_sint;
+	case KVM_IRQ_ROUTING_XEN_EVTCHN:
+		return !entry->flags && chip->owner.xen_event &&
+			entry->u.xen_evtchn.priority == KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL;
 	default:
 		return false;
 	}
@@ -270,6 +273,8 @@ static int route_set(struct irqchip *chip, const struct kvm_irq_routing_entry *e
 		return level ? msi_send(chip, entry->u.msi.address_lo, entry->u.msi.address_hi, entry->u.msi.data) : -1;
 	if (entry->type == KVM_IRQ_ROUTING_HV_SINT)
 		return level ? chip->owner.hv_sint(chip->owner.opaque, entry->u.hv_sint.vcpu, entry->u.hv_sint.sint) : -1;
+	if (entry->type == KVM_IRQ_ROUTING_XEN_EVTCHN)
+		return level ? chip->owner.xen_event(chip->owner.opaque, &entry->u.xen_evtchn) : -1;
 	if (entry->u.irqchip.irqchip == KVM_IRQCHIP_IOAPIC)
 		return ioapic_line_set(&chip->ioapic, pin, line_merge(&chip->ioapic_lines[pin], source, level),
 				       wants_status);

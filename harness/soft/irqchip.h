@@ -47,6 +47,8 @@ struct irqchip_owner {
 	void (*tpr_access)(void *opaque, uint32_t lapic_id, bool is_write);
 	/* A route's source of a synthetic interrupt controller; NULL: there are none. Returns as a line's. */
 	int (*hv_sint)(void *opaque, uint32_t vp_index, uint32_t sint);
+	/* A route's event channel; NULL: there are none. */
+	int (*xen_event)(void *opaque, const struct kvm_irq_routing_xen_evtchn *event);
 };
 
 enum irqchip_kind {

@@ -79,9 +79,10 @@ int mce_msr_get(struct soft_vcpu *vcpu, uint32_t index, uint64_t *ret_value, boo
 	}
 }
 
-static int mcg_ctl_set(struct soft_vcpu *vcpu, uint64_t value)
+/* Where there is none, user space may still put back what it read: 0. */
+static int mcg_ctl_set(struct soft_vcpu *vcpu, uint64_t value, bool is_host)
 {
-	if (!(vcpu->mce.cap & MCG_CTL_P) || (value && value != ~0ull))
+	if ((value && value != ~0ull) || (!(vcpu->mce.cap & MCG_CTL_P) && (value || !is_host)))
 		return -EINVAL;
 	vcpu->mce.ctl = value;
 	return 1;
@@ -116,7 +117,7 @@ int mce_msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_
 		vcpu->mce.status = value;
 		return 1;
 	case MSR_MCG_CTL:
-		return mcg_ctl_set(vcpu, value);
+		return mcg_ctl_set(vcpu, value, is_host);
 	default:
 		return bank_msr(vcpu, index) ? bank_set(vcpu, index, value, is_host) : 0;
 	}

@@ -142,6 +142,9 @@ static const struct msr_row rows[] = {
 	{ MSR_KVM_STEAL_TIME, LISTED },
 	{ MSR_KVM_PV_EOI_EN, LISTED },
 	{ MSR_KVM_POLL_CONTROL, LISTED },
+	{ MSR_KVM_ASYNC_PF_EN, LISTED },
+	{ MSR_KVM_ASYNC_PF_INT, LISTED },
+	{ MSR_KVM_ASYNC_PF_ACK, LISTED },
 	{ MSR_IA32_ARCH_CAPABILITIES, LISTED, .writes = KEPT_OF_HOST, .reset = ARCH_CAPABILITIES, .feature = { 7, 3, 29 } },
 	{ MSR_IA32_PERF_CAPABILITIES, UNLISTED, .writes = FIXED, .feature = { 1, 2, 15 } },
 	{ MSR_IA32_POWER_CTL, LISTED },
@@ -437,8 +440,10 @@ int msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value, bool is_host
 {
 	const struct msr_row *row = row_find(index);
 	uint64_t *mtrr = mtrr_of(vcpu, index);
-	int r = chips_msr_set(vcpu, index, value);
+	int r = xen_msr_set(vcpu, index, value);
 
+	if (!r)
+		r = chips_msr_set(vcpu, index, value);
 	if (!r)
 		r = mce_msr_set(vcpu, index, value, is_host);
 	if (!r)

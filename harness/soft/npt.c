@@ -14,6 +14,7 @@
 #define NR_LEVELS 4
 #define NR_ENTRIES 512
 #define ADDRESS_BITS 0x000ffffffffff000ull
+#define MMIO_MARK (1ull << 62)
 #define TABLE_BITS (PTE_P | PTE_W | PTE_U)
 
 int npt_init(struct soft_npt *npt, struct soft_vm *vm)
@@ -65,6 +66,19 @@ void npt_unmap(struct soft_npt *npt, uint64_t gpa)
 		*entry = 0;
 		npt->generation++;
 	}
+}
+
+/* The walk looks at nothing of an entry that is not present. */
+bool npt_mark_mmio(struct soft_npt *npt, uint64_t gpa)
+{
+	uint64_t *entry = npt_entry(npt, gpa, true);
+
+	if (!entry || *entry == MMIO_MARK)
+		return false;
+	if (*entry)
+		npt->generation++;
+	*entry = MMIO_MARK;
+	return true;
 }
 
 void npt_write_protect(struct soft_npt *npt, uint64_t gpa)

@@ -7,6 +7,7 @@
 #ifndef VMASSAY_SOFT_NPT_H
 #define VMASSAY_SOFT_NPT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct soft_vm;
@@ -27,6 +28,8 @@ int npt_init(struct soft_npt *npt, struct soft_vm *vm);
 /* Maps the page at @gpa to @spa; @rights are NPT_*. -ENOMEM. */
 int npt_map(struct soft_npt *npt, uint64_t gpa, uint64_t spa, unsigned int rights);
 void npt_unmap(struct soft_npt *npt, uint64_t gpa);
+/* There is no memory at @gpa, which npt_zap() forgets, too; false: it was marked already. */
+bool npt_mark_mmio(struct soft_npt *npt, uint64_t gpa);
 void npt_write_protect(struct soft_npt *npt, uint64_t gpa);
 /* Forgets all translations. */
 void npt_zap(struct soft_npt *npt);

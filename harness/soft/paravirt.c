@@ -37,7 +37,8 @@ _Static_assert(sizeof(struct clock_info) == 32 && sizeof(struct wall_info) == 12
 uint32_t paravirt_features(void)
 {
 	return BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_CLOCKSOURCE2) |
-		BIT(KVM_FEATURE_STEAL_TIME) | BIT(KVM_FEATURE_PV_EOI) | BIT(KVM_FEATURE_POLL_CONTROL) |
+		BIT(KVM_FEATURE_STEAL_TIME) | BIT(KVM_FEATURE_ASYNC_PF) | BIT(KVM_FEATURE_ASYNC_PF_VMEXIT) |
+		BIT(KVM_FEATURE_ASYNC_PF_INT) | BIT(KVM_FEATURE_PV_EOI) | BIT(KVM_FEATURE_POLL_CONTROL) |
 		BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | BIT(KVM_FEATURE_PV_UNHALT) |
 		BIT(KVM_FEATURE_PV_SEND_IPI) | BIT(KVM_FEATURE_PV_SCHED_YIELD);
 }
@@ -82,11 +83,10 @@ static void factor_of(uint32_t khz, uint32_t *ret_mul, int8_t *ret_shift)
 	*ret_shift = shift;
 }
 
-static void clock_write(struct soft_vcpu *vcpu)
+void paravirt_clock_write(struct soft_vcpu *vcpu, uint64_t gpa)
 {
 	struct soft_vm *vm = vcpu->vm;
 	struct soft_paravirt *paravirt = &vcpu->paravirt;
-	uint64_t gpa = paravirt->time & ~ENABLED;
 	struct clock_info info, before;
 
 	if (guest_read(vm_space(vm), gpa, &before, sizeof(before)) || !version_begin(vm, gpa, &info.version))
@@ -175,7 +175,7 @@ void paravirt_enter(struct soft_vcpu *vcpu)
 	if (vcpu->paravirt.is_time_old) {
 		vcpu->paravirt.is_time_old = false;
 		if (vcpu->paravirt.time & ENABLED)
-			clock_write(vcpu);
+			paravirt_clock_write(vcpu, vcpu->paravirt.time & ~ENABLED);
 	}
 	if (vcpu->paravirt.is_steal_old) {
 		vcpu->paravirt.is_steal_old = false;
@@ -290,7 +290,6 @@ static int steal_time_set(struct soft_vcpu *vcpu, uint64_t value)
 	return 1;
 }
 
-/* A guest may ask to be told of pages that are late; here it waits for them, so there are none. */
 static int async_pf_set(struct soft_vcpu *vcpu, uint64_t value)
 {
 	if ((value & ASYNC_PF_RESERVED) ||
@@ -298,6 +297,7 @@ static int async_pf_set(struct soft_vcpu *vcpu, uint64_t value)
 	    ((value & KVM_ASYNC_PF_DELIVERY_AS_INT) && !paravirt_has(vcpu, KVM_FEATURE_ASYNC_PF_INT)) ||
 	    (value && !vcpu->chips.has_lapic))
 		return -EINVAL;
+	async_pf_forget(vcpu);
 	vcpu->paravirt.async_pf = value;
 	return 1;
 }

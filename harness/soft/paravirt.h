@@ -37,6 +37,8 @@ int paravirt_msr_set(struct soft_vcpu *vcpu, uint32_t index, uint64_t value);
 void paravirt_load(struct soft_vcpu *vcpu);
 void paravirt_enter(struct soft_vcpu *vcpu);
 void paravirt_leave(struct soft_vcpu *vcpu);
+/* The clock's structure at @gpa, as msr.rst has it. */
+void paravirt_clock_write(struct soft_vcpu *vcpu, uint64_t gpa);
 /* The clock was set. */
 void paravirt_clock_changed(struct soft_vcpu *vcpu);
 

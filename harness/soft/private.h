@@ -12,6 +12,7 @@
 
 #include "machine/cpu.h"
 #include "machine/machine.h"
+#include "soft/async_pf.h"
 #include "soft/chips.h"
 #include "soft/dirty_ring.h"
 #include "soft/hyperv.h"
@@ -22,6 +23,7 @@
 #include "soft/smm.h"
 #include "soft/soft.h"
 #include "soft/stats.h"
+#include "soft/xen.h"
 #include "vm/x86/bits.h"
 #include "vm/x86/vmcb.h"
 
@@ -104,7 +106,8 @@ extern const struct answer system_answers[], vm_answers[], vm_state_answers[], s
 	vcpu_state_answers[], cpuid_answers[], msr_answers[], msr_filter_answers[], event_answers[], nested_answers[], mce_answers[],
 	paravirt_answers[], vm_stats_answers[], vcpu_stats_answers[], pmu_filter_answers[], vm_tsc_answers[],
 	vcpu_tsc_answers[], vm_device_answers[], device_answers[], system_attr_answers[], chip_answers[],
-	chip_vcpu_answers[], vapic_answers[], smm_answers[], hyperv_answers[], hyperv_system_answers[], guest_mmu_answers[], guest_debug_answers[], dirty_ring_answers[];
+	chip_vcpu_answers[], vapic_answers[], smm_answers[], hyperv_answers[], hyperv_system_answers[],
+	xen_answers[], xen_vcpu_answers[], guest_mmu_answers[], guest_debug_answers[], dirty_ring_answers[];
 
 /* A new descriptor or -errno. @vm's reference goes to it. */
 int file_add(struct soft *soft, enum soft_kind kind, struct soft_vm *vm, struct soft_vcpu *vcpu);
@@ -267,6 +270,8 @@ struct soft_vm {
 	struct soft_stats stats;
 	struct soft_chips chips;
 	struct soft_hyperv hyperv;
+	struct soft_xen xen;
+	struct soft_userfaults userfaults;
 };
 
 /* --- turns at the machine (turns.c) --- */
@@ -379,6 +384,8 @@ struct soft_vcpu {
 	struct soft_tsc tsc;
 	struct soft_paravirt paravirt;
 	struct soft_hyperv_vcpu hyperv;
+	struct soft_xen_vcpu xen;
+	struct soft_async_pf async_pf;
 	struct kvm_guest_debug debug;
 	struct soft_debugged debugged;
 	uint64_t debug_dr6, debug_dr7;	/* as the guest left them, whose ever they are */
@@ -417,7 +424,7 @@ void vcpu_start(struct soft_vcpu *vcpu, uint8_t sipi_vector);
 /* Also the local APIC's TPR. */
 void vcpu_cr8_set(struct soft_vcpu *vcpu, uint8_t value);
 /* Whether a halted vCPU goes on. */
-bool vcpu_has_wake_event(const struct soft_vcpu *vcpu);
+bool vcpu_has_wake_event(struct soft_vcpu *vcpu);
 /* One waits behind the one that is served. */
 void vcpu_nmi_queue(struct soft_vcpu *vcpu);
 
@@ -518,10 +525,10 @@ bool vcpu_needs_reinjection(const struct soft_vcpu *vcpu);
 /* V_IRQ is as the guest's hypervisor has it again. */
 void vcpu_window_close(struct soft_vcpu *vcpu);
 
-enum npf { NPF_MAPPED, NPF_MMIO, NPF_L1, NPF_BAD };
+enum npf { NPF_MAPPED, NPF_MMIO, NPF_L1, NPF_LATE, NPF_BAD };
 /*
  * Makes the access of the VMCB's nested page fault possible, where there is memory. *@ret_gpa is where that is or is not;
- * NPF_L1: nowhere in L1's nested tables, and EXITINFO1 is L1's.
+ * NPF_L1: nowhere in L1's nested tables, and EXITINFO1 is L1's; NPF_LATE: user space does not have it yet (async_pf.h).
  */
 enum npf npf_map(struct soft_vcpu *vcpu, uint64_t *ret_gpa);
 

@@ -200,7 +200,7 @@ static void interrupt_take(struct soft_vcpu *vcpu)
 	vcpu->interrupt.vector = (uint8_t)vector;
 }
 
-bool vcpu_has_wake_event(const struct soft_vcpu *vcpu)
+bool vcpu_has_wake_event(struct soft_vcpu *vcpu)
 {
 	return vcpu->exception.is_pending || vcpu->paravirt.is_kicked || smm_accepts_smi(vcpu) || (vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu)) ||
 		(chips_has_interrupt(vcpu) && vcpu_accepts_interrupt(vcpu));
@@ -339,7 +339,7 @@ static void events_complete(struct soft_vcpu *vcpu)
 	}
 }
 
-static bool has_event_behind(const struct soft_vcpu *vcpu)
+static bool has_event_behind(struct soft_vcpu *vcpu)
 {
 	if (vcpu->nested.is_run_pending)
 		return vcpu->exception.is_pending || vcpu->nmi.nr_pending || chips_has_interrupt(vcpu);
@@ -447,6 +447,8 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 		}
 		chips_poll(vcpu->vm);
 		hyperv_timers_advance(vcpu);
+		xen_timer_advance(vcpu);
+		async_pf_poll(vcpu);
 		r = chips_enter(vcpu);
 		if (r == -EAGAIN) {
 			signals_hold(signals);
@@ -455,12 +457,12 @@ static long run_loop(struct soft_vcpu *vcpu, struct soft_signals *signals)
 		}
 		if (!r)
 			return 0;
-		if (vcpu->is_idle && !vcpu_has_wake_event(vcpu)) {
+		if ((vcpu->is_idle || vcpu->async_pf.is_halted) && !vcpu_has_wake_event(vcpu)) {
 			signals_hold(signals);
 			chips_wait(vcpu);
 			continue;
 		}
-		vcpu->is_idle = false;
+		vcpu->is_idle = vcpu->async_pf.is_halted = false;
 		r = guest_run(vcpu);
 		if (r <= 0)
 			return r;
@@ -575,6 +577,7 @@ long vcpu_run(struct soft_vcpu *vcpu)
 	vcpu->nr_turns = 0;
 	vcpu_lock_vm(vcpu);
 	paravirt_load(vcpu);
+	xen_enter(vcpu);
 	r = run_locked(vcpu, &signals);
 	run_save(vcpu);
 	vm_unlock(vm);

@@ -314,7 +314,7 @@ static void slot_protect(struct soft_vm *vm, const struct soft_slot *slot, uint6
 
 void slot_page_protect(struct soft_vm *vm, uint32_t id, uint64_t page)
 {
-	struct soft_slot *slot = slot_of_id(vm, id);
+	struct soft_slot *slot = id_is_valid(vm, id) ? slot_of_id(vm, id) : NULL;
 
 	if (slot && page < slot_nr_pages(slot))
 		slot_protect(vm, slot, page, 1);

@@ -91,6 +91,7 @@ void soft_vcpu_destroy(struct soft_vcpu *vcpu)
 	run_free(vcpu);
 	if (vcpu->run_fd >= 0)
 		close(vcpu->run_fd);
+	async_pf_free(vcpu);
 	chips_vcpu_free(vcpu);
 	free(vcpu->cpuid);
 	free(vcpu->msrs);
@@ -174,6 +175,7 @@ int soft_vcpu_create(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcp
 	vcpu->index = vm->nr_vcpus;
 	tsc_init(vcpu);
 	hyperv_vcpu_init(vcpu);
+	xen_vcpu_init(vcpu);
 	vcpu->run_fd = vcpu->chips.wake_fd = -1;
 	pthread_mutex_init(&vcpu->lock, NULL);
 	r = vcpu_init(vcpu);

@@ -71,6 +71,7 @@ struct soft_vm *vm_of_call(struct call *call)
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->turn_taken, NULL);
 	chips_init(vm);
+	xen_init(vm);
 	config.bus.opaque = vm;
 	config.cpuid = soft_machine_cpuid(&config.nr_cpuid);
 	if (!machine_create(&config, &vm->machine) && !vm_pages_init(vm))
@@ -87,6 +88,7 @@ void soft_vm_destroy(struct soft_vm *vm)
 		soft_vcpu_destroy(vm->vcpus[i]);
 	chips_free(vm);
 	hyperv_free(vm);
+	xen_free(vm);
 	slots_free(vm);
 	stats_free(&vm->stats);
 	msr_filter_clear(&vm->msr_filter);
