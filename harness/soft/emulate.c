@@ -378,7 +378,8 @@ static int instruction_emulate(struct soft_vcpu *vcpu, unsigned int nr_known)
 		return 0;
 	}
 	vcpu->ahead.nr_used = attempt.nr_ahead_used;
-	if (end != ATTEMPT_DONE)
+	/* User space may have made the count smaller: what is left over is not the next instruction's. */
+	if (end != ATTEMPT_DONE || vmcb->save.rip != before.save.rip)
 		vcpu->ahead.nr_bytes = vcpu->ahead.nr_used = 0;
 	if (end == ATTEMPT_FAILED) {
 		*vmcb = before;
