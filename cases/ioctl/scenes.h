@@ -16,9 +16,10 @@
 
 #define SCENES_MAX_TOLD 3
 #define SCENES_MAX_EXITS 1000
+#define SCENES_NR_COUNTERS 6	/* that KVM gives to RDPMC; the machine has none */
 #define TYPE_TSS_AVAILABLE 9
 #define DR7_GD (1u << 13)
-#define SCENES_MAX_SECONDS 2	/* of one scene; it takes less than a millisecond where nothing is wrong */
+#define SCENES_MAX_SECONDS 10	/* of one scene; it takes less than a millisecond where nothing is wrong */
 
 struct scenes_row {
 	ROW_FIELDS;
@@ -134,7 +135,13 @@ static enum world_end scenes_run(struct vcpu *vcpu)
 		end = WORLD_HALTED;
 	else if (vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN)
 		end = WORLD_SHUT_DOWN;
-	return vcpu->run->immediate_exit ? WORLD_LOST : end;
+	if (vcpu->run->immediate_exit)
+		end = WORLD_LOST;
+	/* The access of an exit is completed before the next scene, and not in it. */
+	vcpu->run->immediate_exit = 1;
+	if (end == WORLD_LOST)
+		vcpu_run_try(vcpu);
+	return end;
 }
 
 struct scenes_msrs {
@@ -198,11 +205,39 @@ static bool scenes_has_rex_w(const struct scene *scene)
 	return scene->mode == SCENE_LONG64 && memchr(scene->code, 0x48, scene->len);
 }
 
-/* What KVM is known to do otherwise: findings/3700. */
+/* The register that a MOV of a control register is from or to. */
+static uint64_t scenes_moved(const struct scene *scene)
+{
+	const uint8_t *tail = scene->code + scene->len - 2;
+	const __u64 *const regs[] = { &scene->regs.rax, &scene->regs.rcx, &scene->regs.rdx, &scene->regs.rbx, &scene->regs.rsp,
+		&scene->regs.rbp, &scene->regs.rsi, &scene->regs.rdi, &scene->regs.r8, &scene->regs.r9, &scene->regs.r10,
+		&scene->regs.r11, &scene->regs.r12, &scene->regs.r13, &scene->regs.r14, &scene->regs.r15 };
+	bool has_rex_b = scene->mode == SCENE_LONG64 && scene->len > 3 && (tail[-2] & 0xf1) == 0x41;
+
+	return *regs[(tail[1] & 7) + 8 * has_rex_b];
+}
+
+/* True for a MOV to CR0, CR3 or CR4 of 64 bits whose upper half is not zero. */
+static bool scenes_has_upper_half(const struct scene *scene)
+{
+	return scene->mode == SCENE_LONG64 && !strcmp(scene->name, "MOV CR") && scene->code[scene->len - 2] == 0x22 &&
+	       scenes_moved(scene) >> 32;
+}
+
+/* What KVM is known to do otherwise: findings/3700; 0302 of the upper half; 4700 and 4701 of RDPMC. */
 static bool scenes_is_kvms(const struct scene *scene)
 {
 	static const char *const fast_calls[] = { "SYSENTER", "SYSEXIT", NULL };
 
+	if (scenes_has_upper_half(scene) && (scene->code[scene->len - 1] >> 3 & 7) != 3)
+		return true;
+	/* KVM reads the PDPTEs anew, and checks them, as Intel's CPUs do. */
+	if (!strcmp(scene->name, "MOV CR") && scene->mode < SCENE_COMPAT16 && scene->sregs.cr4 & X86_CR4_PAE &&
+	    (scene->code[scene->len - 1] >> 3 & 7) != 2)
+		return true;
+	if (!strcmp(scene->name, "RDPMC") &&
+	    ((uint32_t)scene->regs.rcx << 2 >> 2 < SCENES_NR_COUNTERS || (uint32_t)scene->regs.rcx - 0x10000 < 3))
+		return true;
 	if (!strcmp(scene->name, "WRMSR") && (uint32_t)scene->regs.rcx == MSR_EFER && scene->regs.rax & EFER_LMSLE)
 		return true;
 	return (scene->cpl && !strcmp(scene->name, "VMRUN")) ||
@@ -224,11 +259,35 @@ static bool scenes_is_tcgs(const struct scene *scene, const struct scene_outcome
 	static const char *const orders[] = { "MOV CR", "MOV DR", "XSETBV", NULL };
 	static const char *const msrs[] = { "RDMSR", "WRMSR", NULL };
 	static const char *const checks[] = { "WRMSR", "SYSENTER", "SYSEXIT", "LTR", NULL };
+	static const char *const rights[] = { "LAR", "LSL", NULL };
+	static const char *const branches[] = { "CALL", "JMP", "RET", "CALL far", "JMP far", "RET far", "IRET", NULL };
 	unsigned int wanted = scene_vector(want), met = scene_vector(got);
+	const uint8_t *tail = scene->code + scene->len - 2;
+	bool is_long = scene->mode >= SCENE_COMPAT16;
 
+	/* Data is executed: that of a stack, or any. */
+	if ((!strcmp(scene->name, "CALL") || !strcmp(scene->name, "JMP")) && tail[0] == 0xff && (tail[1] & 0xc7) == 0xc4)
+		return true;
+	if ((wanted == UD_VECTOR && scenes_is_any(scene->name, branches)) ||
+	    ((want->sregs.cr0 ^ scene->sregs.cr0) & X86_CR0_PG && !strcmp(scene->name, "MOV CR")))
+		return true;
+	if (is_long && (scenes_is_any(scene->name, rights) || (met == GP_VECTOR && scenes_is_any(scene->name, far))))
+		return true;
+	if (scenes_has_upper_half(scene) || (met == PF_VECTOR && !strcmp(scene->name, "ARPL")) ||
+	    (!strcmp(scene->name, "RET far") && tail[-1] == 0xca && tail[1] & 0x80))
+		return true;
+	/* A task switch that fails when it cannot go back. */
+	if (wanted == met && want->sregs.cr0 & ~scene->sregs.cr0 & X86_CR0_TS &&
+	    (scenes_is_any(scene->name, stacks) || scenes_is_any(scene->name, far)))
+		return true;
 	if (scenes_is_any(scene->name, all) || (scenes_has_rex_w(scene) && scenes_is_any(scene->name, far)))
 		return true;
-	if (wanted == AC_VECTOR || (wanted == UD_VECTOR && scene->has_lock))
+	if (wanted == AC_VECTOR || (scene->has_lock && (wanted == UD_VECTOR || wanted == met)))
+		return true;
+	if (wanted == UD_VECTOR && met == NM_VECTOR && !strcmp(scene->name, "MOVUPS"))
+		return true;
+	/* SS of 64-bit mode. */
+	if (wanted == GP_VECTOR && met == BP_VECTOR && !strcmp(scene->name, "MOV segment") && scene->mode == SCENE_LONG64)
 		return true;
 	if ((wanted == GP_VECTOR || wanted == SS_VECTOR) && (scene->has_address || scenes_is_any(scene->name, checks)))
 		return true;
@@ -243,8 +302,10 @@ static bool scenes_is_tcgs(const struct scene *scene, const struct scene_outcome
 		return true;
 	if ((wanted == PF_VECTOR || met == PF_VECTOR) && scenes_is_any(scene->name, stacks))
 		return true;
+	if (wanted == NP_VECTOR && met == GP_VECTOR && scenes_is_any(scene->name, far))
+		return true;
 	/* Another error code. */
-	return wanted == met && !strcmp(scene->name, "INT");
+	return wanted == met && (!strcmp(scene->name, "INT") || (is_long && !strcmp(scene->name, "LIDT")));
 }
 
 /* What Bochs's CPU is known to do otherwise, or may: findings/3702. */
@@ -277,6 +338,8 @@ static void scenes_mend_tcg(const struct scene *scene, const struct scene_outcom
 
 	if (scene->mode < SCENE_COMPAT16 && (scene->sregs.cr4 & X86_CR4_PAE))
 		memory[SCENE_TABLES_AT] = want->memory[SCENE_TABLES_AT];
+	if (want->sregs.ldt.unusable && got->sregs.ldt.selector == want->sregs.ldt.selector)
+		got->sregs.ldt = want->sregs.ldt;
 	/* Bytes of descriptors that have the type. */
 	for (at = SCENE_GDT_AT + 5; at < SCENE_GDT_AT + SCENE_GDT_BYTES; at += 8)
 		if ((want->memory[at] ^ memory[at]) == 1)
