@@ -519,6 +519,19 @@ void vmx_run(void)
 	vmx_enter(vmx.is_launched);
 }
 
+void vmx_run_blindly(void)
+{
+	uint64_t rflags;
+
+	vmx.exit = (struct vmx_exit){ 0 };
+	fault_clear();
+	rflags = vmx_switch(&vmx.gprs, vmx.is_launched);
+	if (rflags != NOT_FAILED)
+		vmx.exit.outcome = vmx_outcome_take(rflags);
+	else
+		vmx.is_launched = true;
+}
+
 void vmx_skip_insn(void)
 {
 	vmcs_write(GUEST_RIP, vmx.exit.rip + vmcs_read(EXIT_INSN_LENGTH));

@@ -225,6 +225,9 @@ GUEST_API void vmx_run(void);
 /* The same with the one or the other instruction. */
 GUEST_API void vmx_enter(bool is_resume);
 
+/* The same without a look at the VMCS behind the exit: vmx.exit has .outcome only. */
+GUEST_API void vmx_run_blindly(void);
+
 /* RIP behind the instruction that exited; blocking by STI and MOV SS ends. */
 GUEST_API void vmx_skip_insn(void);
 

@@ -65,6 +65,23 @@ static void use_vpid(void)
 	vmx_use_secondary(PROC2_VPID);
 }
 
+static void use_pml(void)
+{
+	vmx_use_ept();
+	vmcs_set(EPT_POINTER, EPTP_AD);
+	vmcs_write(PML_ADDRESS, (ulong_t)page_alloc());
+	vmcs_write(PML_INDEX, 511);
+	vmx_use_secondary(PROC2_PML);
+}
+
+static void use_eptp_list(void)
+{
+	vmx_use_ept();
+	vmcs_write(EPTP_LIST_ADDRESS, (ulong_t)page_alloc());
+	vmcs_write(VM_FUNCTION_CONTROLS, 1);
+	vmx_use_secondary(PROC2_VM_FUNCTIONS);
+}
+
 static void use_shadowing(void)
 {
 	vmcs_write(VMREAD_BITMAP, (ulong_t)page_alloc());
@@ -151,6 +168,21 @@ static const struct entry_row rows[] = {
 	REFUSED_AS("pml_without_ept", "!nested_cpu_has_ept(vmcs12)", .needs = "vmx:pml",
 		   .edits = { VMCS_SET(PROC_CONTROLS, PROC_SECONDARY), VMCS_VALUE(PROC2_CONTROLS, PROC2_PML) }),
 
+	PAGE("pml", PML_ADDRESS, "pml_address", .needs = "vmx:pml vmx:ept", .prepare = use_pml),
+	LEGAL_AS("pml", .needs = "vmx:pml vmx:ept", .prepare = use_pml),
+	PAGE("eptp_list", EPTP_LIST_ADDRESS, "eptp_list_address", .needs = "vmx:vm_functions vmx:ept",
+	     .prepare = use_eptp_list),
+	LEGAL_AS("eptp_list", .needs = "vmx:vm_functions vmx:ept", .prepare = use_eptp_list),
+	REFUSED_AS("eptp_list_without_ept", "!nested_cpu_has_ept(vmcs12)", .needs = "vmx:vm_functions vmx:ept",
+		   .prepare = use_eptp_list, .edits = { VMCS_CLEAR(PROC2_CONTROLS, PROC2_EPT) }),
+	REFUSED_AS("vm_function_1", "vmcs12->vm_function_control & ~vmx->nested.msrs.vmfunc_controls",
+		   .needs = "vmx:vm_functions vmx:ept", .prepare = use_eptp_list,
+		   .edits = { VMCS_SET(VM_FUNCTION_CONTROLS, 2) }),
+	LEGAL_AS("vm_functions_off", .needs = "vmx:vm_functions vmx:ept", .prepare = use_eptp_list,
+		 .edits = { VMCS_CLEAR(PROC2_CONTROLS, PROC2_VM_FUNCTIONS), VMCS_VALUE(VM_FUNCTION_CONTROLS, ~0ull),
+			    VMCS_SET(EPTP_LIST_ADDRESS, 1) }),
+	LEGAL_AS("eptp_ad", .needs = "vmx:ept_ad", .prepare = vmx_use_ept, .edits = { VMCS_SET(EPT_POINTER, EPTP_AD) }),
+
 	REFUSED("entry_msrs_misaligned", ENTRY_MSR_CHECK, VMCS_VALUE(ENTRY_MSR_LOAD_COUNT, 1),
 		VMCS_VALUE(ENTRY_MSR_LOAD_ADDRESS, 0x300008)),
 	REFUSED_AS("entry_msrs_beyond", ENTRY_MSR_CHECK, .beyond = ENTRY_MSR_LOAD_ADDRESS,
@@ -169,6 +201,8 @@ static const struct entry_row rows[] = {
 		VMCS_VALUE(EXIT_MSR_STORE_ADDRESS, 0x300001)),
 	REFUSED_AS("exit_store_msrs_beyond", EXIT_MSR_CHECK, .beyond = EXIT_MSR_STORE_ADDRESS,
 		   .edits = { VMCS_VALUE(EXIT_MSR_STORE_COUNT, 1) }),
+	REFUSED_AS("exit_store_msrs_across", EXIT_MSR_CHECK, .top = EXIT_MSR_STORE_ADDRESS,
+		   .edits = { VMCS_VALUE(EXIT_MSR_STORE_COUNT, 257) }),
 	LEGAL("exit_msrs_none", VMCS_VALUE(EXIT_MSR_LOAD_ADDRESS, 0x300008),
 	      VMCS_VALUE(EXIT_MSR_STORE_ADDRESS, ~0ull)),
 
@@ -193,6 +227,20 @@ static const struct entry_row rows[] = {
 		VMCS_VALUE(ENTRY_INSN_LENGTH, 16)),
 	REFUSED("event_length_16_bp", "vmcs12->vm_entry_instruction_len > 15",
 		EVENT(INTR_SOFTWARE_EXCEPTION | BP_VECTOR), VMCS_VALUE(ENTRY_INSN_LENGTH, 16)),
+	REFUSED("event_length_16_privileged", "vmcs12->vm_entry_instruction_len > 15",
+		EVENT(INTR_PRIVILEGED_EXCEPTION | DB_VECTOR), VMCS_VALUE(ENTRY_INSN_LENGTH, 16)),
+	REFUSED("event_code_bit31",
+		"has_error_code && vmcs12->vm_entry_exception_error_code & GENMASK(31, 16)",
+		EVENT(INTR_HARDWARE_EXCEPTION | INTR_ERROR_CODE | GP_VECTOR), VMCS_VALUE(ENTRY_ERROR_CODE, 1u << 31)),
+	REFUSED("event_nmi_0", "intr_type == INTR_TYPE_NMI_INTR && vector != NMI_VECTOR", EVENT(INTR_NMI)),
+	REFUSED("event_exception_255", "intr_type == INTR_TYPE_HARD_EXCEPTION && vector > 31",
+		EVENT(INTR_HARDWARE_EXCEPTION | 255)),
+	REFUSED("event_df_without_code", ERROR_CODE_CHECK, EVENT(INTR_HARDWARE_EXCEPTION | DF_VECTOR)),
+	REFUSED("event_ts_without_code", ERROR_CODE_CHECK, EVENT(INTR_HARDWARE_EXCEPTION | TS_VECTOR)),
+	REFUSED("event_np_without_code", ERROR_CODE_CHECK, EVENT(INTR_HARDWARE_EXCEPTION | NP_VECTOR)),
+	REFUSED("event_ss_without_code", ERROR_CODE_CHECK, EVENT(INTR_HARDWARE_EXCEPTION | SS_VECTOR)),
+	REFUSED("event_ac_without_code", ERROR_CODE_CHECK, EVENT(INTR_HARDWARE_EXCEPTION | AC_VECTOR)),
+	REFUSED("event_nmi_with_code", ERROR_CODE_CHECK, EVENT(INTR_NMI | INTR_ERROR_CODE | NMI_VECTOR)),
 	/* An event that is not valid may say anything. */
 	LEGAL("event_not_valid", VMCS_VALUE(ENTRY_INTR_INFO, 0x7fffffff), VMCS_VALUE(ENTRY_ERROR_CODE, ~0u),
 	      VMCS_VALUE(ENTRY_INSN_LENGTH, ~0u)),

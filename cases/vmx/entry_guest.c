@@ -121,6 +121,9 @@ static const struct entry_row rows[] = {
 
 	LINK("link_misaligned", LINK_PAGE_CHECK, .edits = { VMCS_VALUE(VMCS_LINK_POINTER, 0x300800) }),
 	LINK("link_beyond", LINK_PAGE_CHECK, .beyond = VMCS_LINK_POINTER),
+	LINK("link_no_memory",
+	     "kvm_gfn_to_hva_cache_init(vcpu->kvm, ghc, vmcs12->vmcs_link_pointer, VMCS12_SIZE)",
+	     .edits = { VMCS_VALUE(VMCS_LINK_POINTER, MMIO_GPA) }),
 	LINK("link_revision", "hdr.revision_id != VMCS12_REVISION", .prepare = make_wrong_revision, LINK_REGION),
 	LINK("link_shadow", "hdr.shadow_vmcs != nested_cpu_has_shadow_vmcs(vmcs12)", .prepare = make_shadow, LINK_REGION),
 	LEGAL_AS("link_vmcs", .prepare = link_to_vmcs),
@@ -192,6 +195,10 @@ static const struct entry_row rows[] = {
 	SEGMENT_FAILS("rflags_vm", VMCS_SET(GUEST_RFLAGS, 1u << 17)),
 	BY_CPU("rflags_if_for_interrupt", EVENT(INTR_EXTERNAL | 0x20)),
 
+	FAILS("dr7_bit63", "!kvm_dr7_valid(vmcs12->guest_dr7)", WITH_DEBUG(GUEST_DR7, 1ull << 63 | 0x400)),
+	FAILS("debugctl_bit16", "!vmx_is_valid_debugctl(vcpu, vmcs12->guest_ia32_debugctl, false)",
+	      WITH_DEBUG(GUEST_DEBUGCTL, 1u << 16)),
+	FAILS("activity_max", ACTIVITY_CHECK, VMCS_VALUE(GUEST_ACTIVITY, ~0u)),
 	FAILS("activity_4", ACTIVITY_CHECK, VMCS_VALUE(GUEST_ACTIVITY, 4)),
 	FAILS("activity_shutdown", ACTIVITY_CHECK, VMCS_VALUE(GUEST_ACTIVITY, ACTIVITY_SHUTDOWN)),
 	BY_CPU("interruptibility_bit5", VMCS_SET(GUEST_INTERRUPTIBILITY, 1u << 5)),
