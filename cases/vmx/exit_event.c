@@ -11,6 +11,7 @@
 
 #define HOLE 0x200000001234	/* nothing is mapped there */
 #define NONCANONICAL 0x800000000000
+#define NO_MSR 0x1ffe
 
 L2(ud2, "ud2")
 L2(int3, "int3")
@@ -21,6 +22,11 @@ L2(store, "movb $1, 0x10(%rsi)")
 L2(load_es, "mov %cx, %es")
 L2(fnop, "fnop")
 L2(nop, "nop")
+L2(rdmsr, "rdmsr")
+L2(wrmsr, "wrmsr")
+L2(to_cr0, "mov %rdi, %cr0")
+L2(to_cr4, "mov %rdi, %cr4")
+L2(outsb, "outsb")
 
 #define EXCEPTION(vector_) (INTR_VALID | INTR_HARDWARE_EXCEPTION | (vector_))
 #define WITH_CODE(vector_) (EXCEPTION(vector_) | INTR_ERROR_CODE)
@@ -60,6 +66,23 @@ static void take_pf(void)
 
 	CHECK_FAULT(PF_VECTOR, PFERR_W, f);
 	CHECK_EQ(HOLE, f.cr2);
+}
+
+/* KVM sees the OUTS, and finds the fault when it reads for it. */
+static void take_pf_of_outs(void)
+{
+	struct fault f = TRY("outsb", : : "S"(HOLE), "d"(0x80));
+
+	CHECK_FAULT(PF_VECTOR, 0, f);
+	CHECK_EQ(HOLE, f.cr2);
+}
+
+static void take_gp_of_msr(void)
+{
+	uint64_t value;
+	struct fault f = rdmsr_safe(NO_MSR, &value);
+
+	CHECK_FAULT(GP_VECTOR, 0, f);
 }
 
 static void take_bp(void)
@@ -107,6 +130,26 @@ static const struct l2_row rows[] = {
 	/* KVM sees each #UD of a guest. */
 	OWN("ud_without_bit", take_ud, EDITS(VMCS_VALUE(EXCEPTION_BITMAP, ~(1u << UD_VECTOR))),
 	    KVM_SEES(EXIT_REASON_EXCEPTION_NMI)),
+
+	/* What KVM finds when it does an instruction of L2's, L1 gets as if the CPU had found it. */
+	FAULTS("gp_of_rdmsr", rdmsr, WITH_CODE(GP_VECTOR), EDITS(CATCH(GP_VECTOR)), .regs.rcx = NO_MSR,
+	       KVM_SEES(EXIT_REASON_MSR_READ)),
+	FAULTS("gp_of_wrmsr", wrmsr, WITH_CODE(GP_VECTOR), EDITS(CATCH(GP_VECTOR)), .regs.rcx = NO_MSR,
+	       KVM_SEES(EXIT_REASON_MSR_WRITE)),
+	OWN("gp_of_rdmsr_without_bit", take_gp_of_msr, EDITS(VMCS_VALUE(EXCEPTION_BITMAP, ~(1u << GP_VECTOR))),
+	    KVM_SEES(EXIT_REASON_MSR_READ)),
+	FAULTS("gp_of_cr4", to_cr4, WITH_CODE(GP_VECTOR), EDITS(CATCH(GP_VECTOR)), .rdi_flips = L2_CR4,
+	       .regs.rdi = 1u << 15, KVM_SEES(EXIT_REASON_CR_ACCESS)),
+	FAULTS("gp_of_cr0", to_cr0, WITH_CODE(GP_VECTOR), EDITS(CATCH(GP_VECTOR)), .rdi_flips = L2_CR0,
+	       .regs.rdi = X86_CR0_PE, KVM_SEES(EXIT_REASON_CR_ACCESS)),
+	FAULTS("pf_of_outs", outsb, WITH_CODE(PF_VECTOR), EDITS(CATCH(PF_VECTOR)), .regs.rsi = HOLE,
+	       .regs.rdx = 0x80, .exit.qualification = HOLE, KVM_SEES(EXIT_REASON_IO_INSTRUCTION), .needs = "tdp"),
+	FAULTS("pf_of_outs_differs_without_bit", outsb, WITH_CODE(PF_VECTOR), EDITS(PF_MASK(PFERR_W, PFERR_W)),
+	       .regs.rsi = HOLE, .regs.rdx = 0x80, .exit.qualification = HOLE, KVM_SEES(EXIT_REASON_IO_INSTRUCTION),
+	       .needs = "tdp"),
+	OWN("pf_of_outs_differs", take_pf_of_outs, EDITS(CATCH(PF_VECTOR), PF_MASK(PFERR_W, PFERR_W)),
+	    KVM_SEES(EXIT_REASON_IO_INSTRUCTION), .needs = "tdp"),
+	OWN("pf_of_outs_without_bit", take_pf_of_outs, KVM_SEES(EXIT_REASON_IO_INSTRUCTION), .needs = "tdp"),
 
 	EVENT("interrupt_window", nop, INTERRUPT_WINDOW,
 	      EDITS(VMCS_SET(PROC_CONTROLS, PROC_INTERRUPT_WINDOW_EXITING), VMCS_SET(GUEST_RFLAGS, X86_EFLAGS_IF))),

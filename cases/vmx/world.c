@@ -125,6 +125,87 @@ static void host_state(void)
 	CHECK_EQ(0xffff, read_idtr().limit);
 }
 
+/* --- L1 behind an entry that failed --- */
+
+static uint64_t failed_tsc;
+
+/* Fails when all of L2's state is loaded: the processor goes by the host fields as it does after an exit. */
+static void failed_entry(void)
+{
+	static struct { uint64_t index, value; } bad __attribute__((aligned(16))) = { MSR_FS_BASE, 0 };
+	uint64_t cr0, cr3, cr4;
+
+	vmx_start();
+	cr0 = read_cr0() ^ X86_CR0_AM;
+	cr3 = other_cr3();
+	cr4 = read_cr4() | X86_CR4_TSD;
+	vmcs_write(HOST_CR0, cr0);
+	vmcs_write(HOST_CR3, cr3);
+	vmcs_write(HOST_CR4, cr4);
+	vmcs_write(HOST_SYSENTER_EIP, 0x7fffffffe000);
+	vmcs_set(ENTRY_CONTROLS, ENTRY_LOAD_DEBUG_CONTROLS);
+	vmcs_write(GUEST_DR7, 0x402);
+	vmcs_set(PROC_CONTROLS, PROC_TSC_OFFSETTING);
+	vmcs_write(TSC_OFFSET, 1ull << 50);
+	vmcs_write(ENTRY_MSR_LOAD_ADDRESS, (ulong_t)&bad);
+	vmcs_write(ENTRY_MSR_LOAD_COUNT, 1);
+	failed_tsc = rdtsc();
+	vmx_run();
+	CHECK_REASON(EXIT_REASON_MSR_LOAD_FAIL | VMX_EXIT_REASONS_FAILED_VMENTRY);
+	CHECK(rdtsc() - failed_tsc < 1ull << 49);
+	CHECK_EQ(cr0, read_cr0());
+	CHECK_EQ(cr3, read_cr3());
+	CHECK_EQ(cr4, read_cr4());
+	CHECK_EQ(0x7fffffffe000, rdmsr(MSR_IA32_SYSENTER_EIP));
+	CHECK_EQ(0x400, read_dr7());
+	CHECK_EQ(X86_EFLAGS_FIXED, vmx_host_rflags);
+}
+
+/* KVM leaves the threshold to the CPU, which says so when KVM has made L2's state the vCPU's: nothing of it stays. */
+static void late_failure(void)
+{
+	const uint64_t l1_efer = EFER_LME | EFER_LMA | EFER_NX, l1_pat = 0x0007040600070406;
+	static struct { uint64_t index, value; } entry_area __attribute__((aligned(16))) = { MSR_KERNEL_GS_BASE, 0x2222000 };
+	static struct { uint64_t index, value; } exit_area __attribute__((aligned(16))) = { MSR_KERNEL_GS_BASE, 0x1111000 };
+	uint64_t cr0, cr3, cr4;
+
+	vmx_start();
+	wrmsr(MSR_KERNEL_GS_BASE, 0x1111000);
+	wrmsr(MSR_EFER, l1_efer);
+	wrmsr(MSR_IA32_PAT, l1_pat);
+	write_dr7(0x500);
+	cr0 = read_cr0();
+	cr3 = read_cr3();
+	cr4 = read_cr4();
+	vmcs_set(ENTRY_CONTROLS, ENTRY_LOAD_DEBUG_CONTROLS | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER);
+	vmcs_write(GUEST_CR0, cr0 ^ X86_CR0_AM);
+	vmcs_write(GUEST_CR3, other_cr3());
+	vmcs_write(GUEST_CR4, cr4 | X86_CR4_DE);
+	vmcs_write(GUEST_DR7, 0x402);
+	vmcs_write(GUEST_PAT, 0x0006040700060407);
+	vmcs_write(GUEST_EFER, EFER_LME | EFER_LMA | EFER_SCE);
+	vmcs_write(ENTRY_MSR_LOAD_ADDRESS, (ulong_t)&entry_area);
+	vmcs_write(ENTRY_MSR_LOAD_COUNT, 1);
+	vmcs_write(EXIT_MSR_LOAD_ADDRESS, (ulong_t)&exit_area);
+	vmcs_write(EXIT_MSR_LOAD_COUNT, 1);
+	vmcs_write(VIRTUAL_APIC_ADDRESS, (ulong_t)page_alloc());
+	vmcs_write(TPR_THRESHOLD, 0x10);
+	vmcs_set(PROC_CONTROLS, PROC_TPR_SHADOW);
+	vmx_run();
+	CHECK_EQ(VMX_FAIL_VALID(VMX_ERROR_ENTRY_CONTROLS), vmx.exit.outcome);
+	CHECK_EQ(cr0, read_cr0());
+	CHECK_EQ(cr3, read_cr3());
+	CHECK_EQ(cr4, read_cr4());
+	CHECK_EQ(0x500, read_dr7());
+	CHECK_EQ(l1_efer, rdmsr(MSR_EFER));
+	CHECK_EQ(l1_pat, rdmsr(MSR_IA32_PAT));
+	CHECK_EQ(0x1111000, rdmsr(MSR_KERNEL_GS_BASE));
+	vmcs_write(TPR_THRESHOLD, 0);
+	vmx_run();
+	CHECK_EQ(VMX_OK, vmx.exit.outcome);
+	CHECK_L2_DONE();
+}
+
 /* --- L2 behind the entry --- */
 
 static struct {
@@ -385,6 +466,66 @@ static void timer_saved(void)
 	CHECK(vmcs_read(PREEMPTION_TIMER_VALUE) > 0x80000000);
 }
 
+INSN(world_spin, "1:\tpause\n\tjmp 1b")
+
+/* The timer counts down by the TSC, 2^rate at a time; half of it is for a clock of KVM's that is not the TSC. */
+static void timer_counts(void)
+{
+	const uint64_t value = 100000;
+	unsigned int rate;
+	uint64_t before;
+
+	vmx_start();
+	rate = rdmsr(MSR_IA32_VMX_MISC) & 0x1f;
+	vmcs_set(PIN_CONTROLS, PIN_PREEMPTION_TIMER);
+	vmcs_set(EXIT_CONTROLS, EXIT_SAVE_PREEMPTION_TIMER);
+	vmcs_write(PREEMPTION_TIMER_VALUE, value);
+	/* Bochs holds an interrupt of the host back while a guest has IF = 0. */
+	vmcs_set(GUEST_RFLAGS, X86_EFLAGS_IF);
+	vmx_aim(world_spin);
+	before = rdtsc();
+	vmx_run();
+	CHECK_REASON(EXIT_REASON_PREEMPTION_TIMER);
+	CHECK(rdtsc() - before > value << rate >> 1);
+	CHECK_EQ(0, vmcs_read(PREEMPTION_TIMER_VALUE));
+	/* Each entry starts it anew. */
+	vmcs_write(PREEMPTION_TIMER_VALUE, value);
+	before = rdtsc();
+	vmx_run();
+	CHECK_REASON(EXIT_REASON_PREEMPTION_TIMER);
+	CHECK(rdtsc() - before > value << rate >> 1);
+}
+
+/* L1's TSC at the exit, whatever L2's offset is. */
+static void tsc_stored(void)
+{
+	static struct { uint64_t index, value; } area[2] __attribute__((aligned(16)));
+	uint64_t before, after;
+
+	vmx_start();
+	area[0].index = MSR_KERNEL_GS_BASE;
+	area[1].index = MSR_IA32_TSC;
+	vmcs_write(EXIT_MSR_STORE_ADDRESS, (ulong_t)area);
+	vmcs_write(EXIT_MSR_STORE_COUNT, 2);
+	vmcs_set(PROC_CONTROLS, PROC_TSC_OFFSETTING);
+	vmcs_write(TSC_OFFSET, 1ull << 50);
+	before = rdtsc();
+	vmx_run();
+	after = rdtsc();
+	CHECK_L2_DONE();
+	CHECK(area[1].value > before && area[1].value < after);
+	/* And no longer when it is not in the area. */
+	area[1].value = 0;
+	vmcs_write(EXIT_MSR_STORE_COUNT, 1);
+	vmx_run();
+	CHECK_L2_DONE();
+	CHECK_EQ(0, area[1].value);
+	vmcs_write(EXIT_MSR_STORE_COUNT, 2);
+	before = rdtsc();
+	vmx_run();
+	CHECK(area[1].value > before && area[1].value < rdtsc());
+}
+
 struct row {
 	ROW_FIELDS;
 	void (*run)(void);
@@ -394,7 +535,8 @@ struct row {
 static const struct row rows[] = {
 	RUN(host_state), RUN(guest_state), RUN(guest_rflags), RUN(saved_state), RUN(cr_shadows), RUN(tsc_offset),
 	RUN(efer, .needs = "vmx:load_efer"), RUN(pat, .needs = "vmx:load_pat vmx:save_pat"),
-	RUN(timer_saved, .needs = "vmx:preemption_timer"),
+	RUN(timer_saved, .needs = "vmx:preemption_timer"), RUN(timer_counts, .needs = "vmx:preemption_timer"),
+	RUN(tsc_stored, .known = { "4601-bochs-stores-tsc-with-offset", "lab-vmx" }), RUN(failed_entry), RUN(late_failure, .needs = "vmx:tpr_shadow vmx:load_pat vmx:load_efer"),
 };
 
 CASE(world, .says = "entry and exit load and save all state", .modes = LONG64, .needs = "vendor:intel nested",
@@ -405,14 +547,37 @@ GUEST(world)
 	GUEST_ROW(rows)->run();
 }
 
-HOST(world)
+/* SDM vol. 3C, 28.5.2: what an exit makes of a selector. */
+#define DATA_SEGMENT(selector_, base_)							\
+	{ .base = base_, .limit = 0xffffffff, .selector = selector_, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1 }
+
+static void host_check_segments(struct test *t)
 {
+	struct kvm_sregs want, got;
 	struct kvm_debugregs debugregs;
 
+	vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &debugregs);
+	expect_eq(t, 0x400, debugregs.dr7);
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &got);
+	/* What the guest's half has no other value for, or looks at itself. */
+	want = got;
+	want.cs = (struct kvm_segment){ .limit = 0xffffffff, .selector = SEL_CODE64, .type = 11, .present = 1, .s = 1,
+					.l = 1, .g = 1 };
+	want.ds = want.ss = (struct kvm_segment)DATA_SEGMENT(SEL_DATA, 0);
+	want.es = (struct kvm_segment)DATA_SEGMENT(SEL_DATA, 0);
+	want.fs = (struct kvm_segment)DATA_SEGMENT(SEL_DATA16, 0xffff800000001000);
+	want.gs = (struct kvm_segment)DATA_SEGMENT(SEL_SELF, ABI_GPA);
+	want.tr = (struct kvm_segment){ .base = TSS_GPA, .limit = 0x67, .selector = SEL_TSS, .type = 11, .present = 1 };
+	want.ldt = (struct kvm_segment){ .unusable = 1 };
+	want.gdt.limit = want.idt.limit = 0xffff;
+	expect_sregs(t, &want, &got);
+}
+
+HOST(world)
+{
 	if (ROW(t, rows)->run == host_state) {
 		require_sync(t, 1);
-		vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &debugregs);
-		expect_eq(t, 0x400, debugregs.dr7);
+		host_check_segments(t);
 	}
 	expect_done(t);
 }
