@@ -50,6 +50,16 @@ struct row {
 #define CONSTANT(label_, index_, value_) { .label = label_, .index = index_, .steps = {	\
 	{ READS, value_ }, { WRITE_GP, value_ }, { WRITE_GP, ~0ull }, { READS, value_ }, { HOST_READS, value_ } } }
 
+#define INTEL_ABSENT(label_, index_, leaf_, bits_, ...)					\
+	{ .label = label_, .needs = "vendor:intel", .index = index_, .leaf = leaf_, .bits bits_, .steps = {	\
+		{ READ_GP }, { WRITE_GP, 0 }, { WRITE_GP, ~0ull }, ##__VA_ARGS__ } }
+#define ECX_VMX (1u << 5)
+#define EDX_INTEL_SPECULATION (1u << 26 | 1u << 27 | 1u << 31)
+#define ECX_WAITPKG (1u << 5)
+#define ECX_SGX_LC (1u << 30)
+#define EBX_MPX (1u << 14)
+#define EBX_PT (1u << 25)
+
 static const struct row rows[] = {
 	{ .label = "microcode_revision", .index = 0x8b, .steps = {
 		{ HOST_SETS, 0x8765432101234567 }, { HOST_READS, 0x8765432101234567 }, { READS, 0x8765432101234567 },
@@ -122,6 +132,26 @@ static const struct row rows[] = {
 	{ .label = "virt_spec_ctrl_absent", .needs = "vendor:amd", .index = 0xc001011f, .leaf = LEAF_SIZES,
 	  .bits.ebx_off = EBX_VIRT_SSBD, .steps = {
 		{ READ_GP }, { WRITE_GP, 0 }, { WRITE_GP, 4 }, { HOST_SETS, 4 }, { HOST_READS, 4 }, { HOST_SETS, 0 } } },
+	/* Those that kvm_intel has, without the feature. */
+	INTEL_ABSENT("intel_spec_ctrl_absent", 0x48, 7, .edx_off = EDX_INTEL_SPECULATION, { HOST_READS, 0 }),
+	INTEL_ABSENT("intel_pred_cmd_absent", 0x49, 7, .edx_off = EDX_INTEL_SPECULATION, { HOST_REFUSED, 2 }),
+	INTEL_ABSENT("umwait_control_absent", 0xe1, 7, .ecx_off = ECX_WAITPKG, { HOST_READS, 0 }, { HOST_SETS, 0x101 },
+		     { HOST_READS, 0x101 }, { HOST_REFUSED, 2 }, { HOST_REFUSED, 1ull << 32 }, { HOST_READS, 0x101 }),
+	INTEL_ABSENT("bndcfgs_absent", 0xd90, 7, .ebx_off = EBX_MPX, { HOST_REFUSED, 2 }),
+	INTEL_ABSENT("sgx_hash_0_absent", 0x8c, 7, .ecx_off = ECX_SGX_LC, { HOST_SETS, 0x1111 }, { HOST_READS, 0x1111 }),
+	INTEL_ABSENT("sgx_hash_3_absent", 0x8f, 7, .ecx_off = ECX_SGX_LC, { HOST_SETS, 0x3333 }, { HOST_READS, 0x3333 }),
+	INTEL_ABSENT("rtit_output_absent", 0x560, 7, .ebx_off = EBX_PT), INTEL_ABSENT("rtit_mask_absent", 0x561, 7, .ebx_off = EBX_PT),
+	INTEL_ABSENT("rtit_ctl_absent", 0x570, 7, .ebx_off = EBX_PT), INTEL_ABSENT("rtit_status_absent", 0x571, 7, .ebx_off = EBX_PT),
+	INTEL_ABSENT("rtit_cr3_absent", 0x572, 7, .ebx_off = EBX_PT), INTEL_ABSENT("rtit_addr_absent", 0x580, 7, .ebx_off = EBX_PT),
+	INTEL_ABSENT("vmx_basic_absent", 0x480, LEAF_FEATURES, .ecx_off = ECX_VMX, { HOST_REFUSED, 0 }),
+	INTEL_ABSENT("vmx_misc_absent", 0x485, LEAF_FEATURES, .ecx_off = ECX_VMX, { HOST_REFUSED, 0 }),
+	INTEL_ABSENT("vmx_vmfunc_absent", 0x491, LEAF_FEATURES, .ecx_off = ECX_VMX, { HOST_REFUSED, 0 }),
+	/* Only once the BIOS has let machine checks be signalled to one CPU; user space asks no BIOS. */
+	INTEL_ABSENT("mcg_ext_ctl_off", 0x4d0, 0, .ecx_off = 0, { HOST_READS, 0 }, { HOST_SETS, 1 }, { HOST_READS, 1 },
+		     { HOST_REFUSED, 2 }, { HOST_REFUSED, 1ull << 63 }, { HOST_READS, 1 }),
+	{ .label = "feature_control", .needs = "vendor:intel nested", .index = 0x3a, .steps = {
+		{ READS, 0 }, { HOST_REFUSED, 1ull << 63 }, { HOST_SETS, 5 }, { READS, 5 }, { WRITE_GP, 5 }, { HOST_SETS, 0 },
+		{ WRITES, 5 }, { WRITE_GP, 4 }, { HOST_READS, 5 } } },
 	/* Without KVM's interrupt controllers the x2APIC is user space's, which has no way to it. */
 	{ .label = "x2apic_id_elsewhere", .index = 0x802, .steps = { { READ_GP }, { WRITE_GP, 0 }, { HOST_REFUSED, 0 } } },
 	{ .label = "x2apic_icr_elsewhere", .index = 0x830, .steps = { { READ_GP }, { WRITE_GP, 0 }, { HOST_REFUSED, 0 } } },

@@ -112,6 +112,10 @@ static const struct entry_row rows[] = {
 	PAGE("virtual_apic", VIRTUAL_APIC_ADDRESS, "virtual_apic_page_addr", .prepare = use_virtual_apic,
 	     .needs = "vmx:tpr_shadow"),
 	LEGAL_AS("virtual_apic", .prepare = use_virtual_apic, .needs = "vmx:tpr_shadow"),
+	/* Nothing of it is used then. */
+	LEGAL_AS("virtual_apic_no_memory", .prepare = use_virtual_apic, .needs = "vmx:tpr_shadow",
+		 .edits = { VMCS_VALUE(VIRTUAL_APIC_ADDRESS, MMIO_GPA),
+			    VMCS_SET(PROC_CONTROLS, PROC_CR8_LOAD_EXITING | PROC_CR8_STORE_EXITING) }),
 	REFUSED_AS("tpr_threshold_reserved", BY_CPU, .prepare = use_virtual_apic, .needs = "vmx:tpr_shadow",
 		   .edits = { VMCS_VALUE(TPR_THRESHOLD, 0x10) }),
 	REFUSED_AS("tpr_threshold_above", BY_CPU, .prepare = use_virtual_apic, .needs = "vmx:tpr_shadow",

@@ -106,6 +106,11 @@ static const struct l2_row rows[] = {
 	/* Around the end of the ports: exits whatever the bits are. */
 	EXITS("bitmap_wraps", in16, BYTES(2) | IN | PORT(0xffff), .prepare = vmx_use_io_bitmaps, DX(0xffff)),
 	EXITS("bitmap_wraps_32", out32, BYTES(4) | PORT(0xfffd), .prepare = vmx_use_io_bitmaps, DX(0xfffd)),
+	/* Reads of what is no memory are all ones. */
+	EXITS("bitmap_a_no_memory", in8, BYTES(1) | IN | PORT(0x80), .prepare = vmx_use_io_bitmaps, DX(0x80),
+	      .edits = { VMCS_VALUE(IO_BITMAP_A, MMIO_GPA) }),
+	EXITS("bitmap_b_no_memory", out8, BYTES(1) | PORT(0x9000), .prepare = vmx_use_io_bitmaps, DX(0x9000),
+	      .edits = { VMCS_VALUE(IO_BITMAP_B, MMIO_GPA) }),
 	/* The bitmaps make "unconditional" void. */
 	LEAVES_IN("bitmap_beats_all", in8, 0x80, 1, .prepare = vmx_use_io_bitmaps, ALL),
 };

@@ -42,6 +42,10 @@ SET_BITMAP_AT(catch_read_1fff, READ_LOW(0x1fff))
 SET_BITMAP_AT(catch_read_0, READ_LOW(0))
 SET_BITMAP_AT(catch_read_high_100, READ_HIGH(0x100))
 SET_BITMAP_AT(catch_read_high_1fff, READ_HIGH(0x1fff))
+SET_BITMAP_AT(catch_read_gs_base, READ_HIGH(0x101))
+SET_BITMAP_AT(catch_read_kernel_gs_base, READ_HIGH(0x102))
+SET_BITMAP_AT(catch_write_gs_base, WRITE_HIGH(0x101))
+SET_BITMAP_AT(catch_write_kernel_gs_base, WRITE_HIGH(0x102))
 SET_BITMAP_AT(catch_write_174, WRITE_LOW(0x174))
 SET_BITMAP_AT(catch_write_1fff, WRITE_LOW(0x1fff))
 SET_BITMAP_AT(catch_write_high_100, WRITE_HIGH(0x100))
@@ -56,6 +60,10 @@ static void catch_all_but(unsigned int byte, unsigned int bit)
 #define ALL_BUT(name_, at_) static void name_(void) { catch_all_but(at_); }
 ALL_BUT(catch_all_but_read_174, READ_LOW(0x174))
 ALL_BUT(catch_all_but_read_high_100, READ_HIGH(0x100))
+ALL_BUT(catch_all_but_read_gs_base, READ_HIGH(0x101))
+ALL_BUT(catch_all_but_read_kernel_gs_base, READ_HIGH(0x102))
+ALL_BUT(catch_all_but_write_gs_base, WRITE_HIGH(0x101))
+ALL_BUT(catch_all_but_write_kernel_gs_base, WRITE_HIGH(0x102))
 ALL_BUT(catch_all_but_write_174, WRITE_LOW(0x174))
 ALL_BUT(catch_all_but_write_high_100, WRITE_HIGH(0x100))
 
@@ -84,6 +92,14 @@ static const struct l2_row rows[] = {
 	CR_EXITS("clts", clts, CR(0, CLTS, 0), EDITS(MASK_CR0(X86_CR0_TS, X86_CR0_TS))),
 	FREE("clts_shadow_clear", clts, EDITS(MASK_CR0(X86_CR0_TS, 0))),
 	CR_EXITS("lmsw", lmsw, CR(0, LMSW, 0) | 0x5a09u << 16, EDITS(MASK_CR0(X86_CR0_TS, 0)), .regs.rbx = 0x5a09),
+	/* LMSW sets PE and does not clear it; bits of CR0 beyond its four are none of its. */
+	CR_EXITS("lmsw_sets_pe", lmsw, CR(0, LMSW, 0) | 1u << 16, EDITS(MASK_CR0(X86_CR0_PE, 0)), .regs.rbx = 1),
+	FREE("lmsw_pe_like_shadow", lmsw, EDITS(MASK_CR0(X86_CR0_PE, X86_CR0_PE)), .regs.rbx = 0x771),
+	FREE("lmsw_keeps_pe", lmsw, EDITS(MASK_CR0(X86_CR0_PE, X86_CR0_PE)), .regs.rbx = 1ull << 32),
+	FREE("lmsw_not_masked", lmsw, EDITS(MASK_CR0(X86_CR0_AM | X86_CR0_NE, 0)), .regs.rbx = 1),
+	CR_EXITS("lmsw_unlike_shadow", lmsw, CR(0, LMSW, 0) | 1u << 16, EDITS(MASK_CR0(X86_CR0_MP, X86_CR0_MP)),
+		 .regs.rbx = 1),
+	FREE("clts_not_masked", clts),
 	CR_EXITS("lmsw_sets_em", lmsw, CR(0, LMSW, 0) | 0x5u << 16, EDITS(MASK_CR0(X86_CR0_EM, 0)), .regs.rbx = 5),
 
 	CR_EXITS("cr3_load", to_cr3, CR(3, TO_CR, RDI), PROC(PROC_CR3_LOAD_EXITING), FLIPS(CR3, 0)),
@@ -117,6 +133,20 @@ static const struct l2_row rows[] = {
 	EXITS("rdmsr_last", rdmsr, MSR_READ, .regs.rcx = 0xffffffff),
 	SEEN("rdmsr_all_but_low", rdmsr, MSR_READ, .regs.rcx = 0x174, .prepare = catch_all_but_read_174),
 	FREE("rdmsr_all_but_high", rdmsr, .regs.rcx = 0xc0000100, .prepare = catch_all_but_read_high_100),
+	EXITS("rdmsr_gs_base", rdmsr, MSR_READ, .regs.rcx = 0xc0000101, .prepare = catch_read_gs_base),
+	FREE("rdmsr_all_but_gs_base", rdmsr, .regs.rcx = 0xc0000101, .prepare = catch_all_but_read_gs_base),
+	EXITS("rdmsr_kernel_gs_base", rdmsr, MSR_READ, .regs.rcx = 0xc0000102, .prepare = catch_read_kernel_gs_base),
+	FREE("rdmsr_all_but_kernel_gs_base", rdmsr, .regs.rcx = 0xc0000102,
+	     .prepare = catch_all_but_read_kernel_gs_base),
+	EXITS("wrmsr_gs_base", wrmsr, MSR_WRITE, .regs.rcx = 0xc0000101, .prepare = catch_write_gs_base),
+	FREE("wrmsr_all_but_gs_base", wrmsr, .regs.rcx = 0xc0000101, .regs.rax = ABI_GPA, .regs.rdx = 1ull << 32,
+	     .prepare = catch_all_but_write_gs_base),
+	EXITS("wrmsr_kernel_gs_base", wrmsr, MSR_WRITE, .regs.rcx = 0xc0000102, .prepare = catch_write_kernel_gs_base),
+	FREE("wrmsr_all_but_kernel_gs_base", wrmsr, .regs.rcx = 0xc0000102, .regs.rax = 0x300000, .regs.rdx = 1ull << 32,
+	     .prepare = catch_all_but_write_kernel_gs_base),
+	/* Reads of what is no memory are all ones. */
+	EXITS("rdmsr_no_memory", rdmsr, MSR_READ, .regs.rcx = 0x174, EDITS(VMCS_VALUE(MSR_BITMAP, MMIO_GPA))),
+	EXITS("wrmsr_no_memory", wrmsr, MSR_WRITE, .regs.rcx = 0xc0000102, EDITS(VMCS_VALUE(MSR_BITMAP, MMIO_GPA))),
 	EXITS("wrmsr_low_bit", wrmsr, MSR_WRITE, .regs.rcx = 0x174, .prepare = catch_write_174),
 	EXITS("wrmsr_last_low_bit", wrmsr, MSR_WRITE, .regs.rcx = 0x1fff, .prepare = catch_write_1fff),
 	EXITS("wrmsr_high_bit", wrmsr, MSR_WRITE, .regs.rcx = 0xc0000100, .prepare = catch_write_high_100),

@@ -133,6 +133,14 @@ static void beyond_the_bitmap(void)
 	CHECK_REASON(EXIT_REASON_VMREAD);
 }
 
+/* Reads of what is no memory are all ones. */
+static void bitmap_no_memory(void)
+{
+	start(true);
+	vmcs_write(VMREAD_BITMAP, MMIO_GPA);
+	check_exits(EXIT_REASON_VMREAD);
+}
+
 /* A shadow VMCS cannot be entered. */
 static void launch_refused(void)
 {
@@ -152,7 +160,7 @@ struct row {
 
 static const struct row rows[] = {
 	RUN(reaches_the_linked), RUN(without_link), RUN(read_bit), RUN(write_bit), RUN(all_but_the_bit),
-	RUN(beyond_the_bitmap), RUN(launch_refused),
+	RUN(beyond_the_bitmap), RUN(bitmap_no_memory), RUN(launch_refused),
 };
 
 CASE(vmcs_shadowing, .says = "VMREAD and VMWRITE of L2 reach the linked VMCS by bitmap", .modes = LONG64,
