@@ -12,6 +12,7 @@
 
 #include "err.h"
 #include "fuzz/nested_l1.h"
+#include "fuzz/touches.h"
 #include "fuzz/vmcb_ops.h"
 #include "machine/cpuid.h"
 #include "vm/vm.h"
@@ -24,6 +25,7 @@
 #define MAX_MSRS 256
 #define TICKS 2			/* that a KVM_RUN may see */
 #define SWEEP_EVERY 64		/* inputs between two looks at all pages */
+#define WATCHED_OPS 2		/* of an input whose reads of the VMCB are counted */
 #define SWEEP_CLOSELY 256	/* inputs that are looked at one by one behind a find */
 #define L1_CODE_SEL 0x08
 #define L1_DATA_SEL 0x10
@@ -79,6 +81,8 @@ struct nested {
 	uint64_t last_written;		/* by an operation */
 	unsigned int nr_since_sweep, nr_close;
 	volatile unsigned int ticks;
+	bool is_watched;		/* this input */
+	struct touches *fetches;	/* of watched_fields; NULL: nobody counts */
 	struct nested_counts counts;
 };
 
@@ -631,6 +635,58 @@ static void interrupt_withdraw(struct nested *n)
 		n->is_lost = true;
 }
 
+/* --- what VMRUN reads --- */
+
+/* Fields that no #VMEXIT writes, and not next to the page's ends, where a copy by wide words may overlap itself. */
+static const struct {
+	const char *name;
+	size_t offset;
+} watched_fields[TOUCHES_MAX] = {
+	{ "msrpm_base_pa", offsetof(struct vmcb, control.msrpm_base_pa) }, { "asid", offsetof(struct vmcb, control.asid) },
+	{ "nested_ctl", offsetof(struct vmcb, control.nested_ctl) },
+	{ "nested_cr3", offsetof(struct vmcb, control.nested_cr3) },
+};
+
+bool nested_watch_fetches(struct nested *n)
+{
+	const void *places[TOUCHES_MAX];
+	size_t i;
+
+	for (i = 0; i < TOUCHES_MAX; i++)
+		places[i] = n->ram + VMCB_VMCB_GPA + watched_fields[i].offset;
+	n->fetches = touches_open(places, TOUCHES_MAX);
+	return n->fetches;
+}
+
+/* A trap takes longer than most inputs, so it is short ones that are looked at, which what is found becomes anyway. */
+static void fetches_begin(struct nested *n, const struct input *input)
+{
+	if (!n->fetches)
+		return;
+	n->is_watched = input->nr_ops <= WATCHED_OPS;
+	touches_set(n->fetches, n->is_watched);
+}
+
+/* L2 may read L1's memory, too, where it has a way to it. */
+static enum stop vmrun_watched(struct nested *n, struct vmcb_result *result)
+{
+	bool is_watched = n->is_watched && vmcb_program_is_isolated(&n->program);
+	uint64_t before[TOUCHES_MAX], after[TOUCHES_MAX];
+	enum stop stop;
+	size_t i;
+
+	if (!is_watched)
+		return script_run(n);
+	touches_read(n->fetches, before);
+	stop = script_run(n);
+	touches_read(n->fetches, after);
+	for (i = 0; i < TOUCHES_MAX; i++)
+		if (after[i] - before[i] > 1 && !result->violation[0])
+			snprintf(result->violation, sizeof(result->violation), "VMRUN reads %s of the VMCB %llu times",
+				 watched_fields[i].name, (unsigned long long)(after[i] - before[i]));
+	return stop;
+}
+
 static void run_once(struct nested *n, struct vmcb_result *result, struct nested_trace *trace)
 {
 	struct vmcb_outcome *outcome = &result->runs[result->nr_runs];
@@ -654,7 +710,7 @@ static void run_once(struct nested *n, struct vmcb_result *result, struct nested
 		outcome->unimplemented = trouble ? trouble : "L1 is lost";
 		n->is_lost = true;
 	} else {
-		outcome_take(n, script_run(n), result);
+		outcome_take(n, vmrun_watched(n, result), result);
 	}
 	if (trace) {
 		trace->before[result->nr_runs] = before;
@@ -812,6 +868,7 @@ void nested_run(struct nested *n, const struct input *input, const uint64_t *tou
 		return;
 	}
 	suspects_set(n, touched);
+	fetches_begin(n, input);
 	for (i = 0; i < input->nr_ops && !n->is_lost; i++) {
 		const struct input_op *op = &input->ops[i];
 
@@ -904,6 +961,7 @@ void nested_close(struct nested *n)
 {
 	if (!n)
 		return;
+	touches_close(n->fetches);
 	vm_unmake(n);
 	if (n->ram)
 		munmap(n->ram, VMCB_RAM_BYTES);

@@ -10,6 +10,7 @@
 #ifndef VMASSAY_FUZZ_NESTED_H
 #define VMASSAY_FUZZ_NESTED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +61,12 @@ struct nested_counts nested_counts(const struct nested *n);
 
 /* A new VM for each input instead. */
 void nested_set_fresh(struct nested *n, bool is_fresh);
+
+/*
+ * From now on it is a violation when VMRUN of a short input reads a field of the VMCB twice: L1's other vCPUs may change it in between. For
+ * hypervisors in this thread, and where the system has breakpoints for it. False: it has none.
+ */
+bool nested_watch_fetches(struct nested *n);
 
 /* From a signal handler, now and then: a run that has seen two of these ends as VMCB_END_BUDGET. */
 void nested_tick(struct nested *n);

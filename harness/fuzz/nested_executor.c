@@ -43,7 +43,8 @@ static void on_alarm(int number)
 		nested_tick(ticking);
 }
 
-static void clock_start(struct nested *nested)
+/* What runs in this process is given its own time, so that others that run do not end it. */
+static void clock_start(struct nested *nested, bool is_soft)
 {
 	/* KVM_RUN ends all the same; what is written to a port is not cut short. */
 	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
@@ -51,7 +52,8 @@ static void clock_start(struct nested *nested)
 
 	ticking = nested;
 	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &timer, NULL);
+	sigaction(SIGPROF, &action, NULL);
+	setitimer(is_soft ? ITIMER_PROF : ITIMER_REAL, &timer, NULL);
 }
 
 static void clock_stop(void)
@@ -59,6 +61,7 @@ static void clock_stop(void)
 	struct itimerval timer = { 0 };
 
 	setitimer(ITIMER_REAL, &timer, NULL);
+	setitimer(ITIMER_PROF, &timer, NULL);
 	ticking = NULL;
 }
 
@@ -223,7 +226,10 @@ int nested_executor_open(const char *target, struct executor **ret, struct err *
 		nested_executor_free(&of->executor);
 		return r;
 	}
-	clock_start(of->nested);
+	/* A kernel that runs elsewhere is not to be watched so; without breakpoints it is not, either. */
+	if (of->soft)
+		nested_watch_fetches(of->nested);
+	clock_start(of->nested, of->soft);
 	*ret = &of->executor;
 	return 0;
 }

@@ -14,7 +14,7 @@ struct kvm_cpuid2;
 struct nested_known;
 struct sys;
 
-/* @target: "soft-svm", or "kvm", which is /dev/kvm. Uses SIGALRM for those that do not come back. */
+/* @target: "soft-svm", or "kvm", which is /dev/kvm. Uses SIGALRM or SIGPROF for those that do not come back. */
 int nested_executor_open(const char *target, struct executor **ret, struct err *err);
 
 /*

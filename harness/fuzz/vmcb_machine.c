@@ -207,13 +207,6 @@ static void pins_set(struct vmcb_machine *m)
 		machine_set_init(m->cpu);
 }
 
-static bool is_isolated(const struct vmcb_machine *m, const struct vmcb *vmcb)
-{
-	return (vmcb->control.nested_ctl & NP_ENABLE) && !m->program.has_own_tables &&
-	       (vmcb->control.nested_cr3 & ~0xfffull) == VMCB_NPML4_GPA &&
-	       (vmcb->control.intercept[SVM_EXIT_VMSAVE / 32] >> SVM_EXIT_VMSAVE % 32 & 1);
-}
-
 static enum vmcb_end end_of(enum machine_exit why, const struct vmcb *vmcb)
 {
 	switch (why) {
@@ -279,7 +272,7 @@ static void run_once(struct vmcb_machine *m, struct vmcb_result *result)
 	run.predicted = vmcb_program_predict(&m->program);
 	if (!run.predicted)
 		tlb_begin(m, vmcb, result->nr_runs);
-	run.is_isolated = is_isolated(m, vmcb);
+	run.is_isolated = vmcb_program_is_isolated(&m->program);
 	host_copy(m->cpu, &host_before);
 	why = machine_vmrun(m->cpu, VMCB_VMCB_GPA, BUDGET);
 	outcome->end = end_of(why, vmcb);

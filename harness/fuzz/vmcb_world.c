@@ -375,6 +375,15 @@ const struct svm_rule *vmcb_program_predict(const struct vmcb_program *program)
 	return svm_rule_broken(vmcb, &cpu, 0);
 }
 
+bool vmcb_program_is_isolated(const struct vmcb_program *program)
+{
+	const struct vmcb_control *control = &vmcb_world_vmcb(program->ram)->control;
+
+	return (control->nested_ctl & NP_ENABLE) && !program->has_own_tables &&
+	       (control->nested_cr3 & ~0xfffull) == VMCB_NPML4_GPA &&
+	       (control->intercept[SVM_EXIT_VMSAVE / 32] >> SVM_EXIT_VMSAVE % 32 & 1);
+}
+
 void vmcb_program_ran(struct vmcb_program *program)
 {
 	/* What runs next begins behind the HLT. */

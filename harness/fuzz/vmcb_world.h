@@ -71,6 +71,8 @@ void vmcb_program_apply(struct vmcb_program *program, const struct input_op *op)
 /* The first rule that VMRUN has to refuse the VMCB by, as it is now; NULL: it is entered. */
 const struct svm_rule *vmcb_program_predict(const struct vmcb_program *program);
 /* Behind a VMRUN. */
+/* Whether L2 as it would be entered now has no way to L1's memory. */
+bool vmcb_program_is_isolated(const struct vmcb_program *program);
 void vmcb_program_ran(struct vmcb_program *program);
 
 /* L2's code of one operation (vmcb_code.c); returns its length, at most VMCB_MAX_CODE_BYTES, or 0: it has none. */
