@@ -362,13 +362,16 @@ void ioctl_world_begin(struct ioctl_runner *r)
 	golden_make(r);
 }
 
-static void soft_check_empty(struct ioctl_runner *r)
+static void soft_check_end(struct ioctl_runner *r)
 {
 	struct soft_live live;
 
 	if (!r->soft)
 		return;
 	live = soft_live(r->soft);
+	if (live.nr_unlocked != r->nr_unlocked)
+		ioctl_violate(r, "a list of a VM changes without its lock");
+	r->nr_unlocked = live.nr_unlocked;
 	if (live.nr_files != 1 || live.nr_vms || live.nr_vcpus)
 		ioctl_violate(r, "all is closed, and %u VMs, %u vCPUs and %u files are left", live.nr_vms, live.nr_vcpus,
 			      live.nr_files - 1);
@@ -387,7 +390,7 @@ void ioctl_world_end(struct ioctl_runner *r)
 			close(r->events[i]);
 		r->events[i] = -1;
 	}
-	soft_check_empty(r);
+	soft_check_end(r);
 	if (free_fd(r) != r->free_fd)
 		ioctl_violate(r, "all is closed, and a descriptor is left open");
 	pool_reset(r);

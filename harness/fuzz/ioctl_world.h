@@ -84,6 +84,7 @@ struct ioctl_runner {
 	bool is_placed;
 	struct ioctl_pending pending[INPUT_MAX_OPS];
 	unsigned int nr_pending, depth;
+	unsigned int nr_unlocked;	/* of soft_live() at the end of the input before */
 	int free_fd;			/* the lowest number before the input */
 };
 

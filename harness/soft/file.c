@@ -438,6 +438,7 @@ struct soft_live soft_live(struct soft *soft)
 	pthread_mutex_unlock(&soft->lock);
 	live.nr_vms = __atomic_load_n(&soft->nr_vms, __ATOMIC_RELAXED);
 	live.nr_vcpus = __atomic_load_n(&soft->nr_vcpus, __ATOMIC_RELAXED);
+	live.nr_unlocked = __atomic_load_n(&soft->nr_unlocked, __ATOMIC_RELAXED);
 	return live;
 }
 

@@ -79,6 +79,7 @@ struct soft {
 	struct soft_chunk *spare_chunks;	/* lock; of VMs that are gone (memory.c) */
 	unsigned int nr_spare_chunks;
 	unsigned int nr_vms, nr_vcpus;	/* that are there */
+	unsigned int nr_unlocked;	/* see struct soft_live */
 	unsigned int max_turns;		/* of KVM_RUN; 0: no limit */
 	uint64_t own_ns;		/* with .max_turns: what the time is */
 	struct kvm_run *spare_runs[SOFT_SPARE_RUNS];	/* with .max_turns: shared pages of vCPUs that are gone */
@@ -233,6 +234,7 @@ struct soft_vm {
 	uint64_t generation;		/* of the process that made it */
 	unsigned int nr_refs;		/* soft.lock */
 	pthread_mutex_t lock;		/* all below; held while the machine runs */
+	const void *holder;		/* of the lock: its thread (turns.c); NULL: nobody */
 	unsigned int nr_waiting;	/* for the lock, to run */
 	uint64_t nr_turns;		/* that were taken (turns.c) */
 	pthread_cond_t turn_taken;
@@ -278,6 +280,8 @@ struct soft_vm {
 
 void vm_lock(struct soft_vm *vm);
 void vm_unlock(struct soft_vm *vm);
+/* Where a list changes: that nobody else can be in it. What is not so is counted (struct soft_live). */
+void vm_must_be_locked(struct soft_vm *vm);
 /* Gives the turn away where somebody waits for one; the caller has the lock before and after. */
 void vm_yield(struct soft_vm *vm);
 

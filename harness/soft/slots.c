@@ -170,6 +170,7 @@ static bool is_overlapping(const struct soft_space *space, const struct kvm_user
 
 static void slot_remove(struct soft_space *space, struct soft_slot *slot)
 {
+	vm_must_be_locked(space->vm);
 	machine_ram_remove(space->vm->machine, slot->spa);
 	free(slot->dirty);
 	space->nr_slots--;
@@ -211,6 +212,7 @@ static int slot_insert(struct soft_vm *vm, struct soft_slot slot)
 	size_t i;
 	int r;
 
+	vm_must_be_locked(vm);
 	if (!slots)
 		return -ENOMEM;
 	space->slots = slots;

@@ -36,6 +36,7 @@ void soft_bound(struct soft *soft, unsigned int max_turns);
 /* What is there at the moment. */
 struct soft_live {
 	unsigned int nr_files, nr_vms, nr_vcpus;
+	unsigned int nr_unlocked;	/* changes of a VM's lists, ever, by a thread without its lock: a bug if there are any */
 };
 
 struct soft_live soft_live(struct soft *soft);

@@ -5,8 +5,12 @@
  */
 #include "soft/private.h"
 
+/* Its address is this thread's alone. */
+static _Thread_local char self;
+
 static void turn_take(struct soft_vm *vm)
 {
+	vm->holder = &self;
 	vm->nr_turns++;
 	pthread_cond_broadcast(&vm->turn_taken);
 }
@@ -31,7 +35,14 @@ void vm_lock(struct soft_vm *vm)
 
 void vm_unlock(struct soft_vm *vm)
 {
+	vm->holder = NULL;
 	pthread_mutex_unlock(&vm->lock);
+}
+
+void vm_must_be_locked(struct soft_vm *vm)
+{
+	if (__atomic_load_n(&vm->holder, __ATOMIC_RELAXED) != &self)
+		__atomic_add_fetch(&vm->soft->nr_unlocked, 1, __ATOMIC_RELAXED);
 }
 
 /* Whoever waits is on its way to the mutex, or has been woken by a turn since it began to. */

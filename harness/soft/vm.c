@@ -114,6 +114,7 @@ static int vcpu_add(struct soft_vm *vm, uint32_t id, struct soft_vcpu **ret_vcpu
 {
 	int r;
 
+	vm_must_be_locked(vm);
 	if (vm->nr_vcpus >= SOFT_MAX_VCPUS)
 		return -EINVAL;
 	if (vcpu_of_id(vm, id))
