@@ -16,6 +16,9 @@ EMU(popf_sets, WIDTH_LEGACY INSN_("popfl; nop"))
 EMU(popf_sets_64, WIDTH_(64) INSN_("popfq; nop"))
 EMU(fault_gp, WIDTH_LEGACY INSN_("movl %eax, %fs"))
 EMU(fault_pf, INSN_("mov %eax, " M))
+EMU(rf_ends, INSN_("nop") INSN_("add %eax, " M) INSN_("cmp %eax, " M) INSN_("push %ax") INSN_("movsb") INSN_("cli") INSN_(".byte 0xeb, 0x20"))
+EMU(rf_rep, INSN_("rep movsb") INSN_("rep stosb") INSN_("repne scasb"))
+EMU(rf_skipped, INSN_("cpuid") INSN_("rdmsr") INSN_("wbinvd"))
 EMU(sti, INSN_("sti"))
 EMU(mov_ss, INSN_("mov %ecx, %ss"))
 EMU(pop_ss, WIDTH_LEGACY INSN_("popl %ss"))
@@ -24,6 +27,8 @@ static void absent(struct test *t, struct kvm_sregs *sregs, uint8_t *memory);
 static void step(struct emu *emu);
 static void step_later(struct emu *emu);
 static void fault_rf(struct emu *emu);
+static void end_forced(struct emu *emu);
+static void end_native(struct emu *emu);
 static void shadow_sti(struct emu *emu);
 static void shadow_ss(struct emu *emu);
 static void shadow_none(struct emu *emu);
@@ -43,6 +48,11 @@ static const struct row {
 	     .memory_in = { BYTES(EMU_STACK, 8, X86_EFLAGS_TF) }),
 	ROW_(fault_rf, .label = "fault_gp", .modes = PROT32, EMU_OF(fault_gp), .in = { REG(RAX, 0x1230) }),
 	ROW_(fault_rf, .label = "fault_pf", .modes = PAE32 | LONG64, EMU_OF(fault_pf), .prepare = ON_HOST(absent)),
+	ROW_(end_forced, .label = "end_clears_rf", EMU_OF(rf_ends)),
+	ROW_(end_forced, .label = "rep_clears_rf", EMU_OF(rf_rep), .in = { REG(RCX, 3) }),
+	ROW_(end_forced, .label = "rep_none_clears_rf", EMU_OF(rf_rep), .in = { REG(RCX, 0) }),
+	ROW_(end_native, .label = "skip_clears_rf", EMU_OF(rf_skipped), .in = { REG(RCX, 0x1b) },
+	     .known = { .finding = "4651-soft-skipped-instruction-keeps-rf", .targets = "soft-svm" }),
 	ROW_(shadow_sti, .label = "sti", EMU_OF(sti)),
 	ROW_(shadow_none, .label = "sti_again", EMU_OF(sti), .flags_in = X86_EFLAGS_IF,
 	     .known = { .finding = "0710-emulated-sti-shadow-again" }),
@@ -110,6 +120,29 @@ static void fault_rf(struct emu *emu)
 	emu_run(emu, true, &forced);
 	emu_check(emu, "the vector is a fault's", true, forced.vector == GP_VECTOR || forced.vector == PF_VECTOR);
 	emu_check(emu, "RF in the frame against the manual", true, forced.has_rf);
+}
+
+/* The HLT behind it, which is intercepted, does not end: the flag there is what the instruction left. */
+static void expect_rf_cleared(struct emu *emu, bool is_forced)
+{
+	static struct emu_outcome outcome;
+
+	emu_combine(emu, &values, X86_EFLAGS_RF);
+	emu_run(emu, is_forced, &outcome);
+	emu_check(emu, "the exit", KVM_EXIT_HLT, outcome.exit_reason);
+	emu_check(emu, "the fault's vector", (uint32_t)NO_VECTOR, (uint32_t)outcome.vector);
+	emu_check(emu, "RF behind it against the manual", 0, outcome.regs.rflags & X86_EFLAGS_RF);
+}
+
+static void end_forced(struct emu *emu)
+{
+	expect_rf_cleared(emu, true);
+}
+
+/* Executed by KVM without its emulator's help, which only steps over it. */
+static void end_native(struct emu *emu)
+{
+	expect_rf_cleared(emu, false);
 }
 
 /* The shadow right behind the instruction, where user space's own single step stops it; then none behind the next. */
