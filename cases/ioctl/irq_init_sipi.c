@@ -67,6 +67,18 @@ static void expect_segment(struct test *t, const struct kvm_segment *segment, ui
 	expect_eq(t, 0, segment->g);
 }
 
+static void expect_system_segment(struct test *t, const struct kvm_segment *segment, uint8_t type)
+{
+	expect_eq(t, 0, segment->selector);
+	expect_eq(t, 0, segment->base);
+	expect_eq(t, 0xffff, segment->limit);
+	expect_eq(t, type, segment->type & 7);
+	expect_eq(t, 1, segment->present);
+	expect_eq(t, 0, segment->s);
+	expect_eq(t, 0, segment->dpl);
+	expect_eq(t, 0, segment->g);
+}
+
 /* At the code of out_loop, after a start-up with START_VECTOR. */
 static void expect_started(struct test *t)
 {
@@ -89,6 +101,8 @@ static void expect_started(struct test *t)
 	expect_segment(t, &sregs.ss, 0);
 	expect_segment(t, &sregs.fs, 0);
 	expect_segment(t, &sregs.gs, 0);
+	expect_system_segment(t, &sregs.tr, 3);
+	expect_system_segment(t, &sregs.ldt, 2);
 	expect_eq(t, 0, sregs.gdt.base);
 	expect_eq(t, 0xffff, sregs.gdt.limit);
 	expect_eq(t, 0, sregs.idt.base);
@@ -176,12 +190,17 @@ static void dirty(struct test *t, struct vcpu *vcpu)
 	.rdi = 6,
 				 .rbp = 7, .rsp = 8, .r8 = 9, .r15 = 10 };
 	struct kvm_debugregs debug = { .db = { 1, 2, 3, 4 }, .dr6 = 0xffff0fff, .dr7 = 0x700 };
+	const struct kvm_segment data = { .base = 0x7000, .limit = 0xfffff, .selector = SEL_USER_DATA, .type = 3, .present = 1,
+					  .dpl = 3, .db = 1, .s = 1, .g = 1 };
 	struct kvm_lapic_state lapic;
 	struct kvm_sregs sregs;
 
 	vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &runnable);
 	vcpu_ioctl(vcpu, KVM_GET_SREGS, &sregs);
 	sregs.cr2 = 0x1234000;
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = data;
+	sregs.tr = (struct kvm_segment){ .base = 0x8000, .limit = 0x67, .selector = 0x30, .type = 11, .present = 1 };
+	sregs.ldt = (struct kvm_segment){ .base = 0x9000, .limit = 0x77, .selector = 0x28, .type = 2, .present = 1 };
 	vcpu_ioctl(vcpu, KVM_SET_SREGS, &sregs);
 	vcpu_ioctl(vcpu, KVM_SET_REGS, &regs);
 	vcpu_ioctl(vcpu, KVM_SET_DEBUGREGS, &debug);
