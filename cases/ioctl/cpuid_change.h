@@ -42,4 +42,18 @@ static inline void __attribute__((unused)) cpuid_change(struct test *t, uint32_t
 	vcpu_ioctl(t->vcpu, KVM_SET_CPUID2, &table.head);
 }
 
+/* Leaf 0: "GenuineIntel", and a name that is nobody's. */
+struct cpuid_vendor {
+	uint32_t ebx, edx, ecx;
+};
+
+#define VENDOR_INTEL { 0x756e6547, 0x49656e69, 0x6c65746e }
+#define VENDOR_NOBODY { 0x61737376, 0x79617373, 0x61737376 }
+
+static inline void __attribute__((unused)) cpuid_vendor(struct test *t, struct cpuid_vendor vendor)
+{
+	cpuid_change(t, 0, (struct cpuid_bits){ .ebx_off = ~0u, .ebx_on = vendor.ebx, .ecx_off = ~0u, .ecx_on = vendor.ecx,
+						.edx_off = ~0u, .edx_on = vendor.edx });
+}
+
 #endif

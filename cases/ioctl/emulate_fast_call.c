@@ -22,17 +22,9 @@ EMU(fast_sysexit_64, INSN_(".byte 0x48, 0x0f, 0x35"))
 #define NONCANONICAL 0x0000900000000000ull
 #define STACK_HIGH (HIGH + EMU_STACK)
 
-struct vendor {
-	uint32_t ebx, edx, ecx;
-};
-
-/* "GenuineIntel", and a name that is nobody's. */
-#define INTEL { 0x756e6547, 0x49656e69, 0x6c65746e }
-#define NOBODY { 0x61737376, 0x79617373, 0x61737376 }
-
 struct row {
 	struct emu_row emu;
-	struct vendor vendor;
+	struct cpuid_vendor vendor;
 	uint32_t sysenter_cs;
 	uint16_t cs, ss;		/* where it ends; CS 0: #UD or #GP(0) */
 	bool is_code64;
@@ -53,24 +45,24 @@ static void vendor_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
 #define COMPAT_FORCED COMPAT, FORCED
 
 static const struct row rows[] = {
-	ROW_("sysenter_compat", sysenter, COMPAT_FORCED), INTEL, .sysenter_cs = SEL_CODE64, .cs = SEL_CODE64, .ss = SEL_DATA,
+	ROW_("sysenter_compat", sysenter, COMPAT_FORCED), VENDOR_INTEL, .sysenter_cs = SEL_CODE64, .cs = SEL_CODE64, .ss = SEL_DATA,
 	  .is_code64 = true, .rip = RIP_, .rsp = STACK_HIGH },
-	ROW_("sysenter_compat_rpl", sysenter, COMPAT_FORCED), INTEL, .sysenter_cs = SEL_CODE64 | 3, .cs = SEL_CODE64, .ss = SEL_DATA,
+	ROW_("sysenter_compat_rpl", sysenter, COMPAT_FORCED), VENDOR_INTEL, .sysenter_cs = SEL_CODE64 | 3, .cs = SEL_CODE64, .ss = SEL_DATA,
 	  .is_code64 = true, .rip = RIP_, .rsp = STACK_HIGH },
-	ROW_("sysenter_compat_null", sysenter, COMPAT_FORCED, WANT_FAULT(GP_VECTOR, 0)), INTEL },
-	ROW_("syscall_compat", syscall, COMPAT_FORCED, WANT_FAULT(UD_VECTOR, 0)), INTEL },
-	ROW_("syscall_legacy", syscall, .modes = PROT32, FORCED, WANT_FAULT(UD_VECTOR, 0)), INTEL },
-	ROW_("syscall_legacy_nobody", syscall, .modes = PROT32, FORCED, WANT_FAULT(UD_VECTOR, 0)), NOBODY },
-	ROW_("sysexit_64", sysexit_64, LONG, POINTERS(STACK_HIGH, RIP_)), INTEL, .sysenter_cs = SEL_CODE64,
+	ROW_("sysenter_compat_null", sysenter, COMPAT_FORCED, WANT_FAULT(GP_VECTOR, 0)), VENDOR_INTEL },
+	ROW_("syscall_compat", syscall, COMPAT_FORCED, WANT_FAULT(UD_VECTOR, 0)), VENDOR_INTEL },
+	ROW_("syscall_legacy", syscall, .modes = PROT32, FORCED, WANT_FAULT(UD_VECTOR, 0)), VENDOR_INTEL },
+	ROW_("syscall_legacy_nobody", syscall, .modes = PROT32, FORCED, WANT_FAULT(UD_VECTOR, 0)), VENDOR_NOBODY },
+	ROW_("sysexit_64", sysexit_64, LONG, POINTERS(STACK_HIGH, RIP_)), VENDOR_INTEL, .sysenter_cs = SEL_CODE64,
 	  .cs = SEL_CODE64 + 32 + 3, .ss = SEL_CODE64 + 40 + 3, .is_code64 = true, .rip = RIP_, .rsp = STACK_HIGH },
-	ROW_("sysexit_32", sysexit_32, LONG, POINTERS(STACK_HIGH, HIGH + RIP_)), INTEL, .sysenter_cs = SEL_CODE64,
+	ROW_("sysexit_32", sysexit_32, LONG, POINTERS(STACK_HIGH, HIGH + RIP_)), VENDOR_INTEL, .sysenter_cs = SEL_CODE64,
 	  .cs = SEL_CODE64 + 16 + 3, .ss = SEL_CODE64 + 24 + 3, .rip = RIP_, .rsp = EMU_STACK },
-	ROW_("sysexit_64_rcx", sysexit_64, LONG, POINTERS(NONCANONICAL, RIP_), WANT_FAULT(GP_VECTOR, 0)), INTEL,
+	ROW_("sysexit_64_rcx", sysexit_64, LONG, POINTERS(NONCANONICAL, RIP_), WANT_FAULT(GP_VECTOR, 0)), VENDOR_INTEL,
 	  .sysenter_cs = SEL_CODE64 },
-	ROW_("sysexit_64_rdx", sysexit_64, LONG, POINTERS(STACK_HIGH, NONCANONICAL), WANT_FAULT(GP_VECTOR, 0)), INTEL,
+	ROW_("sysexit_64_rdx", sysexit_64, LONG, POINTERS(STACK_HIGH, NONCANONICAL), WANT_FAULT(GP_VECTOR, 0)), VENDOR_INTEL,
 	  .sysenter_cs = SEL_CODE64 },
-	ROW_("sysexit_64_null", sysexit_64, LONG, POINTERS(STACK_HIGH, RIP_), WANT_FAULT(GP_VECTOR, 0)), INTEL },
-	ROW_("sysexit_32_null", sysexit_32, LONG, POINTERS(STACK_HIGH, RIP_), WANT_FAULT(GP_VECTOR, 0)), INTEL },
+	ROW_("sysexit_64_null", sysexit_64, LONG, POINTERS(STACK_HIGH, RIP_), WANT_FAULT(GP_VECTOR, 0)), VENDOR_INTEL },
+	ROW_("sysexit_32_null", sysexit_32, LONG, POINTERS(STACK_HIGH, RIP_), WANT_FAULT(GP_VECTOR, 0)), VENDOR_INTEL },
 };
 
 CASE(emulate_fast_call, .says = "system calls of a guest of another vendor's CPUID are that vendor's",
@@ -93,8 +85,7 @@ static void vendor_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
 	};
 
 	(void)memory;
-	cpuid_change(t, 0, (struct cpuid_bits){ .ebx_off = ~0u, .ebx_on = row->vendor.ebx, .ecx_off = ~0u,
-		     .ecx_on = row->vendor.ecx, .edx_off = ~0u, .edx_on = row->vendor.edx });
+	cpuid_vendor(t, row->vendor);
 	sregs->efer |= EFER_SCE;
 	require_result(t, 3, vcpu_ioctl_try(t->vcpu, KVM_SET_MSRS, &msrs.head));
 }
