@@ -277,6 +277,62 @@ static void guest_short_period(void)
 	count_load(0, 2, 0);
 }
 
+#define TEN_MS (PIT_HZ / 100)
+
+/*
+ * A tick that is ended only 120 ms later: what came meanwhile. Then the guest takes what it gets, until it has all but
+ * three of the ticks since the start, or two seconds are over. @ret_ticks: what it should have.
+ */
+static uint64_t late_ticks(uint64_t *ret_ticks)
+{
+	uint64_t start = rdtsc(), nr = 1, ms = GUEST_ARG(TSC_KHZ);
+
+	count_load(0, 2, TEN_MS);
+	halt_once();
+	CHECK_EQ(0x20, script_take());
+	while (rdtsc() - start < ms * 120)
+		window_open();
+	CHECK_EQ(0, script_take());
+	do {
+		out8(MASTER, EOI);
+		window_open();
+		nr += script_take() == 0x20;
+		*ret_ticks = pit_ticks(rdtsc() - start) / TEN_MS;
+	} while (nr + 3 < *ret_ticks && rdtsc() - start < ms * 2000);
+	count_load(0, 2, 0);
+	return nr;
+}
+
+static void guest_late(void)
+{
+	uint64_t ticks, nr = late_ticks(&ticks);
+
+	CHECK(nr + 3 >= ticks);
+}
+
+/* One is kept by the 8259A. */
+static void guest_late_dropped(void)
+{
+	uint64_t ticks, nr = late_ticks(&ticks);
+
+	CHECK(nr + 7 <= ticks);
+}
+
+static void guest_pending(void)
+{
+	do
+		out8(MASTER, READ_IRR);
+	while (!(in8(MASTER) & 1));
+}
+
+/* What the CPU was told of before the reset may still come, as the spurious interrupt. */
+static void guest_reset_drain(void)
+{
+	window_open();
+	script_take();
+	out8(MASTER, EOI);
+}
+
 /* A tick that came before the timer was stopped. */
 static void guest_drain(void)
 {
@@ -530,6 +586,15 @@ static const struct row rows[] = {
 	{ .label = "irq_reinject", .ops = OPS {
 		/* Each tick waits for the end of the one before. */
 		START, LOAD_MS(2), HALT(0x20), GUEST_DO(guest_quiet), OUT8(MASTER, EOI), HALT(0x20),
+		OUT8(MASTER, EOI), HALT(0x20), END } },
+	{ .label = "irq_late", .ops = OPS {
+		/* As many ticks as there were, however late. */
+		START, GUEST_DO(guest_late), END } },
+	{ .label = "irq_late_no_reinject", .ops = OPS {
+		START, HOST_DO(reinject_off), GUEST_DO(guest_late_dropped), END } },
+	{ .label = "irq_behind_pic_reset", .ops = OPS {
+		/* ICW1 takes a tick away that is pending: the next one waits for no end of it. */
+		START, LOAD_MS(2), GUEST_DO(guest_pending), PIC_INIT, GUEST_DO(guest_reset_drain), HALT(0x20),
 		OUT8(MASTER, EOI), HALT(0x20), END } },
 	{ .label = "irq_nmi", .ops = OPS {
 		/* LINT0 in NMI mode gets each tick beside the interrupt: the watchdog of old. */
