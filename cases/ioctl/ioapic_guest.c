@@ -180,6 +180,16 @@ static void restore_ioapic(struct test *t)
 	vm_ioctl(t->vm, KVM_SET_IRQCHIP, &chip);
 }
 
+/* The entry of GSI 8 names a local APIC that is not there. */
+static void restore_elsewhere(struct test *t)
+{
+	struct kvm_irqchip chip;
+
+	ioapic_get(t, &chip);
+	chip.chip.ioapic.redirtbl[8].fields.dest_id = 5;
+	vm_ioctl(t->vm, KVM_SET_IRQCHIP, &chip);
+}
+
 /* GSI 8's 0x58 is not in service any more. */
 static void restore_lapic_idle(struct test *t)
 {
@@ -338,6 +348,10 @@ static const struct row rows[] = {
 	{ .label = "status_rtc_lapic_restored", .ops = OPS {
 		START, IO_ENTRY(8, 0, 0x58), STATUS(8, 1, 1), LINE(8, 0), TAKE(0x58), HOST_DO(restore_lapic_idle),
 		STATUS(8, 1, 1), TAKE(0x58), END } },
+	{ .label = "status_rtc_elsewhere", .ops = OPS {
+		/* Nobody's end of interrupt is waited for. */
+		START, IO_ENTRY(8, 0, 0x58), STATUS(8, 1, 1), LINE(8, 0), TAKE(0x58), HOST_DO(restore_elsewhere),
+		IO_ENTRY(8, 0, 0x68), STATUS(8, 1, 1), LINE(8, 0), TAKE(0x68), END } },
 	{ .label = "status_rtc_other_vector", .ops = OPS {
 		/* The end of the old vector's interrupt counts. */
 		START, IO_ENTRY(8, 0, 0x58), STATUS(8, 1, 1), LINE(8, 0), TAKE(0x58), IO_ENTRY(8, 0, 0x59),
