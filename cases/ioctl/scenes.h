@@ -234,7 +234,7 @@ static bool scenes_is_kvms(const struct scene *scene, const struct scene_outcome
 	if (!strcmp(scene->name, "INS") && scene_vector(want) == PF_VECTOR)
 		return true;
 	/* KVM reads the PDPTEs anew, and checks them, as Intel's CPUs do. */
-	if (!strcmp(scene->name, "MOV CR") && scene->mode < SCENE_COMPAT16 && scene->sregs.cr4 & X86_CR4_PAE &&
+	if (!strcmp(scene->name, "MOV CR") && scene->mode < SCENE_COMPAT16 && (scene->sregs.cr4 | want->sregs.cr4) & X86_CR4_PAE &&
 	    (scene->code[scene->len - 1] >> 3 & 7) != 2)
 		return true;
 	if (!strcmp(scene->name, "RDPMC") &&
