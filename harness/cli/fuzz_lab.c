@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/fuzz_plot.h"
 #include "cli/gcov_files.h"
 #include "err.h"
 #include "folder.h"
@@ -589,6 +590,18 @@ static int search_open(struct search *s)
 	return 0;
 }
 
+/* What it has not come to is no reason to say that the search failed. */
+static void plot(const struct search *s)
+{
+	char csv[MAX_PATH_BYTES], svg[MAX_PATH_BYTES];
+	struct err err;
+
+	snprintf(csv, sizeof(csv), "%s/campaign.csv", s->options->corpus);
+	snprintf(svg, sizeof(svg), "%s/campaign.svg", s->options->corpus);
+	if (fuzz_plot(csv, svg, &err))
+		fprintf(stderr, "vmassay: fuzz: %s\n", err.text);
+}
+
 static void search_close(struct search *s)
 {
 	if (s->csv)
@@ -612,8 +625,10 @@ int fuzz_lab(const struct fuzz_lab_options *options)
 		clock_set(options->seconds);
 		r = boots(&s);
 		end_print(&s);
-		if (options->corpus)
+		if (options->corpus) {
 			places_write(&s);
+			plot(&s);
+		}
 	}
 	if (r)
 		usage_error("fuzz: %s", s.err.text);

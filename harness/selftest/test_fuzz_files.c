@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/fuzz_plot.h"
 #include "err.h"
 #include "fuzz/corpus.h"
 #include "fuzz/export.h"
@@ -171,6 +172,35 @@ static void test_export(void **state)
 	assert_null(strstr(text, "\"expect"));
 }
 
+/* Two searches, the second behind the first. */
+static void test_plot(void **state)
+{
+	char csv[96], svg[96], text[4096] = "";
+	struct err err;
+	FILE *file;
+
+	(void)state;
+	snprintf(csv, sizeof(csv), "%s/campaign.csv", folder);
+	snprintf(svg, sizeof(svg), "%s/campaign.svg", folder);
+	assert_true(fuzz_plot(csv, svg, &err) < 0);
+	assert_non_null(strstr(err.text, "campaign.csv"));
+	file = fopen(csv, "w");
+	assert_non_null(file);
+	fputs("# seconds,inputs,corpus,cover,findings,deaths\n1.0,100,5,0,0,0\n2.0,300,9,0,1,0\n"
+	      "# seconds,inputs,corpus,cover,findings,deaths\n2.0,100,10,0,1,0\n", file);
+	fclose(file);
+	assert_int_equal(fuzz_plot(csv, svg, &err), 0);
+	file = fopen(svg, "r");
+	assert_non_null(file);
+	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+	fclose(file);
+	assert_non_null(strstr(text, "inputs: 400<"));
+	assert_non_null(strstr(text, "corpus: 10<"));
+	assert_non_null(strstr(text, "0 to 4 s"));
+	/* A quarter of the time and of the inputs: 592 by 72, from 24, 24. */
+	assert_non_null(strstr(text, "points=\"172.0,78.0 320.0,42.0 616.0,24.0 \""));
+}
+
 /* Another CPU's registers of decode assists are none of what both say. */
 static void test_export_agreed(void **state)
 {
@@ -202,6 +232,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_merge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_merge_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_export, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_plot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_export_agreed, setup, teardown),
 	};
 
