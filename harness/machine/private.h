@@ -10,7 +10,7 @@
 #include "machine/op.h"
 #include "machine/svm_rules.h"
 
-#define MAX_CPUS 64
+#define MAX_CPUS 256
 #define NR_BLOCK_BUCKETS 4096
 #define MAX_BLOCKS 65536
 

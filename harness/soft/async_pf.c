@@ -4,6 +4,7 @@
 #include <asm/kvm_para.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,8 +17,8 @@
 #define PAGE_BYTES 4096u
 #define PAGE_MASK 0xfffull
 #define LOOK_NS 1000000		/* for a userfaultfd, at most so often */
-#define PROMPT_US 20
-#define NR_PROMPT 5		/* what is there in that time was not late */
+#define LOOK_AGAIN_US 20
+#define NR_LOOKS 2500		/* where the kernel does not say what a thread waits for */
 #define AREA_MASK (~0x3full)
 #define ENABLED (KVM_ASYNC_PF_ENABLED | KVM_ASYNC_PF_DELIVERY_AS_INT)
 
@@ -27,7 +28,8 @@ struct soft_async_page {
 	uintptr_t hva;
 	uint64_t gpa;
 	bool is_write, is_told;
-	bool is_there;		/* the thread's: the last that it writes */
+	pid_t tid;		/* the thread's; 0: it has not begun */
+	bool is_there;		/* the last that it writes */
 	uint32_t token;
 };
 
@@ -89,6 +91,7 @@ static void *page_fetch(void *argument)
 {
 	struct soft_async_page *page = argument;
 
+	__atomic_store_n(&page->tid, gettid(), __ATOMIC_RELAXED);
 	user_has_page(page->hva, page->is_write);
 	__atomic_store_n(&page->is_there, true, __ATOMIC_RELEASE);
 	return NULL;
@@ -132,13 +135,34 @@ static void page_end(struct soft_async_page *page)
 	free(page);
 }
 
-static bool page_is_prompt(const struct soft_async_page *page)
+/* The thread waits for the page, and not for a CPU. */
+static bool page_is_awaited(const struct soft_async_page *page)
+{
+	static const char place[] = "handle_userfault";
+	pid_t tid = __atomic_load_n(&page->tid, __ATOMIC_RELAXED);
+	char path[48], waits[sizeof(place)] = "";
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/wchan", tid);
+	fd = tid ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return false;
+	len = read(fd, waits, sizeof(waits) - 1);
+	close(fd);
+	return len > 0 && !strcmp(waits, place);
+}
+
+static bool page_is_late(const struct soft_async_page *page)
 {
 	unsigned int i;
 
-	for (i = 0; i < NR_PROMPT && !page_is_there(page); i++)
-		usleep(PROMPT_US);
-	return page_is_there(page);
+	for (i = 0; i < NR_LOOKS && !page_is_there(page); i++) {
+		if (page_is_awaited(page))
+			return true;
+		usleep(LOOK_AGAIN_US);
+	}
+	return !page_is_there(page);
 }
 
 /* --- what the guest hears of it --- */
@@ -207,7 +231,7 @@ bool async_pf_begin(struct soft_vcpu *vcpu, uintptr_t hva, uint64_t gpa, bool is
 	page = page_start(hva, gpa, is_write);
 	if (!page)
 		return false;
-	if (page_is_prompt(page)) {
+	if (!page_is_late(page)) {
 		page_end(page);
 		return false;
 	}

@@ -43,7 +43,7 @@ static struct apic_message entry_message(uint64_t entry)
 static int pin_serve(struct ioapic *ioapic, unsigned int pin, bool wants_status)
 {
 	__u64 *entry = entry_of(ioapic, pin);
-	uint64_t lapics = 0;
+	struct lapic_set lapics = { 0 };
 	struct apic_message message = entry_message(*entry);
 	int result;
 
@@ -74,7 +74,7 @@ int ioapic_line_set(struct ioapic *ioapic, unsigned int pin, bool level, bool wa
 		ioapic->state.irr &= ~(1u << pin);
 		return 1;
 	}
-	if (pin == IOAPIC_RTC_PIN && wants_status && ioapic->rtc_lapics)
+	if (pin == IOAPIC_RTC_PIN && wants_status && lapic_set_count(&ioapic->rtc_lapics))
 		return 0;
 	ioapic->state.irr |= 1u << pin;
 	if (!(*entry_of(ioapic, pin) & ENTRY_LEVEL)) {
@@ -146,7 +146,7 @@ void ioapic_eoi(struct ioapic *ioapic, unsigned int lapic, uint8_t vector, bool 
 	unsigned int pin;
 
 	if (vector == ioapic->rtc_vector)
-		ioapic->rtc_lapics &= ~(1ull << lapic);
+		lapic_set_put(&ioapic->rtc_lapics, lapic, false);
 	for (pin = 0; pin < NR_PINS; pin++)
 		if ((uint8_t)*entry_of(ioapic, pin) == vector)
 			pin_end(ioapic, pin, is_level);
@@ -207,26 +207,27 @@ void ioapic_state_get(const struct ioapic *ioapic, struct kvm_ioapic_state *ret_
 	ret_state->irr &= ~ioapic->irr_delivered;
 }
 
-void ioapic_rtc_restore(struct ioapic *ioapic, uint64_t lapics)
+void ioapic_rtc_restore(struct ioapic *ioapic, unsigned int lapic)
 {
 	struct apic_message message = entry_message(*entry_of(ioapic, IOAPIC_RTC_PIN));
-	uint64_t waiting = ioapic->owner.waiting(ioapic->owner.opaque, &message);
+	bool waits = ioapic->owner.waits(ioapic->owner.opaque, &message, lapic);
 
-	ioapic->rtc_lapics = (ioapic->rtc_lapics & ~lapics) | (waiting & lapics);
-	if (waiting & lapics)
+	lapic_set_put(&ioapic->rtc_lapics, lapic, waits);
+	if (waits)
 		ioapic->rtc_vector = message.vector;
 }
 
 void ioapic_state_set(struct ioapic *ioapic, const struct kvm_ioapic_state *state)
 {
-	unsigned int pin;
+	unsigned int pin, lapic;
 
 	ioapic->state = *state;
 	ioapic->state.irr = 0;
 	ioapic->irr_delivered = 0;
-	ioapic->rtc_lapics = 0;
+	ioapic->rtc_lapics = (struct lapic_set){ 0 };
 	for (pin = 0; pin < NR_PINS; pin++)
 		if (state->irr >> pin & 1)
 			ioapic_line_set(ioapic, pin, true, true);
-	ioapic_rtc_restore(ioapic, ~0ull);
+	for (lapic = 0; lapic < IRQCHIP_MAX_LAPICS; lapic++)
+		ioapic_rtc_restore(ioapic, lapic);
 }

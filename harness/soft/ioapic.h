@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "harness/soft/apic_message.h"
+#include "harness/soft/lapic_set.h"
 
 #define IOAPIC_ADDRESS 0xfec00000ull
 #define IOAPIC_LEN_BYTES 0x100
@@ -20,12 +21,12 @@
 struct ioapic_owner {
 	void *opaque;
 	/*
-	 * Returns how many local APICs took it; -1: there is none that could. *@ret_lapics gets a bit for each that did, by
-	 * its number.
+	 * Returns how many local APICs took it; -1: there is none that could. *@ret_lapics, which was empty, gets those that
+	 * did.
 	 */
-	int (*deliver)(void *opaque, const struct apic_message *message, uint64_t *ret_lapics);
-	/* Which of the local APICs that @message names have its vector in IRR or ISR, by their number. */
-	uint64_t (*waiting)(void *opaque, const struct apic_message *message);
+	int (*deliver)(void *opaque, const struct apic_message *message, struct lapic_set *ret_lapics);
+	/* Whether local APIC @lapic, which @message names, has its vector in IRR or ISR. */
+	bool (*waits)(void *opaque, const struct apic_message *message, unsigned int lapic);
 	void (*acked)(void *opaque, unsigned int pin);		/* its interrupt was ended; NULL is fine */
 	void (*masked)(void *opaque, unsigned int pin, bool is_masked);	/* its mask changed; NULL is fine */
 };
@@ -34,7 +35,7 @@ struct ioapic {
 	struct kvm_ioapic_state state;
 	struct ioapic_owner owner;
 	uint32_t irr_delivered;	/* edges that were delivered while their line is still up */
-	uint64_t rtc_lapics;	/* those that have not ended the last interrupt of IOAPIC_RTC_PIN */
+	struct lapic_set rtc_lapics;	/* those that have not ended the last interrupt of IOAPIC_RTC_PIN */
 	uint8_t rtc_vector;
 };
 
@@ -50,8 +51,8 @@ void ioapic_eoi(struct ioapic *ioapic, unsigned int lapic, uint8_t vector, bool 
 int ioapic_mmio_read(void *ioapic, uint64_t address, unsigned int len, void *data);
 int ioapic_mmio_write(void *ioapic, uint64_t address, unsigned int len, const void *data);
 void ioapic_state_get(const struct ioapic *ioapic, struct kvm_ioapic_state *ret_state);
-/* The state of the local APICs of @lapics, by number, was set: whether they serve the RTC's interrupt is asked again. */
-void ioapic_rtc_restore(struct ioapic *ioapic, uint64_t lapics);
+/* The state of local APIC number @lapic was set: whether it serves the RTC's interrupt is asked again. */
+void ioapic_rtc_restore(struct ioapic *ioapic, unsigned int lapic);
 /* What is pending in @state's IRR is delivered at once. */
 void ioapic_state_set(struct ioapic *ioapic, const struct kvm_ioapic_state *state);
 

@@ -27,18 +27,17 @@ static bool is_candidate(const struct irqchip *chip, unsigned int i, struct lapi
 }
 
 /* One of @candidates gets it: by the vector, as in KVM with vector_hashing. */
-static int lowest_deliver(struct irqchip *chip, const struct apic_message *message, uint64_t candidates,
-			  uint64_t *ret_lapics)
+static int lowest_deliver(struct irqchip *chip, const struct apic_message *message, const struct lapic_set *candidates,
+			  struct lapic_set *ret_lapics)
 {
-	unsigned int skip = message->vector % __builtin_popcountll(candidates), i;
+	unsigned int skip = message->vector % lapic_set_count(candidates), i;
 	int result;
 
-	for (; skip; skip--)
-		candidates &= candidates - 1;
-	i = __builtin_ctzll(candidates);
+	for (i = 0; !lapic_set_has(candidates, i) || skip--; i++)
+		continue;
 	result = lapic_accept(chip->lapics[i].lapic, message);
 	if (result > 0 && ret_lapics)
-		*ret_lapics = 1ull << i;
+		lapic_set_put(ret_lapics, i, true);
 	return result;
 }
 
@@ -49,16 +48,17 @@ static bool is_to_all(const struct irqchip *chip, const struct apic_message *mes
 
 	if (message->destination != DESTINATION_ALL_XAPICS)
 		return false;
-	for (i = 0; chip->has_no_broadcast_quirk && i < IRQCHIP_MAX_LAPICS; i++)
+	for (i = 0; chip->has_no_broadcast_quirk && i < chip->nr_lapics; i++)
 		if (chip->lapics[i].lapic && lapic_is_x2apic(chip->lapics[i].lapic))
 			return false;
 	return true;
 }
 
-int irqchip_deliver(struct irqchip *chip, struct lapic *from, const struct apic_message *message, uint64_t *ret_lapics)
+int irqchip_deliver(struct irqchip *chip, struct lapic *from, const struct apic_message *message,
+	struct lapic_set *ret_lapics)
 {
 	struct apic_message sent = *message;
-	uint64_t candidates = 0, lapics = 0;
+	struct lapic_set candidates = { 0 };
 	int result = message->shorthand || is_to_all(chip, message) ? -1 : 0;
 	unsigned int i;
 
@@ -68,23 +68,22 @@ int irqchip_deliver(struct irqchip *chip, struct lapic *from, const struct apic_
 		sent.delivery = APIC_FIXED;
 		sent.is_lowest_hint = false;
 	}
-	for (i = 0; i < IRQCHIP_MAX_LAPICS; i++)
+	for (i = 0; i < chip->nr_lapics; i++)
 		if (is_candidate(chip, i, from, &sent) &&
 		    (!is_lowest(&sent) || lapic_is_software_enabled(chip->lapics[i].lapic)))
-			candidates |= 1ull << i;
-	if (candidates && is_lowest(&sent))
-		return lowest_deliver(chip, &sent, candidates, ret_lapics);
-	for (; candidates; candidates &= candidates - 1) {
+			lapic_set_put(&candidates, i, true);
+	if (lapic_set_count(&candidates) && is_lowest(&sent))
+		return lowest_deliver(chip, &sent, &candidates, ret_lapics);
+	for (i = 0; i < chip->nr_lapics; i++) {
 		int taken;
 
-		i = __builtin_ctzll(candidates);
+		if (!lapic_set_has(&candidates, i))
+			continue;
 		taken = lapic_accept(chip->lapics[i].lapic, &sent);
-		if (taken)
-			lapics |= 1ull << i;
+		if (taken && ret_lapics)
+			lapic_set_put(ret_lapics, i, true);
 		result = (result < 0 ? 0 : result) + taken;
 	}
-	if (ret_lapics)
-		*ret_lapics = lapics;
 	return result;
 }
 

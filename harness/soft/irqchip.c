@@ -59,33 +59,26 @@ static void ioapic_masked(void *opaque, unsigned int pin, bool is_masked)
 	pin_masked(opaque, KVM_IRQCHIP_IOAPIC, pin, is_masked);
 }
 
-static int ioapic_deliver(void *opaque, const struct apic_message *message, uint64_t *ret_lapics)
+static int ioapic_deliver(void *opaque, const struct apic_message *message, struct lapic_set *ret_lapics)
 {
 	return irqchip_deliver(opaque, NULL, message, ret_lapics);
 }
 
-static uint64_t ioapic_waiting(void *opaque, const struct apic_message *message)
+static bool ioapic_waits(void *opaque, const struct apic_message *message, unsigned int i)
 {
 	const struct irqchip *chip = opaque;
-	uint64_t waiting = 0;
-	unsigned int i;
+	const struct lapic *lapic = chip->lapics[i].lapic;
 
-	for (i = 0; i < IRQCHIP_MAX_LAPICS; i++) {
-		const struct lapic *lapic = chip->lapics[i].lapic;
-
-		if (lapic && lapic_is_destination(lapic, NULL, message) && lapic_has_vector(lapic, message->vector))
-			waiting |= 1ull << i;
-	}
-	return waiting;
+	return lapic && lapic_is_destination(lapic, NULL, message) && lapic_has_vector(lapic, message->vector);
 }
 
 void irqchip_lapic_restored(struct irqchip *chip, const struct lapic *lapic)
 {
 	unsigned int i;
 
-	for (i = 0; chip->kind == IRQCHIP_KERNEL && i < IRQCHIP_MAX_LAPICS; i++)
+	for (i = 0; chip->kind == IRQCHIP_KERNEL && i < chip->nr_lapics; i++)
 		if (chip->lapics[i].lapic == lapic)
-			ioapic_rtc_restore(&chip->ioapic, 1ull << i);
+			ioapic_rtc_restore(&chip->ioapic, i);
 }
 
 /* --- local APICs --- */
@@ -150,6 +143,8 @@ int irqchip_add_lapic(struct irqchip *chip, struct lapic *lapic, uint32_t id, bo
 	if (i == IRQCHIP_MAX_LAPICS)
 		return -ENOSPC;
 	chip->lapics[i] = (struct irqchip_lapic){ .chip = chip, .lapic = lapic };
+	if (i >= chip->nr_lapics)
+		chip->nr_lapics = i + 1;
 	owner.opaque = &chip->lapics[i];
 	lapic_init(lapic, id, is_bsp, &owner);
 	lapic->is_32bit_ids = chip->is_32bit_ids;
@@ -162,7 +157,7 @@ void irqchip_remove_lapic(struct irqchip *chip, struct lapic *lapic)
 {
 	unsigned int i;
 
-	for (i = 0; i < IRQCHIP_MAX_LAPICS; i++)
+	for (i = 0; i < chip->nr_lapics; i++)
 		if (chip->lapics[i].lapic == lapic)
 			chip->lapics[i].lapic = NULL;
 }
@@ -173,7 +168,7 @@ void irqchip_x2apic_api(struct irqchip *chip, bool is_32bit_ids, bool has_no_bro
 
 	chip->is_32bit_ids |= is_32bit_ids;
 	chip->has_no_broadcast_quirk |= has_no_broadcast_quirk;
-	for (i = 0; i < IRQCHIP_MAX_LAPICS; i++)
+	for (i = 0; i < chip->nr_lapics; i++)
 		if (chip->lapics[i].lapic)
 			chip->lapics[i].lapic->is_32bit_ids = chip->is_32bit_ids;
 }
@@ -219,7 +214,7 @@ int irqchip_create(struct irqchip *chip, const struct irqchip_owner *owner, stru
 {
 	struct pic_owner pic_owner = { chip, pic_acked, pic_masked, kick_all };
 	struct ioapic_owner ioapic_owner = {
-		.opaque = chip, .deliver = ioapic_deliver, .waiting = ioapic_waiting, .acked = ioapic_acked,
+		.opaque = chip, .deliver = ioapic_deliver, .waits = ioapic_waits, .acked = ioapic_acked,
 		.masked = ioapic_masked,
 	};
 	int result;
@@ -268,7 +263,7 @@ static void pit_line(void *opaque)
 
 	irqchip_gsi_set(chip, IRQ_SOURCE_PIT, 0, true, false);
 	irqchip_gsi_set(chip, IRQ_SOURCE_PIT, 0, false, false);
-	for (i = 0; i < IRQCHIP_MAX_LAPICS; i++)
+	for (i = 0; i < chip->nr_lapics; i++)
 		if (chip->lapics[i].lapic && lapic_lint0_is_nmi(chip->lapics[i].lapic))
 			lapic_local_interrupt(chip->lapics[i].lapic, LAPIC_LVT_LINT0);
 }
@@ -423,7 +418,7 @@ void irqchip_advance(struct irqchip *chip)
 
 	if (chip->has_pit)
 		pit_advance(&chip->pit);
-	for (i = 0; i < IRQCHIP_MAX_LAPICS; i++)
+	for (i = 0; i < chip->nr_lapics; i++)
 		if (chip->lapics[i].lapic)
 			lapic_advance(chip->lapics[i].lapic);
 }

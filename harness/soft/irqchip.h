@@ -21,7 +21,6 @@
 
 #define IRQCHIP_MAX_ROUTES 4096	/* KVM_CAP_IRQ_ROUTING's value */
 #define IRQCHIP_MAX_RESERVED_ROUTES 4096	/* KVM_MAX_IRQ_ROUTES, too */
-#define IRQCHIP_MAX_LAPICS 64
 #define IRQCHIP_ALL_LAPICS ~0u
 #define IRQCHIP_NR_PINS 24
 
@@ -74,6 +73,7 @@ struct irqchip {
 	bool is_32bit_ids;		/* KVM_CAP_X2APIC_API, by irqchip_x2apic_api() */
 	bool has_no_broadcast_quirk;
 	struct irqchip_lapic lapics[IRQCHIP_MAX_LAPICS];
+	unsigned int nr_lapics;		/* places that were ever taken */
 	uint32_t nr_reserved_routes;	/* split: pins of user space's I/O APIC */
 	struct kvm_irq_routing_entry *routes;
 	size_t nr_routes;
@@ -118,7 +118,8 @@ int irqchip_signal_msi(struct irqchip *chip, const struct kvm_msi *msi);
  */
 int irqchip_gsi_set(struct irqchip *chip, enum irq_source source, uint32_t gsi, bool level, bool wants_status);
 /* Sends to the local APICs; as ioapic_owner's deliver. @from is the sender of an IPI, or NULL; so may @ret_lapics. */
-int irqchip_deliver(struct irqchip *chip, struct lapic *from, const struct apic_message *message, uint64_t *ret_lapics);
+int irqchip_deliver(struct irqchip *chip, struct lapic *from, const struct apic_message *message,
+	struct lapic_set *ret_lapics);
 
 /* Whether there is something @lapic's vCPU could take now (RFLAGS.IF and shadows are the caller's). */
 bool irqchip_has_interrupt(const struct irqchip *chip, const struct lapic *lapic);

@@ -31,7 +31,7 @@ struct soft_vcpu;
 
 #define SOFT_MAX_SLOTS 32764
 #define SOFT_NR_SPACES 2	/* of slots: the guest's, and that of system management mode */
-#define SOFT_MAX_VCPUS 64
+#define SOFT_MAX_VCPUS 256
 #define SOFT_MAX_VCPU_ID 4096
 #define SOFT_MAX_CPUID 256
 #define SOFT_RUN_BYTES 0x3000	/* kvm_run, the page of PIO data, the coalesced ring */
