@@ -39,9 +39,12 @@ void nested_check_events(struct soft_vcpu *vcpu)
 	if (vcpu_needs_reinjection(vcpu))
 		return;
 	/* Note, what exits stays pending: it is L1's behind its STGI. */
-	if (smm_accepts_smi(vcpu) && nested_intercepts(vcpu, SVM_EXIT_SMI))
-		nested_exit(vcpu, SVM_EXIT_SMI, 0, 0);
-	else if (vcpu->nmi.nr_pending && nested_intercepts(vcpu, SVM_EXIT_NMI) && vcpu_accepts_nmi(vcpu))
+	if (smm_accepts_smi(vcpu)) {
+		if (nested_intercepts(vcpu, SVM_EXIT_SMI))
+			nested_exit(vcpu, SVM_EXIT_SMI, 0, 0);
+		return;
+	}
+	if (vcpu->nmi.nr_pending && nested_intercepts(vcpu, SVM_EXIT_NMI) && vcpu_accepts_nmi(vcpu))
 		nested_exit(vcpu, SVM_EXIT_NMI, 0, 0);
 	else if (chips_has_interrupt(vcpu) && nested_intercepts(vcpu, SVM_EXIT_INTR) && vcpu_accepts_interrupt(vcpu))
 		nested_exit(vcpu, SVM_EXIT_INTR, 0, 0);

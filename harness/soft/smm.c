@@ -9,6 +9,7 @@
 #include "soft/private.h"
 #include "vm/x86/bits.h"
 
+#define PAGE_MASK 0xfffull
 #define AREA_OFFSET 0xfe00u
 #define ENTRY 0x8000
 #define REVISION_LEGACY 0x20000u	/* SMBASE can be moved */
@@ -206,6 +207,14 @@ static void l2_keep(struct soft_vcpu *vcpu)
 	vcpu->smm.control12 = vcpu->nested.control;
 }
 
+/* What SMM's code may have spoiled in the save area. */
+static bool l2_is_valid(struct soft_vcpu *vcpu, const struct area *area)
+{
+	return (area->efer & EFER_SVME) && !(area->vmcb12_gpa & PAGE_MASK) &&
+		vcpu_is_legal_gpa(vcpu, area->vmcb12_gpa) && slot_page(vcpu_space(vcpu), area->vmcb12_gpa, false) &&
+		slot_page(vcpu_space(vcpu), vcpu->nested.hsave_pa, false);
+}
+
 /* L2's registers are the vCPU's at hand. */
 static void l2_enter(struct soft_vcpu *vcpu, uint64_t vmcb12_gpa)
 {
@@ -268,19 +277,21 @@ static void nmi_unmask(struct soft_vcpu *vcpu)
 void smm_leave(struct soft_vcpu *vcpu)
 {
 	struct area area;
+	bool is_l2;
 	int r = guest_read(vcpu_space(vcpu), smbase_of(vcpu) + AREA_OFFSET, &area, sizeof(area));
 
 	nmi_unmask(vcpu);
 	smm_switch(vcpu, false);
 	if (!r && !has_long_mode(vcpu))
 		legacy_get(&area);
-	if (r || !area_is_valid(vcpu, &area)) {
+	is_l2 = !r && area.is_l2 && has_long_mode(vcpu);
+	if (r || !area_is_valid(vcpu, &area) || (is_l2 && !l2_is_valid(vcpu, &area))) {
 		vcpu->has_triple_fault = true;
 		return;
 	}
 	area_load(vcpu, &area);
 	msr_set(vcpu, MSR_IA32_SMBASE, area.smbase, true);
-	if (area.is_l2 && has_long_mode(vcpu))
+	if (is_l2)
 		l2_enter(vcpu, area.vmcb12_gpa);
 }
 
