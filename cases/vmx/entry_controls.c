@@ -132,6 +132,17 @@ static const struct entry_row rows[] = {
 		   .needs = "vmx:virtualize_x2apic vmx:virtualize_apic_accesses", .prepare = use_apic_accesses,
 		   .edits = { VMCS_SET(PROC2_CONTROLS, PROC2_VIRTUALIZE_X2APIC) }),
 
+	/* A field whose control is off may say anything, with other secondary controls or without any. */
+	LEGAL("virtual_apic_off", VMCS_VALUE(VIRTUAL_APIC_ADDRESS, 0x801), VMCS_VALUE(TPR_THRESHOLD, ~0u)),
+	LEGAL("secondary_off", VMCS_VALUE(APIC_ACCESS_ADDRESS, 0x801), VMCS_VALUE(EPT_POINTER, ~0ull),
+	      VMCS_VALUE(PML_ADDRESS, 0x801), VMCS_VALUE(VMREAD_BITMAP, 0x801)),
+	LEGAL_AS("apic_access_off", .secondary = PROC2_RDTSCP, .needs = "vmx:rdtscp",
+		 .edits = { VMCS_VALUE(APIC_ACCESS_ADDRESS, 0x801), VMCS_VALUE(EPT_POINTER, ~0ull),
+			    VMCS_VALUE(PML_ADDRESS, 0x801), VMCS_VALUE(VPID, 0) }),
+	LEGAL_AS("vmcs_bitmaps_off", .secondary = PROC2_RDTSCP, .needs = "vmx:rdtscp",
+		 .edits = { VMCS_VALUE(VMREAD_BITMAP, 0x801), VMCS_VALUE(VMWRITE_BITMAP, ~0ull),
+			    VMCS_VALUE(EPTP_LIST_ADDRESS, 0x801), VMCS_VALUE(VM_FUNCTION_CONTROLS, ~0ull) }),
+
 	REFUSED("virtual_nmis_alone",
 		"!nested_cpu_has_nmi_exiting(vmcs12) && nested_cpu_has_virtual_nmis(vmcs12)",
 		VMCS_SET(PIN_CONTROLS, PIN_VIRTUAL_NMIS)),

@@ -82,6 +82,28 @@ static void l2_disturbs(void)
 	__asm__ volatile("vmcall");
 }
 
+/* A null or 64 Ki segment where the host field has another, tables that are copies, a task and an LDT of its own. */
+static void l1_differs(void)
+{
+	const uint16_t data = SEL_DATA16, task = SEL_FREE, ldt = SEL_FREE + 16;
+	struct table_register gdtr = read_gdtr(), idtr = read_idtr();
+	uint64_t *gdt = page_alloc(), *idt = page_alloc();
+
+	memcpy(gdt, (void *)gdtr.base, gdtr.limit + 1);
+	memcpy(idt, (void *)idtr.base, 4096);
+	/* Its own TSS once more, available; and an empty LDT. */
+	gdt[task / 8] = gdt[SEL_TSS / 8] & ~(2ull << 40);
+	gdt[task / 8 + 1] = gdt[SEL_TSS / 8 + 1];
+	gdt[ldt / 8] = 0x82ull << 40 | 7;
+	gdt[ldt / 8 + 1] = 0;
+	gdtr.base = (ulong_t)gdt;
+	idtr.base = (ulong_t)idt;
+	__asm__ volatile("lgdt %0\n\tlidt %1" : : "m"(gdtr), "m"(idtr) : "memory");
+	__asm__ volatile("ltr %0\n\tlldt %1" : : "r"(task), "r"(ldt));
+	__asm__ volatile("mov %0, %%ds\n\tmov %0, %%es\n\tmov %0, %%ss\n\tmov %0, %%fs\n\tmov %0, %%gs" : : "r"(data));
+	wrmsr(MSR_GS_BASE, ABI_GPA);
+}
+
 static void host_state(void)
 {
 	struct table_register gdtr, idtr;
@@ -102,6 +124,7 @@ static void host_state(void)
 	vmcs_write(HOST_SYSENTER_EIP, 0x7fffffffe000);
 	gdtr = read_gdtr();
 	idtr = read_idtr();
+	l1_differs();
 	vmx_aim(l2_disturbs);
 	vmx_run();
 	CHECK_REASON(EXIT_REASON_VMCALL);
@@ -174,8 +197,10 @@ static void late_failure(void)
 	wrmsr(MSR_EFER, l1_efer);
 	wrmsr(MSR_IA32_PAT, l1_pat);
 	write_dr7(0x500);
+	/* One that KVM has not seen. */
+	cr3 = other_cr3();
+	write_cr3(cr3);
 	cr0 = read_cr0();
-	cr3 = read_cr3();
 	cr4 = read_cr4();
 	vmcs_set(ENTRY_CONTROLS, ENTRY_LOAD_DEBUG_CONTROLS | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER);
 	vmcs_write(GUEST_CR0, cr0 ^ X86_CR0_AM);
@@ -193,6 +218,11 @@ static void late_failure(void)
 	vmcs_set(PROC_CONTROLS, PROC_TPR_SHADOW);
 	vmx_run();
 	CHECK_EQ(VMX_FAIL_VALID(VMX_ERROR_ENTRY_CONTROLS), vmx.exit.outcome);
+	GUEST_VALUE(0, cr0);
+	GUEST_VALUE(1, cr3);
+	GUEST_VALUE(2, cr4);
+	GUEST_VALUE(3, l1_efer);
+	guest_sync(1);
 	CHECK_EQ(cr0, read_cr0());
 	CHECK_EQ(cr3, read_cr3());
 	CHECK_EQ(cr4, read_cr4());
@@ -573,8 +603,23 @@ static void host_check_segments(struct test *t)
 	expect_sregs(t, &want, &got);
 }
 
+static void host_check_late(struct test *t)
+{
+	struct kvm_sregs sregs;
+
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	expect_eq(t, guest_value(t, 0), sregs.cr0);
+	expect_eq(t, guest_value(t, 1), sregs.cr3);
+	expect_eq(t, guest_value(t, 2), sregs.cr4);
+	expect_eq(t, guest_value(t, 3), sregs.efer);
+}
+
 HOST(world)
 {
+	if (ROW(t, rows)->run == late_failure) {
+		require_sync(t, 1);
+		host_check_late(t);
+	}
 	if (ROW(t, rows)->run == host_state) {
 		require_sync(t, 1);
 		host_check_segments(t);
