@@ -5,8 +5,7 @@
  *
  * Can break: an INIT that resets a vCPU in VMX operation, one that is lost in L1, a start-up that L1 gets though nobody
  * waits for one.
- * Source: SDM vol. 3C, 24.8, 26.2 (INIT signals, start-up IPIs), 28.2.1 (qualification of start-up IPIs), 26.6.2,
- * 28.3.4 (pending debug exceptions).
+ * Source: SDM vol. 3C, 24.8, 26.2 (INIT signals, start-up IPIs), 28.2.1 (qualification of start-up IPIs), 26.6.2.
  */
 #include "cases/ioctl/lapic_regs.h"
 #include "case.h"
@@ -17,10 +16,6 @@
 /* RDI: the ICR, EAX: what is written there. */
 INSN(init_send, "mov %eax, (%rdi)\n\t.globl init_next\ninit_next:\n\tnop\n\tret")
 extern const char init_next[] GUEST_API;
-
-/* The same as the first instruction behind the one that sets TF. */
-INSN(init_step, "pushf\n\torl $0x100, (%rsp)\n\tpopf\n\tmov %eax, (%rdi)\n\t.globl init_step_next\ninit_step_next:\n\tnop\n\tret")
-extern const char init_step_next[] GUEST_API;
 
 static volatile bool is_done;
 
@@ -59,19 +54,6 @@ static void init_in_l2(void)
 	vmx_run();
 	check_exit(EXIT_REASON_INIT_SIGNAL, 0, init_next, ACTIVITY_ACTIVE);
 	check_goes_on();
-}
-
-/* The trap of the step is due as well, and goes into the VMCS. */
-static void init_before_trap(void)
-{
-	vmx_start();
-	write32(APIC_ICR_HIGH, 0);
-	vmx_aim(init_step);
-	vmx.gprs.rdi = APIC_ICR;
-	vmx.gprs.rax = ICR_INIT | ICR_ASSERT;
-	vmx_run();
-	check_exit(EXIT_REASON_INIT_SIGNAL, 0, init_step_next, ACTIVITY_ACTIVE);
-	CHECK_EQ(1u << 14, vmx.exit.pending_debug);
 }
 
 static void init_in_l1(void)
@@ -153,7 +135,7 @@ struct row {
 #define RUN(name_, ...) { .label = #name_, .run = name_, ##__VA_ARGS__ }
 
 static const struct row rows[] = {
-	RUN(init_in_l2), RUN(init_before_trap), RUN(init_in_l1), RUN(init_before_interrupt), RUN(startup_ignored),
+	RUN(init_in_l2), RUN(init_in_l1), RUN(init_before_interrupt), RUN(startup_ignored),
 	RUN(startup, .has_sender = true, .needs = "vmx:wait_for_sipi"),
 	RUN(startup_behind_init, .has_sender = true, .needs = "vmx:wait_for_sipi"),
 };
