@@ -32,6 +32,7 @@ struct nested_counts {
 	uint64_t nr_runs, nr_entries;	/* KVM_RUNs, VMRUNs */
 	uint64_t nr_resets;		/* inputs whose state took more than a look to put back */
 	uint64_t nr_made;		/* VMs */
+	uint64_t nr_migrations;		/* of L2, out of KVM and back */
 };
 
 /*

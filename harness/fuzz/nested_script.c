@@ -48,6 +48,28 @@ static bool is_stop(struct nested *n, enum stop *ret)
 	return false;
 }
 
+/*
+ * L2 is taken out of KVM and put back, which is to change nothing. What it has asked of user space is done with first.
+ * False: KVM refuses what it gave.
+ */
+static bool l2_migrate(struct nested *n)
+{
+	union {
+		struct kvm_nested_state head;
+		uint8_t bytes[sizeof(struct kvm_nested_state) + KVM_STATE_NESTED_SVM_VMCB_SIZE];
+	} state = { .head.size = sizeof(state) };
+	int r;
+
+	vcpu_kick(n->vcpu);
+	r = vcpu_run_try(n->vcpu);
+	n->vcpu->run->immediate_exit = 0;
+	/* Some need user space more than once. */
+	if (r != -EINTR || vcpu_ioctl_try(n->vcpu, KVM_GET_NESTED_STATE, &state.head))
+		return true;
+	n->counts.nr_migrations++;
+	return !vcpu_ioctl_try(n->vcpu, KVM_SET_NESTED_STATE, &state.head);
+}
+
 static enum stop l1_run(struct nested *n)
 {
 	unsigned int start = n->ticks;
@@ -65,6 +87,8 @@ static enum stop l1_run(struct nested *n)
 			return STOP_ERROR;
 		if (is_stop(n, &stop))
 			return stop;
+		if (n->program.migrates && !is_l1(n) && !l2_migrate(n))
+			return STOP_ERROR;
 	} while (n->ticks - start < TICKS);
 	return STOP_BUDGET;
 }

@@ -176,6 +176,7 @@ static const uint64_t likely_registers[] = { 0, 2, 3, 4, 6, 7, 8 };
 static const struct input_op_desc ops[NR_VMCB_OPS] = {
 	ROW(RUN, "run", 3, "VMRUN now; the end of the input is one, too", 0),
 	ROW(SKIP, "skip", 2, "go on behind the instruction of the last exit: RIP becomes nRIP", 0),
+	ROW(MIGRATE, "migrate", 3, "in the next run, get and set the nested state where L2 exits to user space", 0),
 	ROW(BASE, "base", 2, "paging and mode of L2 as in one of the rule table's states", 1, WORD("base", bases)),
 	ROW(SET, "set", 14, "a field of the VMCB becomes the value", 2, WORD("field", fields), VALUE("value", 0)),
 	ROW(XOR, "xor", 8, "bits of a field flip", 2, WORD("field", fields), VALUE("value", 0)),

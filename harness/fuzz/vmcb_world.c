@@ -298,6 +298,9 @@ void vmcb_program_apply(struct vmcb_program *program, const struct input_op *op)
 	case VMCB_OP_SKIP:
 		apply_skip(program);
 		break;
+	case VMCB_OP_MIGRATE:
+		program->migrates = true;
+		break;
 	case VMCB_OP_BASE:
 		vmcb_world_base(vmcb, (enum svm_base)args[0]);
 		break;
@@ -388,6 +391,6 @@ void vmcb_program_ran(struct vmcb_program *program)
 {
 	/* What runs next begins behind the HLT. */
 	program->code_at += program->has_code;
-	program->has_code = false;
+	program->has_code = program->migrates = false;
 	program->pins = 0;
 }

@@ -60,6 +60,7 @@ struct vmcb_program {
 	uint32_t pins;			/* bit n: PIN_* */
 	uint32_t code_at;		/* where the next instruction of L2 goes, from VMCB_CODE_GPA on */
 	bool has_code;			/* since the last VMRUN */
+	bool migrates;			/* in the next VMRUN; nothing to a CPU */
 	bool has_own_tables;		/* nested tables were edited, or may have been */
 	struct svm_rule_cpu rule_cpu;	/* of the CPU that it is meant for */
 	vmcb_written_fn *written;

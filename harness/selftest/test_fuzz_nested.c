@@ -84,6 +84,7 @@ static void test_operations(void **state)
 		IN("set idtr.limit 0\nset gdtr.limit 0\nl2 ud2\nexpect exit=shutdown"),
 		IN("poke 0x30000 8877665544332211\nl2_mem load 0x30000\nexpect exit=hlt rbx=0x1122334455667788\nexpect same"),
 		IN("set kernel_gs_base 0x77\nl1 vmsave\nmsrpm 0xc0000102 read off\nl2_msr rdmsr 0xc0000102 0\nexpect exit=hlt"),
+		IN("migrate\niopm 0x80 off\nl2_io in8 0x80\nl2_reg rbx 5\nexpect exit=hlt rbx=0x5\nexpect same"),
 		IN("l2 jmp_self\nexpect not run:"),
 	};
 	size_t i;
@@ -91,6 +92,7 @@ static void test_operations(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
 		run_text(inputs[i]);
+	assert_int_equal(nested_counts(nested_executor_target(executor)).nr_migrations, 1);
 }
 
 /* Each leaves something behind: memory, tables that are shadowed, registers, an L2 that cannot be left, a pending event. */
