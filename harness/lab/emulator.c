@@ -162,6 +162,11 @@ int emulator_send(const struct emulator_plan *plan, const char *bytes, size_t le
 	return 0;
 }
 
+void emulator_nudge(const struct emulator_plan *plan)
+{
+	send(plan->send_fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void end_emulator(struct run *run, enum emulator_end end)
 {
 	run->is_killed = true;

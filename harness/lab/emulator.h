@@ -142,5 +142,7 @@ int emulator_run(const struct emulator *emulator, struct emulator_plan *plan,
 
 /* To the second serial port, from within on_line. Returns 0 or -errno. */
 int emulator_send(const struct emulator_plan *plan, const char *bytes, size_t len_bytes);
+/* A byte that nobody has to read; nothing where an emulator that hangs has left too many of them. */
+void emulator_nudge(const struct emulator_plan *plan);
 
 #endif

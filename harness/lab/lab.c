@@ -410,7 +410,7 @@ static void nudge(void *context)
 	struct boot *boot = context;
 
 	if (boot->has_all_words && boot->lab->emulator->port == EMULATOR_SOCKET)
-		emulator_send(&boot->plan, "", 1);
+		emulator_nudge(&boot->plan);
 }
 
 /* If @line is process 1's own, takes it and returns true; @is_last is set by the exit code. */

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -661,6 +662,22 @@ static void no_line_here(void *context, const char *line)
 	fail_msg("%s", line);
 }
 
+/* Its socket is full in no time, and the lab must be able to end it. */
+static void nudge_of_hung_emulator_returns(void **state)
+{
+	struct emulator_plan plan;
+	unsigned int i;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	plan.send_fd = fds[0];
+	for (i = 0; i < 10000; i++)
+		emulator_nudge(&plan);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void lab_says_what_is_missing(void **state)
 {
 	static const char *const argv[] = { "run", NULL };
@@ -708,6 +725,7 @@ int main(void)
 		cmocka_unit_test(emulator_end_is_told),
 		cmocka_unit_test(silence_ends_emulator),
 		cmocka_unit_test(signal_ends_emulator),
+		cmocka_unit_test(nudge_of_hung_emulator_returns),
 		cmocka_unit_test(lab_says_what_is_missing),
 	};
 
