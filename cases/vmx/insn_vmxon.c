@@ -63,6 +63,11 @@ static void fixed_bits_in_operation(void)
 	f = write_cr0_safe(read_cr0() & ~X86_CR0_NE);
 	CHECK_FAULT(GP_VECTOR, 0, f);
 	CHECK(read_cr4() & X86_CR4_VMXE);
+	/* The others are as free as ever: KVM sees MCE, and leaves DE to the guest. */
+	f = write_cr4_safe(read_cr4() ^ X86_CR4_MCE);
+	CHECK_NO_FAULT(f);
+	f = write_cr4_safe(read_cr4() ^ X86_CR4_DE);
+	CHECK_NO_FAULT(f);
 	CHECK_EQ(VMX_OK, vmxoff_try());
 	f = write_cr4_safe(read_cr4() & ~X86_CR4_VMXE);
 	CHECK_NO_FAULT(f);
