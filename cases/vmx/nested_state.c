@@ -10,6 +10,7 @@
  */
 #include "cases/vmx/nested_state.h"
 
+#include "cases/ioctl/cpuid_change.h"
 #include "cases/ioctl/vcpu_state.h"
 #include "guests/l1_vmx.h"
 
@@ -18,6 +19,7 @@
 #define NO_VMCS_BYTES sizeof(struct kvm_nested_state)
 #define VMCS_BYTES (NO_VMCS_BYTES + NESTED_VMCS_BYTES)
 #define NONE (~0ull)
+#define CPUID_VMX (1u << 5)	/* leaf 1, ECX */
 
 /* Where the guest waits. */
 enum where { OUTSIDE, NO_VMCS, CURRENT, IN_L2, IN_L2_TIMER, IN_L2_LINKED };
@@ -31,6 +33,7 @@ struct row {
 	void (*change)(struct test *t, struct kvm_nested_state *state);
 	int error;
 	bool is_late;		/* the vCPU may have left VMX operation by then */
+	bool has_no_vmx;	/* the vCPU's CPUID */
 	/* A field of the VMCS that no entry would take with this value; 0: none. */
 	uint32_t field;
 	uint64_t value;
@@ -138,6 +141,7 @@ CHANGE(off_with_vmcs, hdr->vmxon_pa = NONE; state->flags = 0)
 CHANGE(off_in_smm, hdr->vmxon_pa = hdr->vmcs12_pa = NONE; state->flags = 0;
        hdr->smm.flags = KVM_STATE_NESTED_SMM_VMXON)
 CHANGE(off_in_guest_mode, hdr->vmxon_pa = hdr->vmcs12_pa = NONE; state->flags = KVM_STATE_NESTED_GUEST_MODE)
+CHANGE(vmxon_given, hdr->vmxon_pa = SCRATCH_GPA)
 CHANGE(vmxon_misaligned, hdr->vmxon_pa |= 0x800)
 CHANGE(vmxon_bit0, hdr->vmxon_pa |= 1)
 CHANGE(vmxon_beyond, hdr->vmxon_pa = beyond(t))
@@ -178,7 +182,7 @@ static const struct row rows[] = {
 	REFUSES(smm_both, CURRENT), REFUSES(smm_both, IN_L2), REFUSES(smm_unknown, IN_L2),
 	REFUSES(off_with_vmcs, CURRENT), REFUSES(off_in_smm, CURRENT), REFUSES(off_in_guest_mode, CURRENT),
 	REFUSES(vmxon_misaligned, CURRENT), REFUSES(vmxon_bit0, CURRENT), REFUSES(vmxon_beyond, CURRENT),
-	REFUSES(size_of_nothing, CURRENT),
+	REFUSES(size_of_nothing, CURRENT), REFUSES(vmxon_given, OUTSIDE, .has_no_vmx = true),
 	REFUSES_LATE(flag_guest_mode, NO_VMCS), REFUSES_LATE(vmcs_misaligned, CURRENT), REFUSES_LATE(vmcs_beyond, CURRENT),
 	REFUSES_LATE(vmcs_is_vmxon, CURRENT), REFUSES_LATE(vmcs_none, CURRENT), REFUSES_LATE(size_without_vmcs, CURRENT),
 	REFUSES_LATE(size_without_vmcs, IN_L2), REFUSES_LATE(vmcs_dropped_in_l2, IN_L2),
@@ -296,6 +300,8 @@ HOST(nested_state)
 	const struct row *row = ROW(t, rows);
 	struct kvm_nested_state *good, *shown = NULL;
 
+	if (row->has_no_vmx)
+		cpuid_change(t, 1, (struct cpuid_bits){ .ecx_off = CPUID_VMX });
 	if (row->field) {
 		require_sync(t, 1);
 		vcpu_settle(t);
