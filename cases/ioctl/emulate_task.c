@@ -84,8 +84,7 @@ static void tables_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
 	emu_put(memory, EMU_GDT + SEL_OLD, tss_descriptor(EMU_GPA + EMU_TSS, EMU_TSS_LIMIT, row->is_old_16 ? 3 : 11), 8);
 	sregs->tr.type = row->is_old_16 ? 3 : sregs->tr.type;
 	emu_put(memory, EMU_GDT + SEL_NEW, tss_descriptor(EMU_GPA + NEW_TSS, row->is_16 ? 0x2b : 0x67, new_type(row)), 8);
-	emu_put(memory, EMU_GDT + SEL_FREE + 16, 0x00009b000000ffff | (uint64_t)EMU_GPA << 16, 8);
-	emu_put(memory, EMU_GDT + SEL_FREE + 24, 0x000093000000ffff | (uint64_t)EMU_GPA << 16, 8);
+	task_segments_put(memory + EMU_GDT);
 	emu_put(memory, EMU_TSS, row->kind == IRET ? SEL_NEW : 0x5a5a, 2);
 	if (row->kind == GATE)
 		emu_put(memory, EMU_IDT + vector * 8, SEL_NEW << 16 | 0xe5ull << 40, 8);

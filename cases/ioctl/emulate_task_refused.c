@@ -160,8 +160,7 @@ static void descriptors_write(const struct row *row, uint8_t *gdt)
 	emu_put(gdt, SEL_NEW, new_tss & ~(row->is_tss_absent ? 1ull << 47 : 0), 8);
 	emu_put(gdt, SEL_ROW, row->access ? (row->is_16 ? 0xffff : 0x00cf00000000ffff) | (uint64_t)row->access << 40 | base << 16
 		: 0, 8);
-	emu_put(gdt, SEL_FREE + 16, 0x00009b000000ffff | (uint64_t)EMU_GPA << 16, 8);
-	emu_put(gdt, SEL_FREE + 24, 0x000093000000ffff | (uint64_t)EMU_GPA << 16, 8);
+	task_segments_put(gdt);
 }
 
 static void tables_set(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)

@@ -39,6 +39,13 @@ static inline void tss_write_32(const struct kvm_sregs *sregs, uint8_t *tss)
 	emu_put(tss, 100, 0x680000, 4);
 }
 
+/* What a 16-bit TSS has as CS and as SS, DS and ES. */
+static inline void task_segments_put(uint8_t *gdt)
+{
+	emu_put(gdt, SEL_FREE + 16, 0x00009b000000ffff | (uint64_t)EMU_GPA << 16, 8);
+	emu_put(gdt, SEL_FREE + 24, 0x000093000000ffff | (uint64_t)EMU_GPA << 16, 8);
+}
+
 /* 16-bit: IP at 14, FLAGS 16, AX 18..., ES 34, CS, SS, DS, LDT 42. The code runs with a base of EMU_GPA. */
 static inline void tss_write_16(uint8_t *tss)
 {
