@@ -205,15 +205,24 @@ static void nmi_taken_by_l2(void)
 	CHECK_EQ(NMI_VECTOR, taken_vector);
 }
 
-static uint32_t *tpr_start(uint64_t tpr)
+/* A virtual-APIC page whose TPR is 0x50. */
+static uint32_t *tpr_shadow(unsigned int threshold)
 {
 	uint32_t *page = page_alloc();
 
-	vmx_start();
 	page[0x80 / 4] = 0x50;
 	vmcs_write(VIRTUAL_APIC_ADDRESS, (ulong_t)page);
-	vmcs_write(TPR_THRESHOLD, 5);
+	vmcs_write(TPR_THRESHOLD, threshold);
 	vmcs_set(PROC_CONTROLS, PROC_TPR_SHADOW);
+	return page;
+}
+
+static uint32_t *tpr_start(uint64_t tpr)
+{
+	uint32_t *page;
+
+	vmx_start();
+	page = tpr_shadow(5);
 	vmx_aim(interrupt_tpr);
 	vmx.gprs.r9 = tpr;
 	return page;
@@ -420,13 +429,10 @@ static void x2apic_exits(void)
 
 static uint32_t *x2apic_virtual_start(void)
 {
-	uint32_t *page = page_alloc();
+	uint32_t *page;
 
 	x2apic_start();
-	page[0x80 / 4] = 0x50;
-	vmcs_write(VIRTUAL_APIC_ADDRESS, (ulong_t)page);
-	vmcs_write(TPR_THRESHOLD, 0);
-	vmcs_set(PROC_CONTROLS, PROC_TPR_SHADOW);
+	page = tpr_shadow(0);
 	vmx_use_secondary(PROC2_VIRTUALIZE_X2APIC);
 	return page;
 }
