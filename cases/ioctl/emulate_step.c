@@ -33,6 +33,10 @@ static void shadow_sti(struct emu *emu);
 static void shadow_ss(struct emu *emu);
 static void shadow_none(struct emu *emu);
 
+static const struct known vm86_without_dr6 = { "4851-real-mode-debug-exception-without-dr6", "lab-vmx*",
+					       .needs = "param:kvm_intel.unrestricted_guest=0" };
+
+#define STEP_SKIPPED .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs", .is_skipped = true
 #define DR6_KNOWN .known = { .finding = "0515-bochs-svm-db-intercept-dr6", .targets = "lab-svm-bochs" }
 
 static const struct row {
@@ -40,8 +44,10 @@ static const struct row {
 	void (*each)(struct emu *emu);
 } rows[] = {
 #define ROW_(each_, ...) { .emu = { __VA_ARGS__ }, .each = ON_HOST(each_) }
-	ROW_(step, .label = "step", EMU_OF(plain), .flags_in = X86_EFLAGS_TF,
-	     .known = { .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs", .is_skipped = true }),
+	ROW_(step, .label = "step", .modes = PROT32 | PAE32 | LONG64, EMU_OF(plain), .flags_in = X86_EFLAGS_TF,
+	     .known = { STEP_SKIPPED }),
+	ROW_(step, .label = "step", .modes = REAL16, EMU_OF(plain), .flags_in = X86_EFLAGS_TF,
+	     .known = { STEP_SKIPPED, .next = &vm86_without_dr6 }),
 	ROW_(step_later, .label = "popf_sets_tf", .modes = PROT32, EMU_OF(popf_sets), DR6_KNOWN,
 	     .memory_in = { BYTES(EMU_STACK, 8, X86_EFLAGS_TF) }),
 	ROW_(step_later, .label = "popf_sets_tf_64", .modes = LONG64, EMU_OF(popf_sets_64), DR6_KNOWN,
@@ -62,7 +68,7 @@ static const struct row {
 };
 
 CASE(emulate_step, .says = "single steps, interrupt shadows and RF around an emulated instruction are the CPU's",
-     .modes = REAL16 | PROT32 | PAE32 | LONG64, .needs = EMU_NEEDS, .rows = ROWS(rows))
+     .modes = REAL16 | PROT32 | PAE32 | LONG64, .needs = EMU_NEEDS, .shadow_too = true, .rows = ROWS(rows))
 
 static const struct emu_values values = { 0x1122334455667788, 0x99aabbccddeeff00, 3, 0 };
 

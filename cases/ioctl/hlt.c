@@ -22,7 +22,7 @@ static const struct row {
 };
 
 CASE(hlt, .says = "HLT exits with RIP behind it, again and again", .modes = REAL16 | PROT32 | LONG64,
-     .rows = ROWS(rows))
+     .shadow_too = true, .rows = ROWS(rows))
 
 GUEST(hlt)
 {

@@ -406,7 +406,7 @@ static const struct row rows[] = {
 };
 
 CASE(interrupt, .says = "an interrupt from user space is taken once, where the guest can take it",
-     .modes = REAL16 | PROT32 | LONG64, .rows = ROWS(rows))
+     .modes = REAL16 | PROT32 | LONG64, .shadow_too = true, .rows = ROWS(rows))
 
 GUEST(interrupt)
 {

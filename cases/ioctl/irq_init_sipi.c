@@ -350,7 +350,7 @@ static const struct row rows[] = {
 };
 
 CASE(irq_init_sipi, .says = "INIT and start-up messages take a vCPU through its states", .modes = LONG64,
-     .irqchip = true, .nr_vcpus = 2, .rows = ROWS(rows))
+     .irqchip = true, .nr_vcpus = 2, .shadow_too = true, .rows = ROWS(rows))
 
 /* vCPU 0 only: sends to vCPU 1 what the host says, for ever. */
 GUEST(irq_init_sipi)

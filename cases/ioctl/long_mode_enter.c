@@ -19,7 +19,7 @@ static const struct row rows[] = {
 };
 
 CASE(long_mode_enter, .says = "long mode is not entered without PAE", .modes = PROT32, .needs = "vendor:intel cpuid:lm",
-     .rows = ROWS(rows))
+     .shadow_too = true, .rows = ROWS(rows))
 
 GUEST(long_mode_enter)
 {

@@ -22,7 +22,7 @@ static const struct row rows[] = {
 };
 
 CASE(mp_state_sipi, .says = "a vCPU set to have had a start-up IPI starts at its vector", .modes = NO_GUEST,
-     .irqchip = true, .rows = ROWS(rows))
+     .irqchip = true, .shadow_too = true, .rows = ROWS(rows))
 
 HOST(mp_state_sipi)
 {

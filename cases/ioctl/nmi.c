@@ -142,16 +142,22 @@ struct row {
 	void (*host)(struct test *t);
 };
 
+static const struct known vm86_unmasked = { "4852-real-mode-nmi-does-not-mask", "lab-vmx*",
+					    .needs = "param:kvm_intel.unrestricted_guest=0" };
+
 static const struct row rows[] = {
 	{ .label = "once", .guest = guest_once, .host = ON_HOST(host_once) },
-	{ .label = "masked", .guest = guest_masked, .host = ON_HOST(host_masked),
-	  .known = { .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs" } },
+#define STEP_KNOWN .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs"
+	{ .label = "masked", .modes = PROT32 | LONG64, .guest = guest_masked, .host = ON_HOST(host_masked),
+	  .known = { STEP_KNOWN } },
+	{ .label = "masked", .modes = REAL16, .guest = guest_masked, .host = ON_HOST(host_masked),
+	  .known = { STEP_KNOWN, .next = &vm86_unmasked } },
 	{ .label = "hlt", .guest = guest_hlt, .host = ON_HOST(host_hlt) },
 	{ .label = "events", .guest = guest_events, .host = ON_HOST(host_events) },
 };
 
 CASE(nmi, .says = "an NMI is taken once and masks the next until IRET", .modes = REAL16 | PROT32 | LONG64,
-     .needs = "KVM_CAP_USER_NMI", .rows = ROWS(rows))
+     .needs = "KVM_CAP_USER_NMI", .shadow_too = true, .rows = ROWS(rows))
 
 GUEST(nmi)
 {

@@ -92,7 +92,8 @@ static const struct row rows[] = {
 	{ .label = "apic_base", FIELD(apic_base, apic_bases) },
 };
 
-CASE(sregs_set, .says = "each special register is set by itself and read back", .modes = NO_GUEST, .rows = ROWS(rows))
+CASE(sregs_set, .says = "each special register is set by itself and read back", .modes = NO_GUEST,
+     .shadow_too = true, .rows = ROWS(rows))
 
 HOST(sregs_set)
 {

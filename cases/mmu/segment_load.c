@@ -76,7 +76,7 @@ static const struct row rows[] = {
 };
 
 CASE(segment_load, .says = "a segment register takes the selectors that its rules allow, in KVM's emulator too",
-     .modes = PROT32 | PAE32 | LONG64, .rows = ROWS(rows))
+     .modes = PROT32 | PAE32 | LONG64, .shadow_too = true, .rows = ROWS(rows))
 
 static uint32_t selector_read(enum seg seg)
 {
