@@ -61,7 +61,7 @@ struct search {
 	struct totals boot, all;	/* that one's, and those before */
 	struct json_object *known;	/* of the boot that told last */
 	uint64_t nr_deaths;
-	FILE *csv;
+	FILE *csv, *cover;
 	struct err err;
 };
 
@@ -266,20 +266,30 @@ static void take_kept(struct search *s, struct json_object *line)
 		file_write(s->options->corpus, ".input", "", text);
 }
 
+static bool place_take(struct search *s, uint64_t offset)
+{
+	if (offset >= PLACES_BYTES || (s->places[offset / 8] >> offset % 8 & 1))
+		return false;
+	s->places[offset / 8] |= (uint8_t)(1u << offset % 8);
+	s->nr_places++;
+	return true;
+}
+
 static void take_places(struct search *s, struct json_object *line)
 {
 	const char *text = json_text(line, "places");
+	double seconds = (double)(clock_us() - s->start_us) / 1e6;
 
 	while (*text) {
 		char *end;
 		uint64_t offset = strtoull(text, &end, 16);
 
-		if (offset < PLACES_BYTES && !(s->places[offset / 8] >> offset % 8 & 1)) {
-			s->places[offset / 8] |= (uint8_t)(1u << offset % 8);
-			s->nr_places++;
-		}
+		if (place_take(s, offset) && s->cover)
+			fprintf(s->cover, "0x%" PRIx64 " %.0f\n", KCOV_BASE + offset, seconds);
 		text = *end ? end + 1 : end;
 	}
+	if (s->cover)
+		fflush(s->cover);
 }
 
 static void status_print(FILE *file, const struct search *s)
@@ -521,38 +531,6 @@ static int boots(struct search *s)
 
 /* --- the end --- */
 
-static void places_write(const struct search *s)
-{
-	char path[MAX_PATH_BYTES];
-	uint64_t offset;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/cover.txt", s->options->corpus);
-	file = s->nr_places ? fopen(path, "we") : NULL;
-	if (!file)
-		return;
-	for (offset = 0; offset < PLACES_BYTES; offset++)
-		if (s->places[offset / 8] >> offset % 8 & 1)
-			fprintf(file, "0x%" PRIx64 "\n", KCOV_BASE + offset);
-	fclose(file);
-}
-
-/* What an earlier campaign of this corpus has met. */
-static void places_read(struct search *s)
-{
-	char path[MAX_PATH_BYTES];
-	uint64_t address;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/cover.txt", s->options->corpus);
-	file = fopen(path, "re");
-	while (file && fscanf(file, "%" SCNx64, &address) == 1)
-		if (address - KCOV_BASE < PLACES_BYTES)
-			s->places[(address - KCOV_BASE) / 8] |= (uint8_t)(1u << (address - KCOV_BASE) % 8), s->nr_places++;
-	if (file)
-		fclose(file);
-}
-
 static void end_print(const struct search *s)
 {
 	status_clear();
@@ -564,9 +542,27 @@ static void end_print(const struct search *s)
 	}
 }
 
-static int search_open(struct search *s)
+/* A file of the corpus folder that grows while the search goes on. */
+static int log_open(struct search *s, const char *name, FILE **ret)
 {
 	char path[MAX_PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s/%s", s->options->corpus, name);
+	*ret = fopen(path, "a+e");
+	return *ret ? 0 : err_set(&s->err, errno, "%s: %s", path, strerror(errno));
+}
+
+/* What an earlier campaign of this corpus has met; the last line may be of one that was killed. */
+static void places_read(struct search *s)
+{
+	uint64_t address;
+
+	while (fscanf(s->cover, "%" SCNx64 "%*[^\n]", &address) == 1)
+		place_take(s, address - KCOV_BASE);
+}
+
+static int search_open(struct search *s)
+{
 	int r;
 
 	s->places = calloc(1, PLACES_BYTES / 8);
@@ -580,11 +576,12 @@ static int search_open(struct search *s)
 	r = corpus_open(s);
 	if (r || !s->options->corpus)
 		return r;
+	r = log_open(s, "cover.txt", &s->cover);
+	if (!r)
+		r = log_open(s, "campaign.csv", &s->csv);
+	if (r)
+		return r;
 	places_read(s);
-	snprintf(path, sizeof(path), "%s/campaign.csv", s->options->corpus);
-	s->csv = fopen(path, "ae");
-	if (!s->csv)
-		return err_set(&s->err, errno, "%s: %s", path, strerror(errno));
 	setlinebuf(s->csv);
 	fprintf(s->csv, "# seconds,inputs,corpus,cover,findings,deaths\n");
 	return 0;
@@ -606,6 +603,8 @@ static void search_close(struct search *s)
 {
 	if (s->csv)
 		fclose(s->csv);
+	if (s->cover)
+		fclose(s->cover);
 	json_object_put(s->known);
 	while (s->nr_corpus)
 		free(s->corpus[--s->nr_corpus]);
@@ -625,10 +624,8 @@ int fuzz_lab(const struct fuzz_lab_options *options)
 		clock_set(options->seconds);
 		r = boots(&s);
 		end_print(&s);
-		if (options->corpus) {
-			places_write(&s);
+		if (options->corpus)
 			plot(&s);
-		}
 	}
 	if (r)
 		usage_error("fuzz: %s", s.err.text);
