@@ -119,7 +119,9 @@ static void outcome_take(struct nested *n, enum stop stop, struct vmcb_result *r
 	case STOP_FAULT:
 		outcome->end = VMCB_END_UNIMPLEMENTED;
 		outcome->unimplemented = "an exception in L1";
-		nested_violate(result, "exception in L1", 0, *(uint64_t *)(void *)(n->l1 + NESTED_EXCHANGE + NESTED_FAULT) - 1);
+		if (!n->is_changed)
+			nested_violate(result, "exception in L1", 0,
+				       *(uint64_t *)(void *)(n->l1 + NESTED_EXCHANGE + NESTED_FAULT) - 1);
 		break;
 	default:
 		outcome->end = VMCB_END_UNIMPLEMENTED;
@@ -127,6 +129,13 @@ static void outcome_take(struct nested *n, enum stop stop, struct vmcb_result *r
 		break;
 	}
 	n->is_lost = true;
+}
+
+/* What user space has changed is its own to answer for. */
+static void outcome_drop(struct vmcb_outcome *outcome)
+{
+	*outcome = (struct vmcb_outcome){ .end = VMCB_END_UNIMPLEMENTED, .rule = outcome->rule,
+		.unimplemented = "user space changed the vCPU" };
 }
 
 /* What is pending in L1 and was meant for one run only. */
@@ -168,8 +177,12 @@ static void run_once(struct nested *n, struct vmcb_result *result, struct nested
 		trace->before[result->nr_runs] = before;
 		trace->after[result->nr_runs] = *vmcb;
 	}
+	if (n->is_changed)
+		outcome_drop(outcome);
+	n->nr_host = n->host_at = 0;
 	if (!n->is_lost) {
-		host_check(n, &before, result);
+		if (!n->is_changed)
+			host_check(n, &before, result);
 		interrupt_withdraw(n);
 	}
 	memcpy(n->program.regs, outcome->regs, sizeof(n->program.regs));
@@ -228,12 +241,15 @@ static int input_begin(struct nested *n, const struct input *input)
 {
 	int r = 0;
 
-	n->nr_steps = 0;
-	if (n->is_fresh || n->is_hopeless || (n->is_lost && !nested_l2_leave(n)))
+	n->nr_steps = n->nr_host = n->host_at = 0;
+	n->has_hyperv = nested_has_hyperv(input);
+	if (n->is_fresh || n->is_hopeless || n->has_hyperv || (n->is_lost && !nested_l2_leave(n)))
 		r = nested_vm_remake(n);
 	if (r)
 		return r;
-	n->is_lost = n->is_hopeless = false;
+	n->is_lost = n->is_hopeless = n->is_changed = false;
+	if (n->has_hyperv)
+		nested_hyperv_begin(n);
 	if (!vcpu_is_as_before(n))
 		nested_state_put(n);
 	n->pins = 0;
@@ -246,9 +262,24 @@ static int input_begin(struct nested *n, const struct input *input)
 	return nested_script_run(n) == STOP_DONE ? 0 : -EIO;
 }
 
+/* In L2, it is when L2 comes to user space. */
+static void host_apply(struct nested *n, const struct input_op *op)
+{
+	if (op->args[0] == IN_L2) {
+		n->host[n->nr_host++] = op;
+		return;
+	}
+	if (n->nr_steps && nested_script_run(n) != STOP_DONE)
+		n->is_lost = true;
+	if (!n->is_lost && !nested_host_do(n, op))
+		n->is_lost = true;
+}
+
 static void op_apply(struct nested *n, const struct input_op *op)
 {
 	vmcb_program_apply(&n->program, op);
+	if (nested_is_host_op(op))
+		host_apply(n, op);
 	if (op->kind != VMCB_OP_NPT)
 		return;
 	nested_step_add(n, NESTED_STEP_WRITE, n->last_written, nested_get64(n->ram, n->last_written));
@@ -283,7 +314,10 @@ void nested_run(struct nested *n, const struct input *input, const uint64_t *tou
 	}
 	if (!n->is_lost)
 		run_once(n, result, trace);
-	nested_look_around(n, result);
+	if (n->is_changed)
+		nested_suspect_all(n);
+	else
+		nested_look_around(n, result);
 }
 
 /* --- making --- */

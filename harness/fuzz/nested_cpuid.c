@@ -50,7 +50,7 @@ int nested_cpuid_make(struct nested *n)
 	size_t i;
 
 	cpuid_common(n, n->sys->cpuid);
-	n->kvm_cpuid = calloc(1, sizeof(*n->kvm_cpuid) + n->nr_cpuid * sizeof(n->kvm_cpuid->entries[0]));
+	n->kvm_cpuid = calloc(1, sizeof(*n->kvm_cpuid) + (n->nr_cpuid + NESTED_NR_HYPERV) * sizeof(n->kvm_cpuid->entries[0]));
 	if (!n->kvm_cpuid)
 		return -ENOMEM;
 	n->kvm_cpuid->nent = (uint32_t)n->nr_cpuid;

@@ -13,6 +13,7 @@
 #define NESTED_NR_WORDS (VMCB_NR_PAGES / 64)
 #define NESTED_MAX_CPUID 32
 #define NESTED_MAX_MSRS 256
+#define NESTED_NR_HYPERV 4		/* leaves of CPUID */
 
 struct touches;
 
@@ -58,6 +59,10 @@ struct nested {
 	bool is_fresh;
 	bool is_lost;			/* the vCPU is somewhere in L2 */
 	bool is_hopeless;		/* only a new VM will do */
+	bool is_changed;		/* by user space: there is nothing to compare */
+	bool has_hyperv;		/* this input */
+	const struct input_op *host[INPUT_MAX_OPS];	/* what user space does at L2's next exits */
+	unsigned int nr_host, host_at;
 	bool is_unclean;		/* it may have more state than a look shows */
 	uint64_t pins;			/* that this input has asserted */
 	uint64_t last_written;		/* by an operation */
@@ -93,6 +98,17 @@ bool nested_l2_leave(struct nested *n);
 
 void nested_step_add(struct nested *n, uint64_t what, uint64_t rax, uint64_t rcx);
 enum stop nested_script_run(struct nested *n);
+
+/* --- what user space does (nested_host.c) --- */
+
+bool nested_is_host_op(const struct input_op *op);
+/* False: KVM refuses what it gave itself. */
+bool nested_host_do(struct nested *n, const struct input_op *op);
+bool nested_has_hyperv(const struct input *input);
+/* Adds Hyper-V's leaves. */
+void nested_hyperv_cpuid(struct kvm_cpuid2 *cpuid);
+/* L1 says who it is. */
+void nested_hyperv_begin(struct nested *n);
 
 /* --- memory between inputs (nested_pages.c) --- */
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* What L1 does: its script, and KVM_RUN until that is done. */
 #include "fuzz/nested_private.h"
+#include "fuzz/vmcb_ops.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define PAGE_BYTES 0x1000u
-#define TICKS 2			/* that a KVM_RUN may see */
+#define TICKS 2			/* that L2 may see */
+#define L1_TICKS 100		/* and L1, which ends by itself: machines that are busy tick fast */
 
 static bool is_l1(const struct nested *n)
 {
@@ -48,26 +50,15 @@ static bool is_stop(struct nested *n, enum stop *ret)
 	return false;
 }
 
-/*
- * L2 is taken out of KVM and put back, which is to change nothing. What it has asked of user space is done with first.
- * False: KVM refuses what it gave.
- */
-static bool l2_migrate(struct nested *n)
+/* L2 has come to user space. False: KVM refuses what it gave. */
+static bool l2_visit(struct nested *n)
 {
-	union {
-		struct kvm_nested_state head;
-		uint8_t bytes[sizeof(struct kvm_nested_state) + KVM_STATE_NESTED_SVM_VMCB_SIZE];
-	} state = { .head.size = sizeof(state) };
-	int r;
+	static const struct input_op migrate = { .kind = VMCB_OP_HOST, .args = { IN_L2, HOST_MIGRATE } };
+	struct kvm_run *run = n->vcpu->run;
 
-	vcpu_kick(n->vcpu);
-	r = vcpu_run_try(n->vcpu);
-	n->vcpu->run->immediate_exit = 0;
-	/* Some need user space more than once. */
-	if (r != -EINTR || vcpu_ioctl_try(n->vcpu, KVM_GET_NESTED_STATE, &state.head))
-		return true;
-	n->counts.nr_migrations++;
-	return !vcpu_ioctl_try(n->vcpu, KVM_SET_NESTED_STATE, &state.head);
+	if (run->exit_reason == KVM_EXIT_IO && run->io.port == VMCB_HOST_PORT && n->host_at < n->nr_host)
+		return nested_host_do(n, n->host[n->host_at++]);
+	return !n->program.migrates || nested_host_do(n, &migrate);
 }
 
 static enum stop l1_run(struct nested *n)
@@ -87,9 +78,9 @@ static enum stop l1_run(struct nested *n)
 			return STOP_ERROR;
 		if (is_stop(n, &stop))
 			return stop;
-		if (n->program.migrates && !is_l1(n) && !l2_migrate(n))
+		if (!is_l1(n) && !l2_visit(n))
 			return STOP_ERROR;
-	} while (n->ticks - start < TICKS);
+	} while (n->ticks - start < (is_l1(n) ? L1_TICKS : TICKS));
 	return STOP_BUDGET;
 }
 

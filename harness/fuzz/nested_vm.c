@@ -94,6 +94,9 @@ int nested_vm_make(struct nested *n)
 		r = vcpu_create_try(n->vm, 0, &n->vcpu);
 	if (r)
 		return r;
+	n->kvm_cpuid->nent = (uint32_t)n->nr_cpuid;
+	if (n->has_hyperv)
+		nested_hyperv_cpuid(n->kvm_cpuid);
 	r = (int)sys_call(n->sys, n->vcpu->fd, KVM_SET_CPUID2, (uintptr_t)n->kvm_cpuid);
 	if (r)
 		return r;

@@ -119,6 +119,12 @@ NAMES(io_insns, "in8", "in16", "in32", "out8", "out16", "out32", "insb", "outsb"
 NAMES(msr_insns, "rdmsr", "wrmsr");
 NAMES(moves, "read", "write");
 NAMES(accesses, "load", "store", "execute");
+NAMES(places, "l1", "l2");
+NAMES(host_acts, "migrate", "leave", "unmap", "smi", "nmi", "step", "pae");
+NAMES(state_words, "flags", "format", "size", "vmcb_pa");
+NAMES(control_registers, "cr0", "cr3", "cr4", "efer");
+NAMES(event_words, "exception", "exception_injected", "interrupt_injected", "nmi_injected", "nmi_pending", "nmi_masked",
+      "shadow", "smm", "smi_pending", "smm_inside_nmi", "latched_init");
 #define L2_NAME(name_, bytes_) #name_,
 NAMES(l2_insns, VMCB_L2_INSNS(L2_NAME));
 
@@ -154,6 +160,9 @@ static const uint64_t likely_msrs[] = { 0x10, 0x1b, 0x174, 0x175, 0x176, 0x1d9, 
 
 static const uint64_t likely_vectors[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 16, 17, 18, 19, 31, 32, 33,
 	0x80, 0xff };
+
+static const uint64_t likely_words[] = { 0, 1, 2, 3, 0x100, 0x101, 0x102, 0x103, 0x80, 0x1080, VMCB_VMCB_GPA, VMCB_IOPM_GPA,
+	VMCB_RAM_BYTES, 1ull << 52 };
 
 static const uint64_t likely_levels[] = { 1, 2, 3, 4 };
 static const uint64_t likely_registers[] = { 0, 2, 3, 4, 6, 7, 8 };
@@ -217,6 +226,20 @@ static const struct input_op_desc ops[NR_VMCB_OPS] = {
 	    WORD("access", accesses), ADDRESS("linear")),
 	ROW(L2_INT, "l2_int", 3, "INT n", 1, VECTOR),
 	ROW(L2_BYTES, "l2_bytes", 6, "any bytes as code", 1, BYTES),
+	ROW(HOST, "host", 6, "user space, in L1 before VMRUN, or in L2 at an OUT that is not intercepted", 2,
+	    WORD("place", places), WORD("act", host_acts)),
+	ROW(HOST_STATE, "host_state", 5, "user space sets nested state with another value in its VMCB", 3,
+	    WORD("place", places), WORD("field", fields), VALUE("value", 0)),
+	ROW(HOST_HEADER, "host_header", 4, "user space sets nested state with another header", 3, WORD("place", places),
+	    WORD("word", state_words), NUMBER("value", ~0ull, likely_words)),
+	ROW(HOST_SREGS, "host_sregs", 3, "user space sets a special register", 3, WORD("place", places),
+	    WORD("control", control_registers), VALUE("value", 0)),
+	ROW(HOST_EVENTS, "host_events", 4, "user space sets what is pending, injected or blocked", 3, WORD("place", places),
+	    WORD("event", event_words), VECTOR),
+	ROW(HOST_MSR, "host_msr", 2, "user space sets an MSR", 3, WORD("place", places),
+	    NUMBER("msr", 0xffffffff, likely_msrs), VALUE("value", 0)),
+	ROW(HYPERV, "hyperv", 3, "KVM offers Hyper-V's interface, and the VMCB takes of it what VALUE says", 1,
+	    VALUE("value", 7)),
 };
 
 const struct input_domain vmcb_domain = {

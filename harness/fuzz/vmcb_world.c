@@ -289,6 +289,22 @@ static void apply_poke(struct vmcb_program *program, const struct input_op *op)
 	written(program, op->args[0], op->nr_bytes);
 }
 
+/* L2 is to exit to user space there, and L1 does not mind. */
+static void apply_host(struct vmcb_program *program, const struct input_op *op)
+{
+	if (op->args[0] == IN_L1)
+		return;
+	change_bit(program, VMCB_IOPM_GPA, VMCB_HOST_PORT, false);
+	apply_code(program, op);
+}
+
+/* Bits of what is Hyper-V's in the VMCB, and that it is to be looked at. */
+static void apply_hyperv(struct vmcb *vmcb, uint64_t value)
+{
+	vmcb->control.software_3e0[0] = (uint8_t)value;
+	vmcb->control.clean |= 1u << 31;
+}
+
 void vmcb_program_apply(struct vmcb_program *program, const struct input_op *op)
 {
 	struct vmcb *vmcb = vmcb_world_vmcb(program->ram);
@@ -354,6 +370,17 @@ void vmcb_program_apply(struct vmcb_program *program, const struct input_op *op)
 		break;
 	case VMCB_OP_POKE:
 		apply_poke(program, op);
+		break;
+	case VMCB_OP_HOST:
+	case VMCB_OP_HOST_STATE:
+	case VMCB_OP_HOST_HEADER:
+	case VMCB_OP_HOST_SREGS:
+	case VMCB_OP_HOST_EVENTS:
+	case VMCB_OP_HOST_MSR:
+		apply_host(program, op);
+		break;
+	case VMCB_OP_HYPERV:
+		apply_hyperv(vmcb, args[0]);
 		break;
 	default:
 		apply_code(program, op);

@@ -43,6 +43,9 @@ struct input_op;
 #define VMCB_NPD_GPA 0x62000u
 #define VMCB_NPT_GPA 0x63000u
 
+/* L2 exits to user space by an OUT to it, where an operation says so. */
+#define VMCB_HOST_PORT 0xe8
+
 /* Fills VMCB_RAM_BYTES. */
 void vmcb_world_fill(uint8_t *ram);
 /* Paging and mode of one of the rule table's states. */

@@ -85,6 +85,7 @@ static void test_operations(void **state)
 		IN("poke 0x30000 8877665544332211\nl2_mem load 0x30000\nexpect exit=hlt rbx=0x1122334455667788\nexpect same"),
 		IN("set kernel_gs_base 0x77\nl1 vmsave\nmsrpm 0xc0000102 read off\nl2_msr rdmsr 0xc0000102 0\nexpect exit=hlt"),
 		IN("migrate\niopm 0x80 off\nl2_io in8 0x80\nl2_reg rbx 5\nexpect exit=hlt rbx=0x5\nexpect same"),
+		IN("host l2 migrate\nl2_reg rbx 5\nhost l2 migrate\nhost l1 migrate\nexpect exit=hlt rbx=0x5\nexpect same"),
 		IN("l2 jmp_self\nexpect not run:"),
 	};
 	size_t i;
@@ -92,10 +93,13 @@ static void test_operations(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(inputs) / sizeof(inputs[0]); i++)
 		run_text(inputs[i]);
-	assert_int_equal(nested_counts(nested_executor_target(executor)).nr_migrations, 1);
+	assert_int_equal(nested_counts(nested_executor_target(executor)).nr_migrations, 4);
 }
 
-/* Each leaves something behind: memory, tables that are shadowed, registers, an L2 that cannot be left, a pending event. */
+/*
+ * Each leaves something behind: memory, tables that are shadowed, registers, an L2 that cannot be left, a pending event, or
+ * what user space did.
+ */
 static void test_reset(void **state)
 {
 	static const char *const inputs[] = {
@@ -103,6 +107,10 @@ static void test_reset(void **state)
 		IN("pt set 0x10000 4 0"), IN("intercept hlt off"), IN("set efer 0x1d01"), IN("pin nmi\npin smi"),
 		IN("msrpm 0xc0000082 write off\nl2_msr wrmsr 0xc0000082 0x1122"), IN("set int_ctl 0\nl2_cr write 8 5"),
 		IN("l2_dr write 0 0x1234\nl2_cr write 2 0x7777"), IN("l1 stgi"), IN("iopm 0x80 off\nl2_io in8 0x80"),
+		IN("host_state l2 efer 0x1000"), IN("host_state l1 asid 1"), IN("host_header l2 flags 0x102"), IN("host l1 unmap"),
+		IN("host l2 unmap"), IN("host l2 leave"), IN("host l1 step"), IN("host l2 smi\nhost l2 nmi"),
+		IN("host_events l1 smm 1"), IN("host_events l2 exception 14"), IN("host_sregs l2 efer 0"),
+		IN("host_msr l1 0xc0010117 0"), IN("hyperv 2\nrun"),
 	};
 	size_t i;
 
