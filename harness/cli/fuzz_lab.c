@@ -505,12 +505,13 @@ static int boot(struct search *s)
 	s->boot = (struct totals){ 0 };
 	if (r)
 		return r;
-	if (outcome.is_complete && outcome.exit_code && outcome.exit_code < 128)
-		return err_set(&s->err, EIO, "the agent ended with %d", outcome.exit_code);
 	if ((outcome.is_complete && !outcome.exit_code) || cli_is_interrupted)
 		return 0;
 	status_clear();
-	printf("the lab died: %s\n", outcome.is_complete ? "the agent was killed" : outcome.last_words);
+	if (outcome.is_complete)
+		printf("the agent ended with %d\n", outcome.exit_code);
+	else
+		printf("the lab died: %s\n", outcome.last_words);
 	take_death(s, &outcome);
 	return 1;
 }
