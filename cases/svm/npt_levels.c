@@ -70,7 +70,7 @@ static const struct row rows[] = {
 	/* Nothing else of an entry that is not present counts. */
 	ROW_OF("read_absent_reserved", READ, .set = RESERVED | PTE_NX, ABSENT),
 	EACH("pml4_ps", MBZ(PTE_PS), .first = 4, .last = 4),
-	ROW_OF("read_pml4_bit_8", READ, MBZ(1 << 8), .first = 4, .last = 4, .known = { "4104-soft-pml4-bit-8", "soft-svm" }),
+	ROW_OF("read_pml4_bit_8", READ, MBZ(1 << 8), .first = 4, .last = 4),
 	LARGE("2m", 2), LARGE("1g", 3, GIGABYTE),
 	ROW_OF("read_2m_bit_13", READ, MBZ(1 << 13), .page_level = 2, .first = 2, .last = 2),
 	ROW_OF("read_2m_bit_20", READ, MBZ(1 << 20), .page_level = 2, .first = 2, .last = 2),

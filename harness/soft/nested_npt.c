@@ -89,7 +89,7 @@ static uint64_t reserved_bits(const struct walk *walk, unsigned int level, bool 
 	if (walk->format == &pae)
 		reserved |= bits(62, 52);
 	if (level > 3)
-		reserved |= PTE_PS;
+		reserved |= bits(8, 7);
 	else if (leaf && level > 1)
 		reserved |= bits(shift - 1, 13);
 	return reserved;
