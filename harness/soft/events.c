@@ -141,6 +141,7 @@ int vcpu_events_set(struct soft_vcpu *vcpu, struct kvm_vcpu_events *events)
 	vcpu->interrupt.is_injected = events->interrupt.injected;
 	vcpu->interrupt.vector = events->interrupt.nr;
 	vcpu->interrupt.is_soft = events->interrupt.soft;
+	vcpu->interrupt.is_l1s = false;
 	if (events->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		vcpu->vmcb->control.int_state = events->interrupt.shadow ? INT_STATE_SHADOW : 0;
 	vcpu->nmi.is_injected = events->nmi.injected;

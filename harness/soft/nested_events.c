@@ -58,6 +58,8 @@ void nested_inject(struct soft_vcpu *vcpu)
 		return;
 	vcpu->vmcb->control.event_inj = control12->event_inj;
 	vcpu->vmcb->control.event_inj_error = control12->event_inj_error;
+	vcpu->vmcb->control.next_rip = 0;
+	vcpu->interrupt.is_l1s = true;
 }
 
 bool nested_shutdown(struct soft_vcpu *vcpu)

@@ -367,7 +367,7 @@ struct soft_vcpu {
 	bool has_window;		/* V_IRQ stands for an interrupt that waits */
 
 	struct soft_exception exception;
-	struct { bool is_injected, is_soft; uint8_t vector; } interrupt;
+	struct { bool is_injected, is_soft, is_l1s; uint8_t vector; } interrupt;
 	struct { bool is_injected, is_masked; uint8_t nr_pending; } nmi;
 	bool has_triple_fault;
 	struct soft_smm smm;

@@ -196,7 +196,7 @@ static void interrupt_take(struct soft_vcpu *vcpu)
 	if (vector < 0)
 		return;
 	vcpu->interrupt.is_injected = true;
-	vcpu->interrupt.is_soft = false;
+	vcpu->interrupt.is_soft = vcpu->interrupt.is_l1s = false;
 	vcpu->interrupt.vector = (uint8_t)vector;
 }
 
@@ -261,7 +261,8 @@ static uint64_t soft_interrupt_end(struct soft_vcpu *vcpu)
 static void interrupt_inject(struct soft_vcpu *vcpu)
 {
 	event_inject(vcpu, vcpu->interrupt.is_soft ? EVENT_SOFT : EVENT_INTR, vcpu->interrupt.vector, false, 0);
-	if (vcpu->interrupt.is_soft)
+	/* L1's stands for no instruction, and L1 has no nRIP to say where it returns to. */
+	if (vcpu->interrupt.is_soft && !vcpu->interrupt.is_l1s)
 		vcpu->vmcb->control.next_rip = soft_interrupt_end(vcpu);
 	stat_count(&vcpu->stats, STAT_irq_injections);
 }
@@ -333,6 +334,7 @@ static void events_complete(struct soft_vcpu *vcpu)
 	default:
 		/* The guest's own INT n is executed again: RIP is at it. */
 		vcpu->interrupt.is_soft = (info & EVENT_TYPE(7)) == EVENT_SOFT;
+		vcpu->interrupt.is_l1s &= was_injected;
 		vcpu->interrupt.is_injected = was_injected || !vcpu->interrupt.is_soft;
 		vcpu->interrupt.vector = vector;
 		break;
