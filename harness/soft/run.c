@@ -344,7 +344,7 @@ static void events_complete(struct soft_vcpu *vcpu)
 static bool has_event_behind(struct soft_vcpu *vcpu)
 {
 	if (vcpu->nested.is_run_pending)
-		return vcpu->exception.is_pending || vcpu->nmi.nr_pending || chips_has_interrupt(vcpu);
+		return vcpu->exception.is_pending || vcpu->smm.is_pending || vcpu->nmi.nr_pending || chips_has_interrupt(vcpu);
 	return vcpu_needs_reinjection(vcpu) && (vcpu->exception.is_pending || (vcpu->nmi.nr_pending && vcpu_accepts_nmi(vcpu)));
 }
 
