@@ -244,7 +244,7 @@ bool nested_has_msrpm(struct soft_vcpu *vcpu, const struct vmcb_control *control
 static bool is_legal(struct soft_vcpu *vcpu, const struct vmcb *vmcb12)
 {
 	struct svm_rule_cpu *rules = &vcpu->nested.rules;
-	bool is_pae = (vmcb12->save.cr4 & X86_CR4_PAE) && !(vmcb12->save.efer & EFER_LME);
+	bool is_pae = (vmcb12->save.cr0 & X86_CR0_PG) && (vmcb12->save.cr4 & X86_CR4_PAE) && !(vmcb12->save.efer & EFER_LME);
 
 	memset(rules->pdpte, 0, sizeof(rules->pdpte));
 	if (is_pae && !(vmcb12->control.nested_ctl & NP_ENABLE) &&
