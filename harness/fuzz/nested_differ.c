@@ -28,6 +28,23 @@ static const struct nested_known *known_find(const struct nested_difference *d)
 	return NULL;
 }
 
+/* What is in memory may be of any of the runs. */
+static const struct nested_known *known_find_in_runs(struct nested_difference d)
+{
+	const struct nested_known *known = known_find(&d);
+
+	while (!known && d.run) {
+		d.run--;
+		d.before--;
+		d.want_after--;
+		d.got_after--;
+		d.want_outcome--;
+		d.got_outcome--;
+		known = known_find(&d);
+	}
+	return known;
+}
+
 static const char *end_print(const struct vmcb_outcome *outcome, char *buf, size_t len_bytes)
 {
 	const char *name = vmcb_exit_name(outcome->exit_code);
@@ -53,18 +70,11 @@ static void judgement_print(const struct nested_difference *d, char *text, size_
 			 end_print(d->want_outcome, want, sizeof(want)), d->field, d->want, d->got);
 }
 
-/* Two numbers of @field; the comparison is over when they differ and that is not known to mean nothing. */
-static void compare(struct differ *differ, const char *field, uint64_t want, uint64_t got)
+/* The comparison is over unless the difference is known to mean nothing for what is behind it. */
+static void judge(struct differ *differ, const struct nested_known *known)
 {
 	struct nested_judgement *judgement = differ->judgement;
-	const struct nested_known *known;
 
-	if (want == got || differ->is_over)
-		return;
-	differ->at.field = field;
-	differ->at.want = want;
-	differ->at.got = got;
-	known = known_find(&differ->at);
 	if (known && judgement->verdict == NESTED_SAME) {
 		judgement->verdict = NESTED_KNOWN;
 		judgement->known = known;
@@ -74,6 +84,21 @@ static void compare(struct differ *differ, const char *field, uint64_t want, uin
 		return;
 	judgement->verdict = NESTED_DIFFERS;
 	judgement_print(&differ->at, judgement->text, sizeof(judgement->text));
+}
+
+/* True: two numbers of @field differ. */
+static bool differs(struct differ *differ, const char *field, uint64_t want, uint64_t got)
+{
+	differ->at.field = field;
+	differ->at.want = want;
+	differ->at.got = got;
+	return want != got && !differ->is_over;
+}
+
+static void compare(struct differ *differ, const char *field, uint64_t want, uint64_t got)
+{
+	if (differs(differ, field, want, got))
+		judge(differ, known_find(&differ->at));
 }
 
 static uint64_t field_read(const struct vmcb *vmcb, const struct vmcb_field *field)
@@ -173,7 +198,8 @@ static void compare_page(struct differ *differ, uint64_t gpa)
 		if (!((one ^ other) & ~marks_of(gpa + i)))
 			continue;
 		snprintf(field, sizeof(field), "memory 0x%" PRIx64, gpa + i);
-		compare(differ, field, one, other);
+		if (differs(differ, field, one, other))
+			judge(differ, known_find_in_runs(differ->at));
 	}
 }
 

@@ -25,8 +25,8 @@ struct nested_difference {
 	unsigned int run;
 	const char *field;		/* as vmcb_fields has it, a register's name, "end" or "memory" */
 	uint64_t want, got;
-	const struct vmcb *before;	/* of the run, on the target's side */
-	const struct vmcb *want_after, *got_after;
+	/* Of the run, in arrays that have those of the runs before it, too; .before is on the target's side. */
+	const struct vmcb *before, *want_after, *got_after;
 	const struct vmcb_outcome *want_outcome, *got_outcome;
 };
 
