@@ -148,6 +148,26 @@ static void interrupt_withdraw(struct nested *n)
 		n->is_lost = true;
 }
 
+/*
+ * Memory that was walked as nested tables and is not meant for them. KVM keeps it read-only from then on, and later inputs
+ * would fault where they do not by themselves: only a new VM knows nothing of it.
+ */
+static bool is_strange_table(uint64_t gpa)
+{
+	gpa &= 0xffffffffff000ull;
+	return gpa < VMCB_RAM_BYTES && (gpa < VMCB_NPML4_GPA || gpa > VMCB_NPT_GPA);
+}
+
+static bool has_strange_root(const struct vmcb_control *control)
+{
+	return (control->nested_ctl & NP_ENABLE) && is_strange_table(control->nested_cr3);
+}
+
+static bool is_strange_entry(const struct input_op *op, uint64_t entry)
+{
+	return op->args[2] > 1 && (entry & PTE_P) && !(entry & PTE_PS) && is_strange_table(entry);
+}
+
 static void run_once(struct nested *n, struct vmcb_result *result, struct nested_trace *trace)
 {
 	struct vmcb_outcome *outcome = &result->runs[result->nr_runs];
@@ -155,6 +175,7 @@ static void run_once(struct nested *n, struct vmcb_result *result, struct nested
 	const char *trouble = NULL;
 
 	*outcome = (struct vmcb_outcome){ .rule = vmcb_program_predict(&n->program) };
+	n->is_hopeless |= has_strange_root(&before.control);
 	if (n->has_gif)
 		nested_step_add(n, NESTED_STEP_CLGI, 0, 0);
 	n->has_gif = false;
@@ -277,12 +298,16 @@ static void host_apply(struct nested *n, const struct input_op *op)
 
 static void op_apply(struct nested *n, const struct input_op *op)
 {
+	uint64_t entry;
+
 	vmcb_program_apply(&n->program, op);
 	if (nested_is_host_op(op))
 		host_apply(n, op);
 	if (op->kind != VMCB_OP_NPT)
 		return;
-	nested_step_add(n, NESTED_STEP_WRITE, n->last_written, nested_get64(n->ram, n->last_written));
+	entry = nested_get64(n->ram, n->last_written);
+	nested_step_add(n, NESTED_STEP_WRITE, n->last_written, entry);
+	n->is_hopeless |= is_strange_entry(op, entry);
 }
 
 void nested_run(struct nested *n, const struct input *input, const uint64_t *touched, struct vmcb_result *result,
