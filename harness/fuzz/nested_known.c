@@ -12,6 +12,8 @@
 #include "fuzz/vmcb_world.h"
 #include "vm/x86/bits.h"
 
+#define PF_OF_FETCH 0x10u	/* EXITINFO1 of an intercepted #PF: APM vol. 2, 8.4.2 */
+
 static bool is_field(const struct nested_difference *d, const char *field)
 {
 	return !strcmp(d->field, field);
@@ -93,7 +95,8 @@ static bool is_any_code(const struct nested_difference *d)
 static bool is_stale(const struct nested_difference *d)
 {
 	return d->run && (has_kind(d, VMCB_OP_NPT) || has_kind(d, VMCB_OP_PT) || has_kind(d, VMCB_OP_SET) ||
-	       has_kind(d, VMCB_OP_XOR) || has_op(d, VMCB_OP_L2_MEM, MEM_STORE));
+	       has_kind(d, VMCB_OP_XOR) || has_kind(d, VMCB_OP_RULE) || has_kind(d, VMCB_OP_BASE) ||
+	       has_op(d, VMCB_OP_L2_MEM, MEM_STORE));
 }
 
 /* The machine's interrupt pin has no vector: it is an intercept's, and nobody takes what is not intercepted. */
@@ -106,7 +109,8 @@ static bool is_pin_taken(const struct nested_difference *d)
 static bool is_msr(const struct nested_difference *d)
 {
 	bool is_all = d->before->control.intercept[SVM_EXIT_MSR / 32] >> SVM_EXIT_MSR % 32 & 1 &&
-		(d->before->control.msrpm_base_pa & ~0xfffull) == VMCB_MSRPM_GPA && !has_kind(d, VMCB_OP_MSRPM);
+		(d->before->control.msrpm_base_pa & ~0xfffull) == VMCB_MSRPM_GPA && !has_kind(d, VMCB_OP_MSRPM) &&
+		!has_kind(d, VMCB_OP_MSRPM_ALL);
 
 	return has_kind(d, VMCB_OP_L2_MSR) && !is_all;
 }
@@ -125,11 +129,25 @@ static bool is_refused_record(const struct nested_difference *d)
 	return are_refused(d) && is_one_of(d, "exit_info_1 exit_info_2 exit_int_info exit_int_info_error next_rip event_inj");
 }
 
+static bool is_late(const struct vmcb_outcome *outcome)
+{
+	return outcome->end == VMCB_END_REFUSED && outcome->rule >= &svm_rules[SVM_RULE_cr3_legacy];
+}
+
 static bool is_refused_late(const struct nested_difference *d)
 {
-	const struct svm_rule *rule = d->want_outcome->rule;
+	return are_refused(d) && is_late(d->want_outcome);
+}
 
-	return are_refused(d) && rule && rule >= &svm_rules[SVM_RULE_cr3_legacy] && d->want_outcome->end == d->got_outcome->end;
+/* L2 goes on with what the refused VMRUN has stored. */
+static bool is_behind_refused_late(const struct nested_difference *d)
+{
+	unsigned int run;
+
+	for (run = 1; run <= d->run; run++)
+		if (is_late(d->want_outcome - run))
+			return true;
+	return false;
 }
 
 static bool is_refused_code(const struct nested_difference *d)
@@ -160,11 +178,14 @@ static bool is_no_event(const struct nested_difference *d)
 	return false;
 }
 
-/* An NMI has no vector: what stands there means nothing. */
-static bool is_nmi_vector(const struct nested_difference *d)
+/* And what has no EV bit has no error code. */
+static bool is_no_error(const struct nested_difference *d)
 {
-	return is_one_of(d, "exit_int_info event_inj") && !((d->want ^ d->got) & ~(uint64_t)EVENT_VECTOR) &&
-	       (d->want & EVENT_TYPE(7)) == EVENT_NMI;
+	if (is_field(d, "event_inj_error"))
+		return !((d->got_after->control.event_inj | d->want_after->control.event_inj) & EVENT_HAS_ERROR);
+	if (is_field(d, "exit_int_info_error"))
+		return !((d->got_after->control.exit_int_info | d->want_after->control.exit_int_info) & EVENT_HAS_ERROR);
+	return false;
 }
 
 /* KVM sets RF for a fault that it injects, and the exit in its delivery has it. */
@@ -173,16 +194,30 @@ static bool is_rf_of_injection(const struct nested_difference *d)
 	return is_field(d, "rflags") && (d->want ^ d->got) == X86_EFLAGS_RF && (d->got_outcome->exit_int_info & EVENT_VALID);
 }
 
+/* An NMI has no vector: what stands there means nothing, either. */
 static bool is_event_reserved(const struct nested_difference *d)
 {
-	return is_one_of(d, "exit_int_info event_inj") && !((d->want ^ d->got) & ~0x7ffff000ull);
+	uint64_t bits = (d->want & EVENT_TYPE(7)) == EVENT_NMI ? 0x7ffff000 | EVENT_VECTOR : 0x7ffff000;
+
+	return is_one_of(d, "exit_int_info event_inj") && !((d->want ^ d->got) & ~bits);
 }
 
 /* Nested tables where there is no memory: the machine reads ones there, KVM nothing. */
 static bool is_table_invisible(const struct nested_difference *d)
 {
-	return has_kind(d, VMCB_OP_NPT) && is_field(d, "exit_info_1") && d->want_outcome->exit_code == SVM_EXIT_NPF &&
+	return (has_kind(d, VMCB_OP_NPT) || d->before->control.nested_cr3 >= VMCB_RAM_BYTES) && is_field(d, "exit_info_1") && d->want_outcome->exit_code == SVM_EXIT_NPF &&
 	       (d->want & 8) && !(d->got & 1);
+}
+
+/* An entry that leads to where no memory is: the machine reads ones there and loses what is written. */
+static bool is_entry_nowhere(const struct nested_difference *d)
+{
+	unsigned int kind = d->before->control.nested_ctl & NP_ENABLE ? VMCB_OP_NPT : VMCB_OP_PT, i;
+
+	for (i = 0; i < d->input->nr_ops; i++)
+		if (d->input->ops[i].kind == kind && (d->input->ops[i].args[3] & 0xfffffffffffffull) >= VMCB_RAM_BYTES)
+			return true;
+	return false;
 }
 
 /* A root that KVM has no memory for is a triple fault to it. */
@@ -191,7 +226,7 @@ static bool is_root_invisible(const struct nested_difference *d)
 	uint64_t root = d->before->control.nested_cr3;
 
 	return (d->before->control.nested_ctl & NP_ENABLE) && root >= VMCB_RAM_BYTES &&
-	       d->got_outcome->exit_code == SVM_EXIT_SHUTDOWN;
+	       (d->got_outcome->end == VMCB_END_SHUTDOWN || d->got_outcome->exit_code == SVM_EXIT_SHUTDOWN);
 }
 
 /* Without V_INTR_MASKING L2's TPR is the host's; and V_TPR has four bits. */
@@ -202,17 +237,110 @@ static bool is_v_tpr(const struct nested_difference *d)
 	return is_field(d, "int_ctl") && !((d->want ^ d->got) & ~bits);
 }
 
+static bool is_event_forgotten(const struct nested_difference *d)
+{
+	const struct svm_rule *rule = d->want_outcome->rule;
+
+	return is_field(d, "end") && d->want_outcome->end == VMCB_END_REFUSED &&
+	       (rule == &svm_rules[SVM_RULE_event_type] || rule == &svm_rules[SVM_RULE_event_vector]);
+}
+
+/* User space is told of the HLT before the trap behind it is delivered. */
+static bool is_halt_stepped(const struct nested_difference *d)
+{
+	return d->got_outcome->end == VMCB_END_HALTED && d->want_outcome->end == VMCB_END_HALTED &&
+	       (d->got_outcome->rflags & X86_EFLAGS_TF);
+}
+
+static bool is_dr6_reserved(const struct nested_difference *d)
+{
+	return is_field(d, "dr6") && (d->want ^ d->got) == 1u << 12;
+}
+
 /* A copy of RFLAGS.IF, for guests whose state is encrypted. */
 static bool is_guest_if(const struct nested_difference *d)
 {
 	return is_field(d, "int_state") && !((d->want ^ d->got) & ~(uint64_t)INT_STATE_GUEST_IF);
 }
 
+/*
+ * Where KVM executes L2's instruction because the walk of L2's tables met what KVM keeps read-only, EXITINFO is still that of
+ * the walk's nested page fault.
+ */
+static bool is_info_of_walk(const struct nested_difference *d)
+{
+	const struct vmcb_outcome *got = d->got_outcome;
+	uint64_t other = d->want ^ d->got;
+
+	if (is_field(d, "exit_info_1") && got->exit_code == SVM_EXIT_NPF)
+		return other == (NPF_TABLE | NPF_FINAL) && (d->got & NPF_TABLE);
+	if (is_field(d, "exit_info_1"))
+		return !(other & d->want) && (d->got & (NPF_TABLE | NPF_FINAL));
+	return is_field(d, "exit_info_2") && (got->exit_code == SVM_EXIT_MSR || (got->exit_info_1 & NPF_TABLE));
+}
+
+/* An exit that the delivery of an event may have; it fetches nothing. */
+static bool is_exit_of_delivery(const struct vmcb_outcome *outcome)
+{
+	uint64_t code = outcome->exit_code;
+
+	if (code == SVM_EXIT_EXCP_BASE + 14)
+		return !(outcome->exit_info_1 & PF_OF_FETCH);
+	return code == SVM_EXIT_NPF || code == SVM_EXIT_SHUTDOWN || code == SVM_EXIT_TASK_SWITCH ||
+	       (code >= SVM_EXIT_EXCP_BASE && code < SVM_EXIT_EXCP_BASE + 32);
+}
+
+/* And so it does in the midst of an event's delivery, which may lose the event. */
+static bool is_emulated_in_delivery(const struct nested_difference *d)
+{
+	const struct vmcb_outcome *got = d->got_outcome;
+
+	if (got->end != VMCB_END_EXIT)
+		return false;
+	if (got->exit_int_info & EVENT_VALID)
+		return !is_exit_of_delivery(got) || got->rip != d->before->save.rip;
+	return (d->before->control.event_inj & EVENT_VALID) && got->exit_code != SVM_EXIT_NPF &&
+	       (got->exit_info_1 & (NPF_TABLE | NPF_FINAL));
+}
+
+/* SVM's instructions where there is no paging */
+static bool is_svm_unpaged(const struct nested_difference *d)
+{
+	static const unsigned int insns[] = { L2_vmload, L2_vmsave, L2_stgi, L2_clgi, L2_vmrun, L2_invlpga };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(insns) / sizeof(insns[0]); i++)
+		if (has_op(d, VMCB_OP_L2, insns[i]))
+			return !(d->before->save.cr0 & X86_CR0_PG);
+	return false;
+}
+
+static bool is_et_clear(const struct nested_difference *d)
+{
+	return is_field(d, "cr0") && (d->want ^ d->got) == X86_CR0_ET;
+}
+
+static bool is_emulated_io(const struct nested_difference *d)
+{
+	return is_field(d, "exit_info_2") && d->got_outcome->exit_code == SVM_EXIT_IOIO && d->got == d->got_outcome->rip;
+}
+
+static bool is_emulated_address(const struct nested_difference *d)
+{
+	return is_field(d, "exit_info_2") && d->got_outcome->exit_code == SVM_EXIT_NPF && d->got == (d->want & ~0xfffull);
+}
+
+/* 64-bit code has no CS base, but KVM adds it to find out whether the INT n that it had gone past was delivered. */
+static bool is_soft_with_base(const struct nested_difference *d)
+{
+	return d->before->save.cs.base && (has_kind(d, VMCB_OP_L2_INT) || has_op(d, VMCB_OP_L2, L2_int3));
+}
+
 /* Whether a value is legal is looked at before the intercept or behind it. */
 static bool is_cr_priority(const struct nested_difference *d)
 {
-	return is_field(d, "exit_code") && d->want_outcome->exit_code == SVM_EXIT_EXCP_BASE + 13 &&
-	       d->got_outcome->exit_code >= SVM_EXIT_WRITE_CR0 && d->got_outcome->exit_code < SVM_EXIT_EXCP_BASE;
+	return is_field(d, "exit_code") && has_kind(d, VMCB_OP_L2_CR) && d->got_outcome->exit_code >= SVM_EXIT_WRITE_CR0 &&
+	       d->got_outcome->exit_code < SVM_EXIT_WRITE_CR0 + 16;
 }
 
 /* --- QEMU --- */
@@ -256,10 +384,10 @@ static bool is_rf_lost(const struct nested_difference *d)
 	       (other == X86_EFLAGS_RF || other == (uint64_t)X86_EFLAGS_RF << 32);
 }
 
-/* Vectors that push an error code (APM vol. 2, table 8-1) */
+/* Vectors that QEMU knows to push an error code: those of APM vol. 2, table 8-1, but for #CP, #VC and #SX. */
 static bool pushes_error(unsigned int vector)
 {
-	return vector < 32 && (0x60227d00u >> vector & 1);
+	return vector < 32 && (0x00027d00u >> vector & 1);
 }
 
 static bool is_injected_error(const struct nested_difference *d)
@@ -268,6 +396,87 @@ static bool is_injected_error(const struct nested_difference *d)
 	bool pushes = (event & EVENT_TYPE(7)) == EVENT_EXCEPTION && pushes_error(event & EVENT_VECTOR);
 
 	return (event & EVENT_VALID) && pushes != !!(event & EVENT_HAS_ERROR);
+}
+
+static bool is_error_signed(const struct nested_difference *d)
+{
+	return begins(d, "memory") && has_kind(d, VMCB_OP_INJECT_ERROR) && (d->want >> 31) == 1 && d->got >> 32 == 0xffffffff &&
+	       (uint32_t)d->want == (uint32_t)d->got;
+}
+
+static bool is_pml4_bit_8(const struct nested_difference *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++) {
+		const struct input_op *op = &d->input->ops[i];
+
+		if (op->kind == VMCB_OP_PT && op->args[2] == 4 && (op->args[3] & 0x100))
+			return true;
+	}
+	return false;
+}
+
+static bool is_int3_type(const struct nested_difference *d)
+{
+	return is_field(d, "exit_int_info") && d->want == (EVENT_VALID | EVENT_EXCEPTION | 3) &&
+	       d->got == (EVENT_VALID | EVENT_SOFT | 3);
+}
+
+/* An instruction that reads and writes: its access is a write. */
+static bool is_write_read(const struct nested_difference *d)
+{
+	return is_one_of(d, "exit_info_1 memory") && (d->want ^ d->got) == 2 && (d->want & 2) && has_kind(d, VMCB_OP_L2_MEM);
+}
+
+static bool is_rf_kept(const struct nested_difference *d)
+{
+	return is_field(d, "rflags") && (d->want ^ d->got) == X86_EFLAGS_RF && (d->got & d->before->save.rflags & X86_EFLAGS_RF);
+}
+
+static bool is_virq_as_low(const struct nested_difference *d)
+{
+	uint32_t int_ctl = d->before->control.int_ctl;
+
+	return (int_ctl & (V_IRQ | V_IGN_TPR)) == V_IRQ && (int_ctl & V_TPR_BITS & 0xf) == (int_ctl >> 16 & 0xf);
+}
+
+static bool is_sti_again(const struct nested_difference *d)
+{
+	return is_field(d, "int_state") && has_op(d, VMCB_OP_L2, L2_sti) && !(d->want & INT_STATE_SHADOW) &&
+	       (d->got & INT_STATE_SHADOW);
+}
+
+/* The exit comes in the delivery of a fault that another event's delivery has raised. */
+static bool is_first_event(const struct nested_difference *d)
+{
+	uint32_t want = d->want_after->control.exit_int_info, got = d->got_after->control.exit_int_info;
+
+	return is_one_of(d, "exit_int_info exit_int_info_error") && (want & got & EVENT_VALID) && want != got &&
+	       (want & EVENT_TYPE(7)) == EVENT_EXCEPTION && (want & EVENT_HAS_ERROR);
+}
+
+/* And such a fault's RIP is behind the INT n, whose two bytes KVM had to skip: a word of the frame, or its upper half. */
+static bool is_int_skipped(const struct nested_difference *d)
+{
+	uint64_t ahead = d->got - d->want;
+
+	return begins(d, "memory") && has_kind(d, VMCB_OP_L2_INT) && (ahead == 2 || ahead == 2ull << 32);
+}
+
+/* And an interrupt comes at once. */
+static bool is_shadow_missed(const struct nested_difference *d)
+{
+	return (d->before->control.int_state & INT_STATE_SHADOW) && (d->before->control.int_ctl & V_IRQ);
+}
+
+/* And what would have none behind it has one of its own. */
+static bool is_shadow_dropped(const struct nested_difference *d)
+{
+	if (!is_field(d, "int_state"))
+		return false;
+	return ((d->want & INT_STATE_SHADOW) && !(d->got & INT_STATE_SHADOW)) ||
+	       (d->before->control.int_state & INT_STATE_SHADOW);
 }
 
 /* And those of INT3 and INTO. What KVM resolves in its delivery is gone with it. */
@@ -344,9 +553,14 @@ static bool is_beyond_limit(const struct nested_difference *d)
 	return d->before->save.gdtr.limit > 0xffff || d->before->save.idtr.limit > 0xffff;
 }
 
+/* And are pushed, then. */
 static bool is_reserved_flag(const struct nested_difference *d)
 {
-	return is_field(d, "rflags") && !((d->want ^ d->got) & ~0xffffffffffc08028ull);
+	uint64_t reserved = 0xffffffffffc08028ull;
+
+	if (begins(d, "memory"))
+		reserved &= d->before->save.rflags;
+	return (begins(d, "memory") || is_field(d, "rflags")) && !((d->want ^ d->got) & ~reserved);
 }
 
 static bool is_reserved_error(const struct nested_difference *d)
@@ -404,18 +618,30 @@ const struct nested_known nested_known[] = {
 	{ "mwait_quirk", "KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS", is_mwait_quirk, false },
 	{ "msr", "MSRs that L2 gets at are each target's own", is_msr, false },
 	{ "rf_of_injection", "KVM sets RF for a fault that it injects", is_rf_of_injection, true },
-	{ "event_reserved", "reserved bits of an event's word", is_event_reserved, true },
+	{ "event_reserved", "reserved bits of an event's word, and an NMI's vector", is_event_reserved, true },
+	{ "nowhere", "an entry that leads to where no memory is", is_entry_nowhere, false },
 	{ "npt_invisible", "a nested table where there is no memory", is_table_invisible, false },
 	{ "refused_record", "a refused VMRUN says nothing but its code", is_refused_record, true },
 	{ "refused_code", "findings 1002 and KVM's own: 32 bits of the code", is_refused_code, true },
 	{ "1001", "a VMRUN that is refused late stores L1's CR3; 1002, 1204: and a RIP", is_refused_late, true },
+	{ "1001", "L2 goes on with what a VMRUN that was refused late has stored", is_behind_refused_late, false },
 	{ "no_event", "an event's word whose V bit is clear", is_no_event, true },
-	{ "nmi_vector", "the vector of an NMI", is_nmi_vector, true },
+	{ "no_error", "an event's error code whose EV bit is clear", is_no_error, true },
 	{ "ncr3_invisible", "KVM shuts L2 down where nested CR3 is no memory", is_root_invisible, false },
 	{ "v_tpr", "V_TPR of an L2 that shares the host's TPR", is_v_tpr, true },
 	{ "guest_if", "the copy of RFLAGS.IF in the interrupt shadow's word", is_guest_if, true },
 	{ "cr_priority", "an illegal value for an intercepted control register", is_cr_priority, false },
 	{ "msrpm_unreadable", "KVM refuses where it cannot read the MSR map", is_msrpm_unreadable, false },
+	{ "4820", "KVM executes an instruction for a walk's fault, and leaves EXITINFO as it was", is_info_of_walk, true },
+	{ "4821", "KVM executes an instruction in the midst of an event's delivery", is_emulated_in_delivery, false },
+	{ "4822", "KVM adds CS's base where 64-bit code has none", is_soft_with_base, false },
+	{ "4400", "KVM forgets an illegal event when it calls an entry off", is_event_forgotten, false },
+	{ "4825", "KVM keeps bit 12 of DR6", is_dr6_reserved, true },
+	{ "1107", "KVM: without paging SVM's instructions are undefined", is_svm_unpaged, false },
+	{ "halt_stepped", "a trap behind a HLT that user space is told of", is_halt_stepped, false },
+	{ "4828", "KVM keeps ET clear in CR0", is_et_clear, true },
+	{ "1101", "KVM: EXITINFO2 of an I/O that is emulated", is_emulated_io, true },
+	{ "1008", "KVM: the address of a nested page fault that is emulated", is_emulated_address, true },
 	{ "1003", "KVM does not look at G_PAT", is_g_pat, false },
 	{ "0107", "QEMU: RDTSCP does not take its intercept", is_lost_rdtscp, false },
 	{ "0108", "QEMU: ICEBP is undefined", is_lost_icebp, false },
@@ -430,6 +656,17 @@ const struct nested_known nested_known[] = {
 	{ "0901", "QEMU: VMRUN arms no breakpoints", is_breakpoint, false },
 	{ "3901", "QEMU: a fault's frame has no RF", is_rf_lost, true },
 	{ "3902", "QEMU: whether an injected exception has an error code goes by its vector", is_injected_error, false },
+	{ "4823", "QEMU extends an error code by its sign", is_error_signed, true },
+	{ "4824", "QEMU: bit 8 of a PML4 entry is not reserved", is_pml4_bit_8, false },
+	{ "4826", "QEMU: INT3 is an INT n in EXITINTINFO", is_int3_type, true },
+	{ "4827", "QEMU: STI has a shadow where IF is set already", is_sti_again, true },
+	{ "4829", "QEMU: EXITINTINFO has the event that came first", is_first_event, true },
+	{ "4833", "KVM without nRIP: a fault in an INT n's delivery returns behind it", is_int_skipped, true },
+	{ "4831", "QEMU: what an instruction reads and writes is read first", is_write_read, true },
+	{ "4832", "QEMU keeps RF over instructions", is_rf_kept, true },
+	{ "0112", "QEMU: a virtual interrupt of the TPR's own priority", is_virq_as_low, false },
+	{ "0111", "QEMU: VMRUN drops the interrupt shadow", is_shadow_dropped, true },
+	{ "0111", "QEMU: VMRUN drops the interrupt shadow", is_shadow_missed, false },
 	{ "1009", "QEMU loses a soft event at an exit in its delivery", is_soft_event, false },
 	{ "0903", "QEMU sets the accessed bit in PAE pointers", is_pae_accessed, false },
 	{ "3903", "QEMU: exception 31 is refused", is_vector_31, false },

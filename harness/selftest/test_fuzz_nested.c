@@ -150,7 +150,7 @@ static void test_rules(void **state)
 
 struct sides {
 	struct vmcb_result want, got;
-	struct vmcb want_after, got_after, before;
+	struct vmcb want_after[2], got_after[2], before[2];
 	uint8_t ram[VMCB_RAM_BYTES], other_ram[VMCB_RAM_BYTES];
 	uint64_t touched[VMCB_NR_PAGES / 64];
 };
@@ -163,19 +163,20 @@ static struct sides *sides_new(void)
 	vmcb_world_fill(sides->ram);
 	memcpy(sides->other_ram, sides->ram, VMCB_RAM_BYTES);
 	sides->want.nr_runs = sides->got.nr_runs = 1;
-	sides->before = sides->want_after = sides->got_after = *vmcb_world_vmcb(sides->ram);
+	sides->before[0] = sides->want_after[0] = sides->got_after[0] = *vmcb_world_vmcb(sides->ram);
+	sides->before[1] = sides->want_after[1] = sides->got_after[1] = sides->before[0];
 	return sides;
 }
 
 static struct nested_judgement compare(const struct sides *sides, const char *text)
 {
-	struct nested_side want = { &sides->want, &sides->want_after, sides->ram };
-	struct nested_side got = { &sides->got, &sides->got_after, sides->other_ram };
+	struct nested_side want = { &sides->want, sides->want_after, sides->ram };
+	struct nested_side got = { &sides->got, sides->got_after, sides->other_ram };
 	struct nested_judgement judgement;
 	struct input input;
 
 	input_of(text, &input);
-	nested_differ(&input, &want, &got, &sides->before, sides->touched, &judgement);
+	nested_differ(&input, &want, &got, sides->before, sides->touched, &judgement);
 	return judgement;
 }
 
@@ -191,10 +192,10 @@ static void test_differ(void **state)
 	assert_int_equal(judgement.verdict, NESTED_DIFFERS);
 	assert_string_equal(judgement.text, "run 0: want read_cr0, got cpuid");
 	sides->got.runs[0].exit_code = 0;
-	sides->got_after.save.cs.base = 5;
+	sides->got_after[0].save.cs.base = 5;
 	judgement = compare(sides, IN(""));
 	assert_string_equal(judgement.text, "run 0 (read_cr0): cs.base: want 0x0, got 0x5");
-	sides->got_after.save.cs.base = 0;
+	sides->got_after[0].save.cs.base = 0;
 	/* Memory counts where it may have been written; marks in tables do not. */
 	sides->other_ram[VMCB_DATA_GPA + 9] = 7;
 	assert_int_equal(compare(sides, IN("")).verdict, NESTED_SAME);
@@ -216,17 +217,48 @@ static void test_known(void **state)
 
 	(void)state;
 	/* Known, and what is behind it in the same run is still told. */
-	sides->got_after.control.nr_insn_bytes = 5;
+	sides->got_after[0].control.nr_insn_bytes = 5;
 	judgement = compare(sides, IN(""));
 	assert_int_equal(judgement.verdict, NESTED_KNOWN);
 	assert_string_equal(judgement.known->id, "insn_bytes");
-	sides->got_after.save.cr2 = 8;
+	sides->got_after[0].save.cr2 = 8;
 	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
 	/* Known, and all behind it with it. */
 	assert_int_equal(compare(sides, IN("l2_bytes 90")).verdict, NESTED_KNOWN);
 	/* What is not comparable is the same as everything. */
 	sides->got.runs[0].end = VMCB_END_BUDGET;
 	assert_int_equal(compare(sides, IN("")).verdict, NESTED_SAME);
+	free(sides);
+}
+
+/* Memory is looked at behind the last run, and may be of any. */
+static void test_known_of_memory(void **state)
+{
+	struct sides *sides = sides_new();
+
+	(void)state;
+	sides->want.nr_runs = sides->got.nr_runs = 2;
+	sides->other_ram[VMCB_DATA_GPA] = 7;
+	sides->touched[VMCB_DATA_GPA / 0x1000 / 64] |= 1ull << VMCB_DATA_GPA / 0x1000 % 64;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	sides->before[0].control.event_inj = EVENT_VALID | EVENT_SOFT | 0x80;
+	assert_string_equal(compare(sides, IN("")).known->id, "1009");
+	free(sides);
+}
+
+/* What L2 does behind a VMRUN that was refused late is nothing to go by, but behind one that was refused at once it is. */
+static void test_known_behind_refused(void **state)
+{
+	struct sides *sides = sides_new();
+
+	(void)state;
+	sides->want.nr_runs = sides->got.nr_runs = 2;
+	sides->want.runs[0].end = sides->got.runs[0].end = VMCB_END_REFUSED;
+	sides->want.runs[0].rule = sides->got.runs[0].rule = &svm_rules[SVM_RULE_event_type];
+	sides->got.runs[1].rip = 0x59;
+	assert_string_equal(compare(sides, IN("")).known->id, "1001");
+	sides->want.runs[0].rule = sides->got.runs[0].rule = &svm_rules[SVM_RULE_asid_zero];
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
 	free(sides);
 }
 
@@ -268,6 +300,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
 		cmocka_unit_test(test_differ),
 		cmocka_unit_test(test_known),
+		cmocka_unit_test(test_known_of_memory),
+		cmocka_unit_test(test_known_behind_refused),
 		cmocka_unit_test(test_known_have_reasons),
 		cmocka_unit_test(test_made_again),
 	};
