@@ -34,7 +34,8 @@ struct walk_test {
 	unsigned int maxphyaddr;
 	bool is_wide;			/* 8 bytes */
 	bool is_long;
-	bool wp, smep, smap, nxe, ac;
+	bool wp, smep, smap, nxe, ac, pke;
+	uint32_t pkru;
 	bool nxe_narrow;		/* EFER.NXE in 2-level paging, too, where it has no meaning */
 	ulong_t va;
 	void *entries[MAX_LEVELS + 1];	/* [level] */
@@ -105,12 +106,23 @@ static inline bool walk_permits(const struct walk_test *w, enum walk_access acce
 	return !access_is_write(access) || (all & PTE_W) || !w->wp;
 }
 
+/* Keys belong to the user pages of long mode, and to data. */
+static inline bool walk_key_refuses(const struct walk_test *w, enum walk_access access, uint64_t all, uint64_t leaf)
+{
+	uint32_t rights = w->pkru >> (leaf >> 59 & 15) * 2;
+
+	if (!w->pke || !w->is_long || !(all & PTE_U) || access_is_fetch(access))
+		return false;
+	return (rights & 1) || ((rights & 2) && access_is_write(access) && (access_is_user(access) || w->wp));
+}
+
 static inline struct walk_outcome walk_predict(const struct walk_test *w, const uint64_t *entries,
 					       enum walk_access access)
 {
 	struct walk_outcome out = { .vector = PF_VECTOR };
 	uint64_t all = ~0ull, any = 0;
 	unsigned int level;
+	bool key_refuses;
 
 	if (access_is_write(access))
 		out.error_code |= PFERR_W;
@@ -129,9 +141,10 @@ static inline struct walk_outcome walk_predict(const struct walk_test *w, const 
 		all &= entries[level];
 		any |= entries[level];
 	}
-	if (walk_permits(w, access, all, any))
+	key_refuses = walk_key_refuses(w, access, all, entries[w->leaf]);
+	if (walk_permits(w, access, all, any) && !key_refuses)
 		return (struct walk_outcome){ .vector = NO_VECTOR, .reached = w->leaf };
-	out.error_code |= PFERR_P;
+	out.error_code |= PFERR_P | (key_refuses ? PFERR_PK : 0);
 	return out;
 }
 
