@@ -17,12 +17,4 @@ static inline struct kvm_nested_state *nested_state_get_bytes(struct test *t, si
 	return state;
 }
 
-/* The vCPU has left user space's part of an exit behind: what the last OUT had still to do is done. */
-static inline void vcpu_settle(struct test *t)
-{
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
-}
-
 #endif

@@ -267,6 +267,14 @@ bool test_check_true(struct test *t, struct check_at at, const char *text, bool 
 /* KVM_RUN itself fails with @errno_ (EINTR, EFAULT, ...), without an exit. */
 #define expect_run_error(t_, errno_) test_check_run_error(t_, AT_EXPECT, errno_)
 
+/* The vCPU has left user space's part of an exit behind: what its last OUT, IN or MMIO had still to do is done. */
+static inline void vcpu_settle(struct test *t)
+{
+	t->vcpu->run->immediate_exit = 1;
+	expect_run_error(t, EINTR);
+	t->vcpu->run->immediate_exit = 0;
+}
+
 #define expect_eq(t_, want_, got_) test_check_u64(t_, AT_EXPECT, #got_, want_, got_)
 #define require_eq(t_, want_, got_) test_check_u64(t_, AT_REQUIRE, #got_, want_, got_)
 #define expect_true(t_, condition_) test_check_true(t_, AT_EXPECT, #condition_, condition_)

@@ -201,9 +201,7 @@ static void host_round(struct test *t)
 	expect_smm(t, false);
 	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
 	/* The OUT is completed first. */
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &regs);
 	smi(t);
 	expect_smm_out(t, 0x80);
@@ -429,14 +427,6 @@ static void guest_32(void)
 }
 #endif
 
-/* An OUT has left: its completion is behind it. */
-static void out_complete(struct test *t)
-{
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
-}
-
 struct state_32 {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -505,7 +495,7 @@ static void smi_32(struct test *t, const uint8_t *code, size_t bytes, struct sta
 	feature_hide(t, 0x80000001, 3, 1u << 29);
 	code_put(t, SMBASE, code, bytes);
 	require_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 0x44);
-	out_complete(t);
+	vcpu_settle(t);
 	debug_set(t);
 	state_get(t, state);
 	smi(t);
@@ -521,7 +511,7 @@ static void host_round_32(struct test *t)
 	expect_saved_32(t, &state);
 	expect_pio_out(t, .port = 0x83, .size = 1, .count = 1, .data = 0x44);
 	expect_smm(t, false);
-	out_complete(t);
+	vcpu_settle(t);
 	state.regs.rip += 2;
 	expect_state_32(t, &state);
 	expect_pio_out(t, .port = 0x84, .size = 1, .count = 1, .data = 0x44);
@@ -536,7 +526,7 @@ static void host_changed_32(struct test *t)
 	smi_32(t, change_32, sizeof(change_32), &state);
 	/* The second OUT is left out. */
 	expect_pio_out(t, .port = 0x84, .size = 1, .count = 1, .data = 0x44);
-	out_complete(t);
+	vcpu_settle(t);
 	state.regs.rip += 4;
 	state.regs.rbx = 0x12345678;
 	expect_state_32(t, &state);

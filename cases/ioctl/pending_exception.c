@@ -103,9 +103,7 @@ HOST(pending_exception)
 
 	require_sync(t, 1);
 	/* The OUT that led here is completed; nothing else is done. */
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	put(t, row);
 	/* Not before it is delivered. */
 	expect_debugregs(t, row->dr6, row->dr7);

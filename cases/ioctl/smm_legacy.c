@@ -84,9 +84,7 @@ HOST(smm_legacy)
 	require_sync(t, 1);
 	require_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 0x33);
 	/* The OUT is completed first. */
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &regs);
 	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
 	vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &debug);

@@ -142,9 +142,7 @@ HOST(exception_pending)
 
 	vm_ioctl(t->vm, KVM_ENABLE_CAP, &cap);
 	require_pio_out(t, .port = WAIT_PORT, .size = 1, .count = 1, .data = 0);
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	if (row->way == MACHINE_CHECK)
 		machine_check(t);
 	else

@@ -90,9 +90,7 @@ HOST(init_gif)
 
 	memcpy(page + 0xff0, reset_code, sizeof(reset_code));
 	require_pio_out(t, .port = L2_PORT, .size = 1, .count = 1, .data = 0);
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	expect_result(t, 1, vm_ioctl_try(t->vm, KVM_SIGNAL_MSI, &msi));
 	require_sync(t, 1);
 	require_sync(t, 2);

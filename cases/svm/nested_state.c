@@ -197,9 +197,7 @@ HOST(nested_state)
 
 	require_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = row->where + 1);
 	/* The OUT is done with the next KVM_RUN. */
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	state = state_get(t, row);
 	if (row->error)
 		check_refused(t, row, state);

@@ -66,9 +66,7 @@ HOST(nmi_in_shadow)
 	struct kvm_vcpu_events events;
 
 	require_pio_out(t, .port = WAIT_PORT, .size = 1, .count = 1, .data = 0);
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	vcpu_ioctl(t->vcpu, KVM_GET_VCPU_EVENTS, &events);
 	events.flags = KVM_VCPUEVENT_VALID_SHADOW;
 	events.interrupt.shadow = ROW(t, rows)->shadow;

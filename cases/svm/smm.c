@@ -281,9 +281,7 @@ HOST(smm)
 
 	smm_prepare(t);
 	require_pio_out(t, .port = L2_PORT, .size = 1, .count = 1, .data = 0x78);
-	t->vcpu->run->immediate_exit = 1;
-	expect_run_error(t, EINTR);
-	t->vcpu->run->immediate_exit = 0;
+	vcpu_settle(t);
 	nested_get(t, &l2);
 	smi(t);
 	if (row->is_interrupt)
