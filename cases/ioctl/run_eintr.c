@@ -11,9 +11,8 @@
  * Source: KVM API, KVM_RUN (EINTR), kvm_run.immediate_exit, KVM_SET_SIGNAL_MASK.
  */
 #include "cases/ioctl/blob.h"
+#include "cases/ioctl/run_mask.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/time.h>
 
 BLOB(out, "out %al, $0x80")
@@ -72,39 +71,21 @@ static void on_signal(int number)
 	nr_signals++;
 }
 
-/* KVM_SET_SIGNAL_MASK takes the kernel's set of 8 bytes, behind a header whose size is the request's. */
-static void run_mask_set(struct test *t, uint64_t mask)
-{
-	struct {
-		struct kvm_signal_mask head;
-		uint64_t set;
-	} __attribute__((packed)) arg = { .head.len = 8, .set = mask };
-
-	vcpu_ioctl(t->vcpu, KVM_SET_SIGNAL_MASK, (struct kvm_signal_mask *)(void *)&arg);
-}
-
 static void masked_signal(struct test *t)
 {
 	const struct row *row = ROW(t, rows);
-	struct sigaction action = { .sa_handler = on_signal };
 	struct kvm_regs start;
-	sigset_t set;
 
-	sigaction(SIGUSR2, &action, NULL);
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR2);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	run_mask_set(t, 0);
 	blob_enter(t, &row->blob, &start);
-	raise(SIGUSR2);
+	run_signal_raise(t, on_signal);
 	expect_not_run(t, &start);
 	expect_eq(t, KVM_EXIT_INTR, t->vcpu->run->exit_reason);
 	expect_eq(t, 0, nr_signals);
 	expect_not_run(t, &start);
-	run_mask_set(t, 1ull << (SIGUSR2 - 1));
+	run_signal_hold(t);
 	blob_run(t, &row->blob);
 	expect_eq(t, 0, nr_signals);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	run_signal_block(SIG_UNBLOCK);
 	expect_eq(t, 1, nr_signals);
 }
 

@@ -7,9 +7,9 @@
  * Can break: a counter that another one's event counts up, or nothing; a descriptor's offset that is its neighbour's.
  * Source: KVM API, 4.133 (KVM_GET_STATS_FD). The names are KVM's.
  */
+#include "cases/ioctl/run_mask.h"
 #include "cases/ioctl/stats.h"
 
-#include <signal.h>
 #include <sys/mman.h>
 
 #define NR_TIMES 5
@@ -152,36 +152,19 @@ static void on_signal(int number)
 	(void)number;
 }
 
-static void run_mask_set(struct test *t, uint64_t mask)
-{
-	struct {
-		struct kvm_signal_mask head;
-		uint64_t set;
-	} __attribute__((packed)) arg = { .head.len = 8, .set = mask };
-
-	vcpu_ioctl(t->vcpu, KVM_SET_SIGNAL_MASK, (struct kvm_signal_mask *)(void *)&arg);
-}
-
 /* Blocked outside of KVM_RUN: it stays pending, and ends each of them. */
 static void host_signals(struct test *t)
 {
-	struct sigaction action = { .sa_handler = on_signal };
 	unsigned int i;
-	sigset_t set;
 
-	sigaction(SIGUSR2, &action, NULL);
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR2);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	run_mask_set(t, 0);
-	raise(SIGUSR2);
+	run_signal_raise(t, on_signal);
 	for (i = 0; i < NR_TIMES; i++)
 		expect_run_error(t, EINTR);
 	/* Of a run that user space has called off itself, nobody hears. */
 	t->vcpu->run->immediate_exit = 1;
 	expect_run_error(t, EINTR);
 	t->vcpu->run->immediate_exit = 0;
-	run_mask_set(t, 1ull << (SIGUSR2 - 1));
+	run_signal_hold(t);
 }
 
 /* A stopped vCPU's values stand, and the descriptor is good, also in the hands of another process. */
