@@ -5,7 +5,7 @@
  * address space.
  *
  * Can break: a register of the entry's state, one lost by RSM, upper halves of 64-bit registers, SMBASE's relocation,
- * a second SMI inside, NMI inside, the run's SMM flag.
+ * a second SMI inside, NMI inside, the run's SMM flag, paging that KVM's own accesses take into SMM.
  * Source: SDM vol. 3C, 32.4 (SMRAM), 32.5 (SMI handler execution environment), 32.11 (SMBASE relocation), 32.3.2 (RSM);
  * APM vol. 2, 10.2.3 (AMD64 save area), 10.3; KVM API, 4.105 (KVM_SMI), KVM_RUN_X86_SMM, KVM_CAP_MULTI_ADDRESS_SPACE.
  */
@@ -536,6 +536,44 @@ static void host_changed_32(struct test *t)
 	expect_done(t);
 }
 
+/* --- SMM has no paging: its string I/O, which KVM carries out, takes linear addresses for physical ones --- */
+
+#define ALIAS 0x60000ul		/* mapped to ALIAS_GPA */
+#define ALIAS_GPA 0x61000ul
+
+static const uint8_t outs_then_rsm[] = {
+	0x66, 0xbe, 0x00, 0x00, 0x06, 0x00,	/* mov $ALIAS, %esi */
+	0xba, 0x80, 0x00,			/* mov $0x80, %dx */
+	0x67, 0x6e,				/* outsb (%esi) */
+	0x0f, 0xaa,				/* rsm */
+};
+
+static void guest_alias(void)
+{
+	const void *at = (const void *)ALIAS;
+
+	page_map(ALIAS, ALIAS_GPA, PTE_P | PTE_W);
+	invlpg(ALIAS);
+	guest_sync(1);
+	out8(0x82, 1);
+	__asm__ volatile("outsb" : "+S"(at) : "d"(0x83) : "memory");
+	guest_sync(2);
+}
+
+static void host_unpaged(struct test *t)
+{
+	*(uint8_t *)vm_hva(t->vm, ALIAS, 1) = 0x5a;
+	*(uint8_t *)vm_hva(t->vm, ALIAS_GPA, 1) = 0xa5;
+	code_put(t, SMBASE, outs_then_rsm, sizeof(outs_then_rsm));
+	require_sync(t, 1);
+	smi(t);
+	expect_smm_out(t, 0x80);
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 1);
+	expect_pio_out(t, .port = 0x83, .size = 1, .count = 1, .data = 0xa5);
+	require_sync(t, 2);
+	expect_done(t);
+}
+
 struct row {
 	ROW_FIELDS;
 	void (*guest)(void);
@@ -555,6 +593,7 @@ static const struct row rows[] = {
 	  .known = { .finding = "0612-lapic-map-without-newest" } },
 	{ .label = "self_ipi", .modes = LONG64, .guest = guest_self, .host = ON_HOST(host_ipi) },
 	{ .label = "ipi", .modes = LONG64, .guest = guest_ipi, .host = ON_HOST(host_ipi) },
+	{ .label = "unpaged", .modes = LONG64, .guest = guest_alias, .host = ON_HOST(host_unpaged) },
 	{ .label = "rsm_outside", .modes = LONG64, .guest = guest_rsm, .host = ON_HOST(host_rsm) },
 	{ .label = "smbase_msr", .modes = LONG64, .guest = guest_smbase, .host = ON_HOST(host_smbase) },
 	{ .label = "without_long_mode", .modes = PROT32, .guest = guest_32, .host = ON_HOST(host_round_32) },
