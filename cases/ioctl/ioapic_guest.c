@@ -342,6 +342,10 @@ static const struct row rows[] = {
 		/* GSI 8 says coalesced until its end of interrupt, so that user space can make up for it. */
 		START, IO_ENTRY(8, 0, 0x58), STATUS(8, 1, 1), LINE(8, 0), STATUS(8, 1, 0), LINE(8, 0), TAKE(0x58),
 		STATUS(8, 1, 0), LINE(8, 0), LAPIC_EOI, TAKE(0), STATUS(8, 1, 1), TAKE(0x58), END } },
+	{ .label = "status_rtc_other", .ops = OPS {
+		/* No other pin is coalesced with it. */
+		START, IO_ENTRY(8, 0, 0x58), IO_ENTRY(9, 0, 0x69), STATUS(8, 1, 1), LINE(8, 0), STATUS(9, 1, 1), LINE(9, 0),
+		TAKE(0x69), LAPIC_EOI, TAKE(0x58), LAPIC_EOI, END } },
 	{ .label = "status_rtc_restored", .ops = OPS {
 		START, IO_ENTRY(8, 0, 0x58), STATUS(8, 1, 1), LINE(8, 0), TAKE(0x58), HOST_DO(restore_ioapic),
 		STATUS(8, 1, 0), LINE(8, 0), LAPIC_EOI, STATUS(8, 1, 1), TAKE(0x58), END } },
