@@ -136,6 +136,45 @@ static void host_events(struct test *t)
 	expect_done(t);
 }
 
+/* --- behind MOV SS it waits for one instruction, and no longer --- */
+
+static volatile ulong_t taken_at;
+
+static void __attribute__((unused)) on_shadowed(struct guest_regs *regs)
+{
+	nr_taken++;
+	taken_at = regs->rip;
+}
+
+/* No exit comes while it waits. */
+static void guest_shadow(void)
+{
+	ulong_t left = 1000000;
+
+	guest_handle(NMI_VECTOR, on_shadowed);
+	__asm__ volatile("outb %%al, $0x80\n\tnop\n\tnop\n1:\tdec %0\n\tjz 2f\n\tcmpl $0, %1\n\tje 1b\n2:"
+			 : "+r"(left) : "m"(nr_taken), "a"(0) : "memory", "cc");
+	CHECK_EQ(1, nr_taken);
+	CHECK_EQ(GUEST_ARG(0), taken_at);
+}
+
+static void host_shadow(struct test *t)
+{
+	struct kvm_vcpu_events events;
+	struct kvm_regs regs;
+
+	require_pio_out(t, .port = 0x80, .size = 1, .count = 1, .data = 0);
+	vcpu_settle(t);
+	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &regs);
+	guest_arg(t, 0, regs.rip + 1);
+	vcpu_ioctl(t->vcpu, KVM_GET_VCPU_EVENTS, &events);
+	events.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	events.nmi.pending = 1;
+	events.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS;
+	vcpu_ioctl(t->vcpu, KVM_SET_VCPU_EVENTS, &events);
+	expect_done(t);
+}
+
 struct row {
 	ROW_FIELDS;
 	void (*guest)(void);
@@ -154,6 +193,7 @@ static const struct row rows[] = {
 	  .known = { STEP_KNOWN, .next = &vm86_unmasked } },
 	{ .label = "hlt", .guest = guest_hlt, .host = ON_HOST(host_hlt) },
 	{ .label = "events", .guest = guest_events, .host = ON_HOST(host_events) },
+	{ .label = "shadow", .guest = guest_shadow, .host = ON_HOST(host_shadow) },
 };
 
 CASE(nmi, .says = "an NMI is taken once and masks the next until IRET", .modes = REAL16 | PROT32 | LONG64,

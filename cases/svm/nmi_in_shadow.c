@@ -19,11 +19,9 @@ struct row {
 	uint8_t shadow;
 };
 
-#define SOFT_KNOWN .known = { "4105-soft-nmi-after-shadow-is-late", "soft-svm" }
-
 static const struct row rows[] = {
-	{ .label = "sti", .shadow = KVM_X86_SHADOW_INT_STI, SOFT_KNOWN },
-	{ .label = "mov_ss", .shadow = KVM_X86_SHADOW_INT_MOV_SS, SOFT_KNOWN },
+	{ .label = "sti", .shadow = KVM_X86_SHADOW_INT_STI },
+	{ .label = "mov_ss", .shadow = KVM_X86_SHADOW_INT_MOV_SS },
 	{ .label = "none" },
 };
 

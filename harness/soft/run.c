@@ -364,6 +364,19 @@ static uint64_t slice_of(const struct soft_vcpu *vcpu)
 	return vcpu->vm->soft->max_turns ? BOUNDED_INSTRUCTIONS : SLICE_INSTRUCTIONS;
 }
 
+/* An NMI that waits for an interrupt shadow waits for one instruction, and there is no exit behind that. */
+static bool nmi_waits_for_shadow(const struct soft_vcpu *vcpu)
+{
+	return vcpu->nmi.nr_pending && vcpu->nested.has_gif && !vcpu->nmi.is_masked && has_shadow(vcpu);
+}
+
+static uint64_t budget_of(struct soft_vcpu *vcpu)
+{
+	if (has_event_behind(vcpu))
+		return 0;
+	return nmi_waits_for_shadow(vcpu) ? 1 : slice_of(vcpu);
+}
+
 static int guest_run(struct soft_vcpu *vcpu)
 {
 	enum machine_exit exit;
@@ -380,7 +393,7 @@ static int guest_run(struct soft_vcpu *vcpu)
 	vapic_enter(vcpu);
 	/* What has to wait for an event that goes in now is next: only that one is delivered. */
 	paravirt_enter(vcpu);
-	exit = vcpu_enter(vcpu, has_event_behind(vcpu) ? 0 : slice_of(vcpu));
+	exit = vcpu_enter(vcpu, budget_of(vcpu));
 	vapic_leave(vcpu);
 	paravirt_leave(vcpu);
 	if (exit == MACHINE_EXIT_VMEXIT || exit == MACHINE_EXIT_BUDGET || exit == MACHINE_EXIT_STOPPED)
