@@ -16,7 +16,7 @@ enum {
 	OPT_SUITE = 256, OPT_TARGET, OPT_TIMEOUT, OPT_SEED, OPT_REPEAT, OPT_SHUFFLE, OPT_FAIL_FAST, OPT_SHARD, OPT_TAP,
 	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_LEAVE_AT, OPT_KERNEL,
 	OPT_MODULES, OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_FRESH, OPT_TIMINGS,
-	OPT_GCOV, OPT_NO_SHADOW, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_RECORD, OPT_ALONE, OPT_HELP,
+	OPT_GCOV, OPT_NO_SHADOW, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_RECORD, OPT_ALONE, OPT_ISOLATE, OPT_HELP,
 	OPT_NIGHTLY,
 	OPT_TREE, OPT_GOOD, OPT_BAD, OPT_CASE, OPT_LAB, OPT_VARIANT, OPT_BUILDER, OPT_WORK, OPT_JUDGE, OPT_STEP,
 };
@@ -49,7 +49,7 @@ static const struct option_row rows[] = {
 	{ "nightly", OPT_NIGHTLY, 0, NULL, ANY, "and the tests that are too many for every day" },
 	{ "shard", OPT_SHARD, 0, "K/N", ANY, "the K-th of N parts of the selection, stable by test name" },
 	{ "target", OPT_TARGET, 0, "NAME", ANY & ~ARGS_LAB, "what answers the system calls: kvm, soft-svm, bare" },
-	{ "jobs", 'j', 'j', "N", RUNS | ARGS_BISECT, "tests at once (default 1)" },
+	{ "jobs", 'j', 'j', "N", RUNS | ARGS_BISECT, "tests at once (default 1; on soft-svm and bare one for each CPU)" },
 	{ "timeout", OPT_TIMEOUT, 't', "SECONDS", RUNS | ARGS_BISECT,
 	  "for one test (default 10; in a lab 20 or, under Bochs, 60)" },
 	{ "seed", OPT_SEED, 0, "N", RUNS | ARGS_BISECT, "replay a run's randomness" },
@@ -57,6 +57,7 @@ static const struct option_row rows[] = {
 	{ "shuffle", OPT_SHUFFLE, 0, NULL, RUNS, "in an order drawn from the seed" },
 	{ "fail-fast", OPT_FAIL_FAST, 0, NULL, RUNS, "start nothing after the first FAIL or ERROR" },
 	{ "alone", OPT_ALONE, 0, NULL, RUNS, "start no test while the VMs of the one before are taken down" },
+	{ "isolate", OPT_ISOLATE, 0, NULL, ARGS_RUN, "a process for each test on soft-svm and bare, too" },
 	{ "tap", OPT_TAP, 0, NULL, RUNS, "TAP 14 on standard output" },
 	{ "junit", OPT_JUNIT, 0, "FILE", RUNS, "write JUnit XML" },
 	{ "json", OPT_JSON, 0, "FILE", RUNS, "append JSON lines (reports/schema.md)" },
@@ -226,6 +227,7 @@ static bool option_take(struct args *args, int option, const char *text)
 	case OPT_RECORD: args->run.is_recorded = true; return true;
 	case OPT_FAIL_FAST: args->run.fail_fast = true; return true;
 	case OPT_ALONE: args->run.is_alone = true; return true;
+	case OPT_ISOLATE: args->is_isolated = true; return true;
 	case OPT_TAP: args->tap = true; return true;
 	case OPT_JUNIT: args->junit = text; return true;
 	case OPT_JSON: args->json = text; return true;

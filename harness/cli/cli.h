@@ -73,6 +73,7 @@ struct args {
 	const char *gcov;		/* lab: folder for the kernel's coverage; NULL: not asked for */
 	bool send_gcov;			/* in a lab: send it at the end */
 	bool is_canary_only;
+	bool is_isolated;		/* run: no test in a process that has run another */
 	bool no_shadow;			/* lab: no second machine with shadow paging */
 	const char *matrix;		/* lab: under each combination of these module parameters (cli/matrix.h) */
 	const char *table;		/* labs: file for what differs between them */

@@ -112,12 +112,12 @@ static int run_hello(struct bench *bench)
 	struct err err;
 	struct job job;
 	bool is_stuck;
-	int r = job_start(&job, &setup, RUN_TIMEOUT_MS * 1000ull, &err);
+	int r = job_start(&job, &setup, RUN_TIMEOUT_MS * 1000ull, NULL, false, &err);
 
 	if (r)
 		return r;
 	do {
-		struct pollfd fd = { .fd = job.result_fd, .events = POLLIN };
+		struct pollfd fd = { .fd = job.worker.result_fd, .events = POLLIN };
 
 		poll(&fd, 1, RUN_TIMEOUT_MS);
 	} while (!job_read(&job));

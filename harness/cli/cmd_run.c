@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,14 @@ bool host_has_kvm(void)
 	return has_flag && !access("/dev/kvm", R_OK | W_OK);
 }
 
+/* That this process may use. */
+static unsigned int cpus_count(void)
+{
+	cpu_set_t cpus;
+
+	return sched_getaffinity(0, sizeof(cpus), &cpus) ? 1 : CPU_COUNT(&cpus);
+}
+
 /* In process, on the executable machine: the target that every machine has. */
 static int soft_choose(struct args *args, bool is_bare)
 {
@@ -34,6 +43,9 @@ static int soft_choose(struct args *args, bool is_bare)
 	args->soft = soft;
 	args->run.backend = soft_backend(soft);
 	args->run.kmsg = NULL;
+	args->run.shares_processes = !args->is_isolated;
+	if (!args->run.nr_jobs)
+		args->run.nr_jobs = cpus_count();
 	args->selection.target = args->run.target;
 	return 0;
 }

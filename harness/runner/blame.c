@@ -12,8 +12,8 @@ static bool has_task(const struct job *job, int pid)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)job->pid, pid);
-	return pid == job->pid || !access(path, F_OK);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)job->worker.pid, pid);
+	return pid == job->worker.pid || !access(path, F_OK);
 }
 
 /* Tests have the name that this process has, unless they give themselves another. */
@@ -32,7 +32,7 @@ enum blame blame_find(const struct kernel_words *words, const struct job *job, c
 
 	if (words->worst == KERNEL_QUIET)
 		return BLAME_NONE;
-	if (words->pid > 0 && words->pid == job->pid)
+	if (words->pid > 0 && words->pid == job->worker.pid)
 		return BLAME_ONE;
 	for (i = 0; words->pid > 0 && i < nr_others; i++)
 		if (has_task(&others[i], words->pid))

@@ -2,16 +2,12 @@
 #include "runner/job.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,7 +15,6 @@
 #include "err.h"
 
 #define GRACE_US 2000000	/* between the kick and the kill */
-#define REAP_MS 3000		/* for a killed process to go: one stuck in the kernel never does */
 #define MAX_LINE_BYTES (1 << 20)
 #define MAX_OUTPUT_BYTES 8192
 
@@ -31,71 +26,21 @@ uint64_t clock_us(void)
 	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
 }
 
-static void __attribute__((noreturn)) child(struct job *job, pid_t parent, int result_fd)
+int job_start(struct job *job, const struct test_setup *setup, uint64_t timeout_us, const struct worker *worker,
+	      bool stays, struct err *err)
 {
-	sigset_t none;
+	int r = 0;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	setpgid(0, 0);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	dup2(job->output_fd, STDOUT_FILENO);
-	dup2(job->output_fd, STDERR_FILENO);
-	job->setup.result_fd = result_fd;
-	test_process(&job->setup);
-}
-
-int job_start(struct job *job, const struct test_setup *setup, uint64_t timeout_us, struct err *err)
-{
-	int pipe_fds[2], error;
-	pid_t parent = getpid();
-
-	*job = (struct job){ .setup = *setup, .pid = -1 };
-	job->marker = mmap(NULL, sizeof(*job->marker), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (job->marker == MAP_FAILED)
-		return err_set(err, errno, "mmap: %s", strerror(errno));
-	job->setup.marker = job->marker;
-	if (pipe2(pipe_fds, O_CLOEXEC)) {
-		error = errno;
-		goto err_unmap;
-	}
-	job->output_fd = memfd_create("vmassay-output", MFD_CLOEXEC);
-	if (job->output_fd < 0) {
-		error = errno;
-		goto err_pipe;
-	}
+	*job = (struct job){ .setup = *setup };
 	job->start_us = clock_us();
 	job->kick_us = job->start_us + timeout_us;
-	/* What this process has not written yet, the child would write again. */
-	fflush(NULL);
-	job->pid = fork();
-	if (job->pid < 0) {
-		error = errno;
-		goto err_output;
+	if (worker) {
+		job->worker = *worker;
+		worker_give(&job->worker, setup);
+	} else {
+		r = worker_start(&job->worker, setup, stays, err);
 	}
-	if (!job->pid) {
-		close(pipe_fds[0]);
-		child(job, parent, pipe_fds[1]);
-	}
-	setpgid(job->pid, job->pid);
-	close(pipe_fds[1]);
-	job->pid_fd = pidfd_open(job->pid, 0);
-	job->result_fd = pipe_fds[0];
-	fcntl(job->result_fd, F_SETFL, O_NONBLOCK);
-	return 0;
-
-err_output:
-	close(job->output_fd);
-err_pipe:
-	close(pipe_fds[0]);
-	close(pipe_fds[1]);
-err_unmap:
-	munmap(job->marker, sizeof(*job->marker));
-	return err_set(err, error, "cannot start a test process: %s", strerror(error));
+	return r;
 }
 
 /* --- the child's lines --- */
@@ -109,8 +54,9 @@ static void line_take(struct job *job, const char *line)
 		job->is_closing = true;
 		return;
 	}
-	if (!strcmp(line, TEST_LINE_END)) {
+	if (!strcmp(line, TEST_LINE_END) || !strcmp(line, TEST_LINE_FREE)) {
 		job->is_complete = job->result && !job->is_lost;
+		job->is_free = !strcmp(line, TEST_LINE_FREE);
 		return;
 	}
 	object = json_tokener_parse(line);
@@ -142,7 +88,7 @@ static bool pipe_read(struct job *job)
 	char buf[16384];
 
 	for (;;) {
-		ssize_t n = read(job->result_fd, buf, sizeof(buf));
+		ssize_t n = read(job->worker.result_fd, buf, sizeof(buf));
 		char *grown;
 
 		if (n < 0 && errno == EINTR)
@@ -165,8 +111,8 @@ static bool pipe_read(struct job *job)
 
 void job_poll_fds(const struct job *job, struct pollfd *fds)
 {
-	fds[0] = (struct pollfd){ .fd = job->result_fd, .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = job->pid_fd, .events = POLLIN };
+	fds[0] = (struct pollfd){ .fd = job->worker.result_fd, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = job->worker.pid_fd, .events = POLLIN };
 }
 
 /*
@@ -175,10 +121,10 @@ void job_poll_fds(const struct job *job, struct pollfd *fds)
  */
 bool job_read(struct job *job)
 {
-	struct pollfd end = { .fd = job->pid_fd, .events = POLLIN };
+	struct pollfd end = { .fd = job->worker.pid_fd, .events = POLLIN };
 	bool has_ended = poll(&end, 1, 0) > 0;
 
-	return pipe_read(job) || has_ended;
+	return pipe_read(job) || has_ended || job->is_free;
 }
 
 /* --- lateness --- */
@@ -186,30 +132,16 @@ bool job_read(struct job *job)
 void job_hurry(struct job *job)
 {
 	if (job->nr_kicks++ == 0) {
-		kill(job->pid, TEST_KICK_SIGNAL);
+		kill(job->worker.pid, TEST_KICK_SIGNAL);
 		job->kick_us = clock_us() + GRACE_US;
 		return;
 	}
-	kill(-job->pid, SIGKILL);
-	kill(job->pid, SIGKILL);
+	kill(-job->worker.pid, SIGKILL);
+	kill(job->worker.pid, SIGKILL);
 	job->kick_us = UINT64_MAX;
 }
 
 /* --- the end --- */
-
-/* True when the process is gone; a process that hangs in the kernel is left behind after REAP_MS. */
-static bool reap(struct job *job, int *status)
-{
-	struct pollfd end = { .fd = job->pid_fd, .events = POLLIN };
-	uint64_t give_up_us = clock_us() + REAP_MS * 1000;
-
-	do {
-		if (waitpid(job->pid, status, WNOHANG) == job->pid)
-			return true;
-		poll(&end, 1, 10);
-	} while (clock_us() < give_up_us);
-	return false;
-}
 
 static struct result *result_for(struct job *job)
 {
@@ -250,7 +182,7 @@ static void judge_death(struct job *job, bool is_reaped, int status, uint64_t in
 static void output_take(struct job *job)
 {
 	char buf[MAX_OUTPUT_BYTES + 1];
-	ssize_t n = pread(job->output_fd, buf, MAX_OUTPUT_BYTES, 0);
+	ssize_t n = pread(job->worker.output_fd, buf, MAX_OUTPUT_BYTES, 0);
 
 	if (n <= 0)
 		return;
@@ -258,41 +190,40 @@ static void output_take(struct job *job)
 	result_add_note(result_for(job), &(struct note){ .kind = NOTE_OUTPUT, .text = buf });
 }
 
-static void job_free(struct job *job)
+static void judge_end(struct job *job, bool *ret_is_stuck)
 {
-	if (job->pid_fd >= 0)
-		close(job->pid_fd);
-	close(job->result_fd);
-	close(job->output_fd);
-	munmap(job->marker, sizeof(*job->marker));
-	free(job->line);
+	uint64_t in_request = vm_marker_in_run(job->worker.marker) ? KVM_RUN : job->worker.marker->request;
+	int status = 0;
+	bool is_reaped = worker_reap(&job->worker, &status);
+
+	*ret_is_stuck = !is_reaped;
+	if (!is_reaped || !WIFEXITED(status) || WEXITSTATUS(status) || !job->is_complete)
+		judge_death(job, is_reaped, status, in_request);
 }
 
 struct result *job_collect(struct job *job, bool *ret_is_stuck)
 {
-	uint64_t in_request = vm_marker_in_run(job->marker) ? KVM_RUN : job->marker->request;
-	int status = 0;
-	bool is_reaped = reap(job, &status);
 	struct result *result;
 
-	*ret_is_stuck = !is_reaped;
-	/* Whatever the test has started goes with it. */
-	kill(-job->pid, SIGKILL);
-	if (!is_reaped || !WIFEXITED(status) || WEXITSTATUS(status) || !job->is_complete)
-		judge_death(job, is_reaped, status, in_request);
+	*ret_is_stuck = false;
+	/* What is free without a result has lost it. */
+	if (job->is_free && !job->is_complete) {
+		kill(job->worker.pid, SIGKILL);
+		job->is_free = false;
+	}
+	if (!job->is_free)
+		judge_end(job, ret_is_stuck);
 	output_take(job);
 	result = result_for(job);
-	job_free(job);
+	if (!job->is_free)
+		worker_close(&job->worker);
+	free(job->line);
 	return result;
 }
 
 void job_abandon(struct job *job)
 {
-	int status;
-
-	kill(-job->pid, SIGKILL);
-	kill(job->pid, SIGKILL);
-	reap(job, &status);
+	worker_end(&job->worker);
 	result_free(job->result);
-	job_free(job);
+	free(job->line);
 }

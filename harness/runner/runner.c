@@ -15,6 +15,7 @@
 #include "runner/job.h"
 #include "runner/kmsg.h"
 #include "runner/needs.h"
+#include "runner/variables.h"
 #include "vm/x86/mode.h"
 
 struct run {
@@ -30,6 +31,9 @@ struct run {
 	size_t next;			/* of plan->items */
 	struct job *jobs;
 	unsigned int nr_jobs;		/* running */
+	bool workers_stay;
+	struct worker *free_workers;
+	unsigned int nr_free_workers;
 	struct kmsg kmsg;
 	bool is_stopping;
 	bool is_leaving;		/* the kernel is not to be trusted any more */
@@ -127,8 +131,9 @@ static uint64_t timeout_us(struct run *run, const struct test_entry *entry)
 	return timeout_ms * 1000ull;
 }
 
-static int start(struct run *run, struct job *job, const struct test_entry *entry, unsigned int round,
-		 struct err *err)
+/* @worker: NULL: a new one. */
+static int start_in(struct run *run, struct job *job, const struct worker *worker, const struct test_entry *entry,
+		    unsigned int round, struct err *err)
 {
 	struct test_setup setup = {
 		.entry = entry,
@@ -143,10 +148,18 @@ static int start(struct run *run, struct job *job, const struct test_entry *entr
 
 	/* What was said since the last test ended may be its late consequence, or else nobody would tell it. */
 	uint64_t from = kmsg_now(&run->kmsg);
-	int r = job_start(job, &setup, timeout_us(run, entry), err);
+	int r = job_start(job, &setup, timeout_us(run, entry), worker, run->workers_stay, err);
 
 	job->kmsg_from = job->judged_until = from;
 	return r;
+}
+
+static int start(struct run *run, struct job *job, const struct test_entry *entry, unsigned int round,
+		 struct err *err)
+{
+	const struct worker *worker = run->nr_free_workers ? &run->free_workers[--run->nr_free_workers] : NULL;
+
+	return start_in(run, job, worker, entry, round, err);
 }
 
 /* Starts the next test of the plan, or reports it at once when it cannot run. */
@@ -278,6 +291,31 @@ static void report_suspect(struct run *run, struct job *job)
 	report(run, entry, result);
 }
 
+static void worker_put(struct run *run, const struct job *job)
+{
+	if (job->is_free)
+		run->free_workers[run->nr_free_workers++] = job->worker;
+}
+
+/*
+ * True when @job, which did not pass behind others in its process, has been started again in one of its own: only that
+ * accuses the test.
+ */
+static bool is_tried_again(struct run *run, const struct job *job, struct result *result)
+{
+	struct job *again = &run->jobs[run->nr_jobs];
+	struct err err;
+
+	if (job->worker.nr_tests == 1 || result->verdict == VERDICT_PASS)
+		return false;
+	if (start_in(run, again, NULL, job->setup.entry, job->setup.round, &err))
+		return false;
+	again->is_again = true;
+	run->nr_jobs++;
+	result_free(result);
+	return true;
+}
+
 static void collect(struct run *run, unsigned int index)
 {
 	struct job job = run->jobs[index];
@@ -286,10 +324,16 @@ static void collect(struct run *run, unsigned int index)
 
 	run->jobs[index] = run->jobs[--run->nr_jobs];
 	result = job_collect(&job, &is_stuck);
+	worker_put(run, &job);
 	judge_kernel(run, &job, result);
 	forget(run);
 	if (is_stuck)
 		leave_if(run, KERNEL_OOPSES);
+	if (is_tried_again(run, &job, result))
+		return;
+	if (job.is_again && result->verdict == VERDICT_PASS)
+		result_add_note(result, &(struct note){ .kind = NOTE_MESSAGE,
+				.text = "did not pass behind other tests in one process; passes in its own" });
 	report(run, job.setup.entry, result);
 }
 
@@ -346,7 +390,7 @@ static bool has_room(const struct run *run)
 
 	if (run->nr_jobs && wants_alone(run))
 		return false;
-	if (options->is_alone || options->fail_fast)
+	if (options->is_alone || options->fail_fast || run->workers_stay)
 		return run->nr_jobs < nr_max;
 	for (i = 0; i < run->nr_jobs; i++)
 		nr_closing += run->jobs[i].is_closing;
@@ -438,6 +482,7 @@ static void run_canary(struct run *run)
 			return;
 		}
 		result = job_collect(&job, &is_stuck);
+		worker_put(run, &job);
 		judge_kernel(run, &job, result);
 		forget(run);
 	}
@@ -453,6 +498,21 @@ static void run_canary(struct run *run)
 }
 
 /* --- the run --- */
+
+static void workers_open(struct run *run)
+{
+	unsigned int nr_jobs = run->options->nr_jobs ? run->options->nr_jobs : 1;
+
+	run->free_workers = calloc(2 * nr_jobs + 1, sizeof(*run->free_workers));
+	run->workers_stay = run->options->shares_processes && run->free_workers && !variables_keep();
+}
+
+static void workers_close(struct run *run)
+{
+	while (run->nr_free_workers)
+		worker_end(&run->free_workers[--run->nr_free_workers]);
+	free(run->free_workers);
+}
 
 /* What needs are answered from. Where not even that can be had, no test is started: all of them say why. */
 static void open_system(struct run *run)
@@ -487,9 +547,11 @@ int run_plan(const struct plan *plan, const struct registry *registry, const str
 		hold_open(&run.hold, &run.sys);
 	/* What it said before is about no test. */
 	kmsg_open(&run.kmsg, options->kmsg);
+	workers_open(&run);
 	if (run.canary)
 		run_canary(&run);
 	r = run_items(&run);
+	workers_close(&run);
 	if (r)
 		err_set(err, -r, "cannot run tests: %s", strerror(-r));
 	kmsg_close(&run.kmsg);

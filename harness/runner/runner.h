@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs a plan: one process for each test, several at once, results to the sinks.
+ * Runs a plan: each test in a process of its own, or where that may be in one behind others (worker.h); several at once;
+ * results to the sinks.
  *
  * Taking down a VM is waiting, mostly: the kernel lets every CPU pass through a quiescent state, which takes several of
- * its ticks. So, for each test that runs, another may be at that: it has done all else, and is not counted.
+ * its ticks. So, for each test that runs, another may be at that: it has done all else, and is not counted. Where
+ * processes are shared, nothing waits for a tick.
  */
 #ifndef VMASSAY_RUNNER_H
 #define VMASSAY_RUNNER_H
@@ -25,6 +27,7 @@ struct run_options {
 	uint64_t seed;
 	bool is_recorded;		/* note what each test meets of the interface: result.met */
 	bool fail_fast;			/* start nothing after the first FAIL or ERROR */
+	bool shares_processes;		/* the target is in the process: a worker runs one test after the other */
 	bool is_alone;			/* start nothing while VMs of a test before are taken down */
 	const char *kmsg;		/* "/dev/kmsg": what the kernel says belongs to the results; NULL: it does not */
 	bool owns_kernel;		/* the kernel is there for these tests alone: whatever it reports is about them */

@@ -41,12 +41,12 @@ static void write_all(int fd, const char *text, size_t len)
 	}
 }
 
-static void line_publish(const char *line)
+void test_say_line(int fd, const char *line)
 {
-	if (result_fd < 0)
+	if (fd < 0)
 		return;
-	write_all(result_fd, line, strlen(line));
-	write_all(result_fd, "\n", 1);
+	write_all(fd, line, strlen(line));
+	write_all(fd, "\n", 1);
 }
 
 static void result_publish(struct test *t)
@@ -55,7 +55,7 @@ static void result_publish(struct test *t)
 	const char *text;
 
 	text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
-	line_publish(text);
+	test_say_line(result_fd, text);
 	json_object_put(object);
 }
 
@@ -284,7 +284,7 @@ static void tear_down(struct test *t)
 	if (t->result->verdict == VERDICT_FAIL)
 		test_dump_hw_exits(t);
 	if (t->nr_vms)
-		line_publish(TEST_LINE_CLOSING);
+		test_say_line(result_fd, TEST_LINE_CLOSING);
 	for (i = 0; i < t->nr_vms; i++)
 		vm_destroy(t->vms[i]);
 	t->nr_vms = 0;
@@ -371,12 +371,13 @@ struct result *test_run_here(const struct test_setup *setup)
 	return t.result;
 }
 
-void test_process(const struct test_setup *setup)
+bool test_publish(const struct test_setup *setup)
 {
 	struct test t = { .result = test_run_here(setup) };
+	bool has_passed = t.result->verdict == VERDICT_PASS;
 
 	result_publish(&t);
-	line_publish(TEST_LINE_END);
+	result_free(t.result);
 	fflush(NULL);
-	_exit(0);
+	return has_passed;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One test in its own process: set-up, HOST(), and the record it leaves. The child's side of job.h.
+ * One test, from set-up over HOST() to the record it leaves. The child's side of job.h.
  */
 #ifndef VMASSAY_TEST_H
 #define VMASSAY_TEST_H
@@ -19,16 +19,20 @@ struct test_setup {
 	bool is_traced;			/* record the hardware's exits */
 	bool is_recorded;		/* note what the test meets of the interface: result.met */
 	struct vm_marker *marker;	/* shared with the runner */
-	int result_fd;			/* each state of the result is one JSON line; TEST_LINE_END follows the last */
+	int result_fd;			/* each state of the result is one JSON line; TEST_LINE_END or _FREE follows the last */
 };
 
 /* All of the test is done but taking down its VMs. */
 #define TEST_LINE_CLOSING "closing"
-/* Without it behind them, the states are those of a test that did not come to its end. */
-#define TEST_LINE_END "end"
+/* Without one of these behind them, the states are those of a test that did not come to its end. */
+#define TEST_LINE_END "end"	/* and the process ends */
+#define TEST_LINE_FREE "free"	/* and the process waits for the next test */
 
-/* Runs the test and ends the process: 0 when the result is complete. */
-void test_process(const struct test_setup *setup) __attribute__((noreturn));
+/* Runs the test and writes the result, but for the last line. True when it has passed. */
+bool test_publish(const struct test_setup *setup);
+
+/* Writes one of the lines above. */
+void test_say_line(int result_fd, const char *line);
 
 /*
  * The same without a process of its own, for the harness's unit tests: runs HOST() and fills the result, which is the

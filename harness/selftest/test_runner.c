@@ -1348,6 +1348,143 @@ static void test_shuffle(void **state)
 	assert_string_not_equal(first, "abcdefghijkl");
 }
 
+/* --- processes that run several tests --- */
+
+#ifdef __SANITIZE_ADDRESS__
+#define SHARES false
+#else
+#define SHARES true
+#endif
+
+static unsigned int nr_here;	/* what a test writes is not what the next one finds */
+
+static void host_notes_process(struct test *t)
+{
+	shared->pids[shared->nr_started++] = getpid();
+	expect_eq(t, 0, nr_here++);
+}
+
+static void host_notes_and_leaves_fd(struct test *t)
+{
+	host_notes_process(t);
+	expect_true(t, dup(STDOUT_FILENO) >= 0);
+}
+
+static void host_notes_and_is_wrong(struct test *t)
+{
+	host_notes_process(t);
+	expect_eq(t, 1, 2);
+}
+
+static void host_notes_and_dies(struct test *t)
+{
+	host_notes_process(t);
+	abort();
+}
+
+static void host_notes_and_says(struct test *t)
+{
+	host_notes_process(t);
+	printf("said by %s\n", t->desc->id);
+}
+
+/* Left behind where nobody looks for it. */
+static void host_sets_word(struct test *t)
+{
+	host_notes_process(t);
+	setenv("VMASSAY_WORD", "x", 1);
+}
+
+static void host_wants_no_word(struct test *t)
+{
+	host_notes_process(t);
+	expect_true(t, !getenv("VMASSAY_WORD"));
+}
+
+static void run_shared(void)
+{
+	if (!SHARES)
+		skip();
+	options.shares_processes = true;
+	run_all();
+}
+
+static void test_shared_process(void **state)
+{
+	(void)state;
+	case_add("a", host_notes_process);
+	case_add("b", host_notes_and_says);
+	case_add("c", host_notes_and_says);
+	run_shared();
+	assert_int_equal(shared->nr_started, 3);
+	assert_int_equal(shared->pids[0], shared->pids[1]);
+	assert_int_equal(shared->pids[0], shared->pids[2]);
+	assert_verdict("a", VERDICT_PASS, NULL);
+	assert_verdict("c", VERDICT_PASS, NULL);
+	assert_int_equal(result_of("c")->nr_notes, 1);
+	assert_string_equal(result_of("c")->notes[0].text, "said by c\n");
+}
+
+static void test_not_shared_process(void **state)
+{
+	(void)state;
+	case_add("a", host_notes_process);
+	case_add("b", host_notes_process);
+	run_all();
+	assert_int_not_equal(shared->pids[0], shared->pids[1]);
+}
+
+static void test_shared_process_with_leftover(void **state)
+{
+	(void)state;
+	case_add("a", host_notes_and_leaves_fd);
+	case_add("b", host_notes_process);
+	case_add("c", host_notes_process);
+	run_shared();
+	assert_int_not_equal(shared->pids[0], shared->pids[1]);
+	assert_int_equal(shared->pids[1], shared->pids[2]);
+	assert_verdict("a", VERDICT_PASS, NULL);
+}
+
+static void assert_runs_alone_behind(void (*host)(struct test *t), enum verdict verdict, const char *reason)
+{
+	case_add("a", host_notes_process);
+	case_add("b", host);
+	case_add("c", host_notes_process);
+	run_shared();
+	assert_int_equal(shared->nr_started, 4);
+	assert_int_equal(shared->pids[0], shared->pids[1]);
+	assert_int_not_equal(shared->pids[1], shared->pids[2]);
+	assert_int_not_equal(shared->pids[2], shared->pids[3]);
+	assert_verdict("b", verdict, reason);
+	assert_verdict("c", VERDICT_PASS, NULL);
+}
+
+static void test_shared_process_with_failure(void **state)
+{
+	(void)state;
+	assert_runs_alone_behind(host_notes_and_is_wrong, VERDICT_FAIL, NULL);
+}
+
+static void test_shared_process_with_death(void **state)
+{
+	(void)state;
+	assert_runs_alone_behind(host_notes_and_dies, VERDICT_ERROR,
+				 "the test's process died by signal 6 (Aborted) outside KVM");
+}
+
+static void test_shared_process_is_to_blame(void **state)
+{
+	(void)state;
+	case_add("a", host_sets_word);
+	case_add("b", host_wants_no_word);
+	run_shared();
+	assert_int_equal(shared->nr_started, 3);
+	assert_verdict("b", VERDICT_PASS, NULL);
+	assert_int_equal(result_of("b")->nr_notes, 1);
+	assert_non_null(strstr(result_of("b")->notes[0].text, "behind other tests"));
+}
+
 #define RUNS(test_) cmocka_unit_test_setup_teardown(test_, fresh, done)
 #define HEARS(test_) cmocka_unit_test_setup_teardown(test_, hear, hear_no_more)
 
@@ -1365,7 +1502,10 @@ int main(void)
 		RUNS(test_shuffle), RUNS(test_interrupted), RUNS(test_interrupted_in_test),
 		RUNS(test_interrupted_in_canary), RUNS(test_no_process_is_left), RUNS(test_no_process_is_left_by_death),
 		RUNS(test_no_process_is_left_by_hang), RUNS(test_no_process_is_left_by_interrupt),
-		RUNS(test_a_hundred), RUNS(test_output), HEARS(test_kernel_is_heard), HEARS(test_kernel_is_left),
+		RUNS(test_a_hundred), RUNS(test_output), RUNS(test_shared_process),
+		RUNS(test_not_shared_process), RUNS(test_shared_process_with_leftover),
+		RUNS(test_shared_process_with_failure), RUNS(test_shared_process_with_death),
+		RUNS(test_shared_process_is_to_blame), HEARS(test_kernel_is_heard), HEARS(test_kernel_is_left),
 		HEARS(test_kernel_is_shared), HEARS(test_kernel_accuses_all), HEARS(test_kernel_accuses_one),
 	};
 
