@@ -39,6 +39,7 @@ struct agent {
 	size_t places_len;
 	uint64_t kinds[MAX_KINDS];
 	uint64_t nr_kernel;
+	struct json_object *known_reports;	/* of the kernel: how many of each finding */
 };
 
 /* --- lines --- */
@@ -93,6 +94,15 @@ static void place_take(void *context, uint32_t offset)
 	agent->places_len += (size_t)sprintf(agent->places + agent->places_len, "%s%x", agent->places_len ? "," : "", offset);
 }
 
+static void count_add(struct json_object **counts, const char *id, uint64_t count)
+{
+	struct json_object *before = NULL;
+
+	json_object_object_get_ex(*counts, id, &before);
+	add_number(counts, id, count + (uint64_t)json_object_get_int64(before));
+}
+
+/* What a finding explains may have several rows. */
 static void add_known(const struct agent *agent, struct json_object **line)
 {
 	struct json_object *known = json_object_new_object();
@@ -101,7 +111,11 @@ static void add_known(const struct agent *agent, struct json_object **line)
 
 	for (i = 0; counts && nested_known[i].id; i++)
 		if (counts[i])
-			add_number(&known, nested_known[i].id, counts[i]);
+			count_add(&known, nested_known[i].id, counts[i]);
+	if (agent->known_reports) {
+		json_object_object_foreach(agent->known_reports, id, count)
+			count_add(&known, id, (uint64_t)json_object_get_int64(count));
+	}
 	json_add(line, "known", known);
 }
 
@@ -164,33 +178,45 @@ static void begin(void *context, uint64_t number)
 		tcdrain(cli_results_fd);
 }
 
-/* What the kernel says names the input by our own name. */
-static void kernel_listen(struct agent *agent)
+/* The kernel names the input by our own name; @seed has no number, and is told as it is. */
+static void report_send(struct agent *agent, const struct kernel_words *words, const struct input *seed)
+{
+	struct json_object *line = line_new("found");
+	unsigned long long number;
+
+	agent->nr_kernel++;
+	add_number(&line, "number", sscanf(words->comm, "f%llu", &number) == 1 ? number : agent->number);
+	json_add(&line, seed ? "violation" : "kernel", json_object_new_string(words->headline));
+	if (seed)
+		add_input(&line, seed);
+	line_send(line);
+}
+
+/* @seed: that ran just now; NULL: inputs with a number did. */
+static void kernel_listen(struct agent *agent, const struct input *seed)
 {
 	uint64_t then = kmsg_now(&agent->kmsg);
 	struct kernel_words words;
-	struct json_object *line;
-	unsigned long long number;
+	const char *known;
 
 	kmsg_read(&agent->kmsg);
 	kernel_text_read(kmsg_since(&agent->kmsg, then), &words);
 	kmsg_forget(&agent->kmsg, kmsg_now(&agent->kmsg));
 	if (!words.worst)
 		return;
-	agent->nr_kernel++;
-	line = line_new("found");
-	add_number(&line, "number", sscanf(words.comm, "f%llu", &number) == 1 ? number : agent->number);
-	json_add(&line, "kernel", json_object_new_string(words.headline));
-	line_send(line);
+	known = nested_known_report(words.headline);
+	if (known && words.worst == KERNEL_WARNS)
+		count_add(&agent->known_reports, known, 1);
+	else
+		report_send(agent, &words, seed);
 }
 
 static bool is_new(void *context, const struct input *input, uint64_t number)
 {
 	struct agent *agent = context;
 
-	(void)input;
 	if (number == CAMPAIGN_SEED || is_due(agent, LISTEN_EVERY))
-		kernel_listen(agent);
+		kernel_listen(agent, number == CAMPAIGN_SEED ? input : NULL);
 	return agent->kcov && kcov_take(agent->kcov, place_take, agent);
 }
 
@@ -276,7 +302,7 @@ static int agent_run(struct agent *agent)
 		cli_print("fuzz agent: %s", err.text);
 		return 99;
 	}
-	kernel_listen(agent);
+	kernel_listen(agent, NULL);
 	stats_send(agent, "end", &stats);
 	if (agent->send_gcov && gcov_files_send(cli_results_fd, &err)) {
 		cli_print("fuzz agent: %s", err.text);
@@ -309,9 +335,11 @@ int fuzz_agent(int argc, char **argv)
 	if (!r) {
 		agent->options.executor = agent->executor;
 		kmsg_open(&agent->kmsg, "/dev/kmsg");
+		agent->known_reports = json_object_new_object();
 		agent->kcov = kcov_open();
 		r = agent_run(agent);
 		kcov_close(agent->kcov);
+		json_object_put(agent->known_reports);
 		kmsg_close(&agent->kmsg);
 	}
 	executor_free(agent->executor);

@@ -60,4 +60,7 @@ void nested_differ(const struct input *input, const struct nested_side *want, co
 /* All that are known, ended by one without .id. */
 extern const struct nested_known nested_known[];
 
+/* The finding that has what a kernel reported, by a line as kernel_log.h's .headline; NULL: none. */
+const char *nested_known_report(const char *headline);
+
 #endif

@@ -686,3 +686,21 @@ const struct nested_known nested_known[] = {
 	{ "stale", "tables or the VMCB were changed between runs, and the TLB may know", is_stale, false },
 	{ NULL, NULL, NULL, false },
 };
+
+/* --- reports of the kernel --- */
+
+/* By where they are, but for the line. */
+static const struct { const char *id, *file, *function; } reports[] = {
+	{ "3900", "at arch/x86/kvm/svm/nested.c:", " nested_svm_vmexit+" },
+	{ "4550", "at arch/x86/kvm/x86.c:", " kvm_multiple_exception+" },
+};
+
+const char *nested_known_report(const char *headline)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(reports) / sizeof(reports[0]); i++)
+		if (strstr(headline, "WARNING: ") && strstr(headline, reports[i].file) && strstr(headline, reports[i].function))
+			return reports[i].id;
+	return NULL;
+}

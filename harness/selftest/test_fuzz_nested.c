@@ -271,6 +271,16 @@ static void test_known_have_reasons(void **state)
 		assert_true(known->reason && known->reason[0] && known->is);
 }
 
+static void test_known_reports(void **state)
+{
+	(void)state;
+	assert_string_equal(nested_known_report("the kernel reported: WARNING: CPU: 0 PID: 27 at arch/x86/kvm/svm/nested.c:957 "
+		"nested_svm_vmexit+0x674/0x700"), "3900");
+	assert_null(nested_known_report("the kernel reported: WARNING: CPU: 0 PID: 27 at arch/x86/kvm/svm/nested.c:957 "
+		"nested_svm_exit_handled+0x674/0x700"));
+	assert_null(nested_known_report("the kernel reported: BUG: KASAN: use-after-free in nested_svm_vmexit+0x674/0x700"));
+}
+
 /* --- inputs that are made again --- */
 
 static void test_made_again(void **state)
@@ -303,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_known_of_memory),
 		cmocka_unit_test(test_known_behind_refused),
 		cmocka_unit_test(test_known_have_reasons),
+		cmocka_unit_test(test_known_reports),
 		cmocka_unit_test(test_made_again),
 	};
 
