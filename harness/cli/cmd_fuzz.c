@@ -333,6 +333,8 @@ static void print_stats(FILE *file, const struct campaign_stats *stats)
 	fprintf(file, "%.0f s, %" PRIu64 " inputs, %.0f/s of CPU time, %" PRIu64 " kept, %" PRIu64 " features, %" PRIu64
 		" findings", stats->seconds, stats->nr_inputs, stats->cpu_seconds ? (double)stats->nr_inputs /
 		stats->cpu_seconds : 0, stats->nr_kept, stats->nr_features, stats->nr_findings);
+	if (stats->nr_once)
+		fprintf(file, ", %" PRIu64 " more once only", stats->nr_once);
 }
 
 static bool tell(void *context, const struct campaign_stats *stats)

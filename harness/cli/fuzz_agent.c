@@ -103,7 +103,7 @@ static void count_add(struct json_object **counts, const char *id, uint64_t coun
 }
 
 /* What a finding explains may have several rows. */
-static void add_known(const struct agent *agent, struct json_object **line)
+static void add_known(const struct agent *agent, const struct campaign_stats *stats, struct json_object **line)
 {
 	struct json_object *known = json_object_new_object();
 	const uint64_t *counts = agent->executor->domain == &vmcb_domain ? nested_executor_known(agent->executor) : NULL;
@@ -116,6 +116,8 @@ static void add_known(const struct agent *agent, struct json_object **line)
 		json_object_object_foreach(agent->known_reports, id, count)
 			count_add(&known, id, (uint64_t)json_object_get_int64(count));
 	}
+	if (stats->nr_once)
+		add_number(&known, "once, and not again", stats->nr_once);
 	json_add(line, "known", known);
 }
 
@@ -144,7 +146,7 @@ static void stats_send(struct agent *agent, const char *event, const struct camp
 	add_number(&line, "findings", stats->nr_findings + agent->nr_kernel);
 	add_number(&line, "cover", agent->kcov ? kcov_nr(agent->kcov) : 0);
 	json_add(&line, "seconds", json_object_new_double(stats->seconds));
-	add_known(agent, &line);
+	add_known(agent, stats, &line);
 	add_counts(agent, &line);
 	line_send(line);
 }

@@ -68,8 +68,8 @@ static unsigned int features_take(struct campaign *c, const struct trial *trial)
 
 /* --- findings --- */
 
-/* True for the first of its kind. */
-static bool kind_take(struct campaign *c, uint64_t kind)
+/* True for the first of its kind, while there is room for it. */
+static bool is_kind_new(const struct campaign *c, uint64_t kind)
 {
 	uint64_t i;
 
@@ -79,10 +79,18 @@ static bool kind_take(struct campaign *c, uint64_t kind)
 	for (i = 0; i < c->stats.nr_findings; i++)
 		if (c->kinds[i] == kind)
 			return false;
-	if (c->stats.nr_findings == MAX_KINDS)
-		return false;
-	c->kinds[c->stats.nr_findings++] = kind;
-	return true;
+	return c->stats.nr_findings < MAX_KINDS;
+}
+
+/* A finding is what can be shown again. What a kernel's timing has done once is counted only. */
+static bool comes_again(struct campaign *c, const struct input *input, uint64_t kind)
+{
+	struct trial again;
+
+	if (c->executor->is_exact)
+		return true;
+	c->executor->run(c->executor, input, &again);
+	return again.violation[0] && violation_kind(again.violation) == kind;
 }
 
 static int finding_take(struct campaign *c, const struct input *input, const struct trial *trial)
@@ -90,11 +98,17 @@ static int finding_take(struct campaign *c, const struct input *input, const str
 	const struct campaign_options *options = c->options;
 	struct trial again;
 	struct input small = *input;
+	uint64_t kind = violation_kind(trial->violation);
 	char path[CORPUS_MAX_PATH_BYTES];
 	int r = 0;
 
-	if (!kind_take(c, violation_kind(trial->violation)))
+	if (!is_kind_new(c, kind))
 		return 0;
+	if (!comes_again(c, input, kind)) {
+		c->stats.nr_once++;
+		return 0;
+	}
+	c->kinds[c->stats.nr_findings++] = kind;
 	executor_minimise(c->executor, &small);
 	executor_run_twice(c->executor, &small, &again);
 	/* What does not come again is told as it came. */

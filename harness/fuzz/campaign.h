@@ -17,6 +17,7 @@ struct err;
 
 struct campaign_stats {
 	uint64_t nr_inputs, nr_kept, nr_features, nr_findings;
+	uint64_t nr_once;		/* violations that did not come again, which are no findings */
 	double seconds, cpu_seconds;	/* of the clock, and of the processor */
 };
 

@@ -302,6 +302,48 @@ static void test_made_again(void **state)
 	assert_true(nr_same < 20);
 }
 
+/* --- what does not come again --- */
+
+struct fickle {
+	struct executor executor;
+	unsigned int nr_runs;
+};
+
+/* Wrong in its first run only. */
+static void fickle_run(struct executor *executor, const struct input *input, struct trial *trial)
+{
+	struct fickle *fickle = (struct fickle *)executor;
+
+	(void)input;
+	*trial = (struct trial){ .nr_lines = 0 };
+	if (!fickle->nr_runs++)
+		strcpy(trial->violation, "it is wrong");
+}
+
+static struct campaign_stats fickle_search(bool is_exact)
+{
+	struct fickle fickle = { .executor = { .domain = &vmcb_domain, .is_exact = is_exact, .run = fickle_run } };
+	struct campaign_options options = { .executor = &fickle.executor, .nr_inputs = 20 };
+	struct campaign_stats stats;
+	struct err err;
+
+	assert_int_equal(campaign_run(&options, &stats, &err), 0);
+	return stats;
+}
+
+/* Where the same comes of the same each time, it is a finding that it did not. */
+static void test_once(void **state)
+{
+	struct campaign_stats stats = fickle_search(false);
+
+	(void)state;
+	assert_int_equal(stats.nr_findings, 0);
+	assert_int_equal(stats.nr_once, 1);
+	stats = fickle_search(true);
+	assert_int_equal(stats.nr_findings, 1);
+	assert_int_equal(stats.nr_once, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_known_have_reasons),
 		cmocka_unit_test(test_known_reports),
 		cmocka_unit_test(test_made_again),
+		cmocka_unit_test(test_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
