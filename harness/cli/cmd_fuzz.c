@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/fuzz_agent.h"
+#include "cli/fuzz_board.h"
 #include "cli/fuzz_files.h"
 #include "cli/fuzz_lab.h"
 #include "cli/fuzz_target.h"
@@ -40,6 +41,7 @@ static const char fuzz_help[] =
 	"  --corpus FOLDER    begin with the inputs in it, and add what shows something new\n"
 	"  --findings FOLDER  write what breaks an oracle (default: findings)\n"
 	"  --lab NAME         search inside a lab, where a real KVM runs the inputs and the machine judges\n"
+	"  -j, --jobs N       so many labs at a time, which give each other what they keep (default 1)\n"
 	"  --kernel IMAGE, --modules DIR, --param MODULE.NAME=VALUE, --append WORDS, --console FILE, --fresh\n"
 	"                     of the lab, as vmassay lab has them; a kernel of ci/kernel/build kcov tells its coverage\n"
 	"  --gcov DIR         of the lab, with --count: fetch the kernel's counters at the end (ci/kernel/build gcov)\n"
@@ -199,6 +201,7 @@ struct search {
 	struct lab_options lab;		/* .name is NULL: in this process */
 	const char *params[ARGS_MAX_PARAMS + 1];
 	const char *gcov;
+	unsigned int nr_labs;
 };
 
 enum {
@@ -259,6 +262,14 @@ static bool lab_option(struct search *search, int option, int *ret)
 	}
 }
 
+static int jobs_take(struct search *search, uint64_t number)
+{
+	if (!number || number > BOARD_MAX_LABS)
+		return usage_error("fuzz: --jobs: it takes 1 to %u", BOARD_MAX_LABS);
+	search->nr_labs = (unsigned int)number;
+	return 0;
+}
+
 static int search_option(struct search *search, int option)
 {
 	struct campaign_options *options = &search->options;
@@ -285,6 +296,8 @@ static int search_option(struct search *search, int option)
 	}
 	if (!parse_number(optarg, &number))
 		return usage_error("fuzz: '%s' is no number", optarg);
+	if (option == 'j')
+		return jobs_take(search, number);
 	if (option == OPTION_TIME)
 		options->seconds = (double)number;
 	else if (option == OPTION_COUNT)
@@ -305,14 +318,14 @@ static int search_parse(struct search *search, int argc, char **argv)
 		{ "kernel", required_argument, NULL, OPTION_KERNEL }, { "modules", required_argument, NULL, OPTION_MODULES },
 		{ "param", required_argument, NULL, OPTION_PARAM }, { "append", required_argument, NULL, OPTION_APPEND },
 		{ "console", required_argument, NULL, OPTION_CONSOLE }, { "fresh", no_argument, NULL, OPTION_FRESH },
-		{ "gcov", required_argument, NULL, OPTION_GCOV },
+		{ "gcov", required_argument, NULL, OPTION_GCOV }, { "jobs", required_argument, NULL, 'j' },
 		{ "danger-host-kvm", no_argument, NULL, OPTION_DANGER }, { "help", no_argument, NULL, 'h' }, { 0 },
 	};
 	int option, r = 0;
 
 	opterr = 0;
 	optind = 1;
-	while (!r && (option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+	while (!r && (option = getopt_long(argc, argv, ":j:", long_options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(fuzz_help, stdout);
 			return -1;
@@ -325,6 +338,8 @@ static int search_parse(struct search *search, int argc, char **argv)
 	}
 	if (!r && optind < argc)
 		return usage_error("fuzz: what is '%s'?", argv[optind]);
+	if (!r && search->nr_labs && !search->lab.name)
+		return usage_error("fuzz: --jobs is for --lab");
 	return r ? r : check_danger("fuzz", search->target, search->may_danger);
 }
 
@@ -366,7 +381,7 @@ static int search_in_lab(const struct input_domain *domain, struct search *searc
 	struct fuzz_lab_options options = {
 		.domain = domain, .lab = search->lab, .seed = search->options.seed, .seconds = search->options.seconds,
 		.nr_inputs = search->options.nr_inputs, .corpus = search->options.corpus,
-		.findings = search->options.findings, .gcov = search->gcov,
+		.findings = search->options.findings, .gcov = search->gcov, .nr_labs = search->nr_labs,
 	};
 	int r;
 

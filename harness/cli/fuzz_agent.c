@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,8 @@ struct agent {
 	uint64_t kinds[MAX_KINDS];
 	uint64_t nr_kernel;
 	struct json_object *known_reports;	/* of the kernel: how many of each finding */
+	struct input_words words;	/* that the kernel compares with */
+	unsigned int nr_told;		/* of them */
 };
 
 /* --- lines --- */
@@ -222,11 +225,49 @@ static bool is_new(void *context, const struct input *input, uint64_t number)
 	return agent->kcov && kcov_take(agent->kcov, place_take, agent);
 }
 
+static void word_take(void *context, uint64_t value)
+{
+	struct agent *agent = context;
+
+	/* The numbers of calls themselves are nothing that an input makes up. */
+	if ((value >> 8 & 0xff) != KVMIO)
+		input_words_add(&agent->words, agent->executor->domain, value);
+}
+
+static void words_send(struct agent *agent, uint64_t number)
+{
+	char text[INPUT_MAX_WORDS * 17 + 1] = "";
+	struct json_object *line;
+	size_t at = 0;
+
+	if (agent->nr_told == agent->words.nr)
+		return;
+	for (; agent->nr_told < agent->words.nr; agent->nr_told++)
+		at += (size_t)sprintf(text + at, "%s%" PRIx64, at ? "," : "", agent->words.values[agent->nr_told]);
+	line = line_new("words");
+	add_number(&line, "number", number);
+	json_add(&line, "words", json_object_new_string(text));
+	line_send(line);
+}
+
+/* Runs an input that has shown something new once more, for what the kernel compares on the way. */
+static void words_learn(struct agent *agent, const struct input *input, uint64_t number)
+{
+	static struct trial trial;
+
+	if (!agent->kcov || !kcov_words_begin(agent->kcov))
+		return;
+	agent->executor->run(agent->executor, input, &trial);
+	kcov_words_end(agent->kcov, word_take, agent);
+	words_send(agent, number);
+}
+
 static void kept(void *context, const struct input *input, uint64_t number)
 {
+	struct agent *agent = context;
 	struct json_object *line = line_new("kept");
 
-	(void)context;
+	words_learn(agent, input, number);
 	add_number(&line, "number", number);
 	add_input(&line, input);
 	line_send(line);
@@ -261,14 +302,15 @@ static bool tell(void *context, const struct campaign_stats *stats)
 
 /* --- the command --- */
 
-static size_t kinds_read(uint64_t *kinds, const char *text)
+/* Numbers with commas between them, or "-". */
+static size_t numbers_read(uint64_t *numbers, size_t max, const char *text)
 {
 	size_t nr = 0;
 
-	while (nr < MAX_KINDS && *text && *text != '-') {
+	while (nr < max && *text && *text != '-') {
 		char *end;
 
-		kinds[nr++] = strtoull(text, &end, 16);
+		numbers[nr++] = strtoull(text, &end, 16);
 		text = *end ? end + 1 : end;
 	}
 	return nr;
@@ -316,7 +358,7 @@ static int agent_run(struct agent *agent)
 int fuzz_agent(int argc, char **argv)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
-	const struct input_domain *domain = argc > 7 ? input_domain_find(argv[1]) : NULL;
+	const struct input_domain *domain = argc > 8 ? input_domain_find(argv[1]) : NULL;
 	struct err err;
 	int r;
 
@@ -324,12 +366,14 @@ int fuzz_agent(int argc, char **argv)
 		return usage_error("fuzz agent: it is for labs");
 	agent->options = (struct campaign_options){
 		.seed = strtoull(argv[2], NULL, 0), .first = strtoull(argv[3], NULL, 0),
-		.nr_inputs = strtoull(argv[5], NULL, 0), .kinds = agent->kinds, .nr_kinds = kinds_read(agent->kinds, argv[7]), .begin = begin, .is_new = is_new,
+		.nr_inputs = strtoull(argv[5], NULL, 0), .kinds = agent->kinds,
+		.nr_kinds = numbers_read(agent->kinds, MAX_KINDS, argv[7]), .words = &agent->words, .begin = begin, .is_new = is_new,
 		.kept = kept, .found = found, .tell = tell, .context = agent,
 	};
 	agent->nr_careful = strtoull(argv[4], NULL, 0);
+	agent->words.nr = agent->nr_told = (unsigned int)numbers_read(agent->words.values, INPUT_MAX_WORDS, argv[8]);
 	agent->send_gcov = strtoull(argv[6], NULL, 0);
-	r = seeds_read(&agent->options, argc - 8, argv + 8);
+	r = seeds_read(&agent->options, argc - 9, argv + 9);
 	if (!r && fuzz_target_open(domain, "kvm", &agent->executor, &err)) {
 		cli_print("fuzz agent: %s", err.text);
 		r = 99;

@@ -8,6 +8,7 @@
  *	kept	number, input
  *	found	number, violation, outcome, input; or kernel: what it reported
  *	cover	places: new ones, as offsets in hexadecimal with commas between them
+ *	words	number, words: constants that the kernel compared with in input number @number, likewise
  *	stats	inputs, kept, features, findings, cover, seconds, known: how often each; KVM_RUNs, entries, resets, VMs made
  *	end	like stats
  *
@@ -19,9 +20,9 @@
 #include <stdint.h>
 
 /*
- * The words inside: DOMAIN SEED FIRST CAREFUL COUNT GCOV KINDS INPUT...: numbers; how many inputs are told one by one; how
+ * The words inside: DOMAIN SEED FIRST CAREFUL COUNT GCOV KINDS WORDS INPUT...: numbers; how many inputs are told one by one; how
  * many are made at most, or 0; whether the kernel's counters are sent at the end; kinds of violations that are known, with
- * commas between them, or "-"; the corpus' texts. Without a count it goes on until the lab is ended: the clock inside is
+ * commas between them, or "-"; likewise what was learnt of the kernel; the corpus' texts. Without a count it goes on until the lab is ended: the clock inside is
  * not one to go by. Returns the exit code.
  */
 int fuzz_agent(int argc, char **argv);

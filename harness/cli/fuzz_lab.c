@@ -9,10 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/fuzz_board.h"
 #include "cli/fuzz_plot.h"
 #include "cli/gcov_files.h"
 #include "err.h"
@@ -25,13 +28,13 @@
 #include "runner/job.h"
 
 #define TEXT_BYTES 16384
-#define MAX_KINDS 256
 #define MAX_PATH_BYTES 512
-#define PLACES_BYTES (64u << 20)	/* of the kernel's image */
 #define NR_CAREFUL 64			/* inputs told one by one, behind a death that named none */
 #define MAX_SILENT 3			/* boots in a row that run no input */
 #define STATUS_S 30			/* between two lines of status, where nobody watches */
 #define FOREVER_S 1e9
+#define ROUND_S 300			/* until several labs give each other what they have kept */
+#define ROUND_NUMBERS 64		/* that may have run behind the last that was told */
 
 struct entry {
 	struct input input;
@@ -45,13 +48,16 @@ struct totals {
 
 struct search {
 	const struct fuzz_lab_options *options;
+	struct fuzz_board *board;	/* shared with the other labs */
+	unsigned int lab;		/* which of them */
+	uint64_t seed;
 	struct entry **corpus;
 	size_t nr_corpus, room;
-	uint64_t kinds[MAX_KINDS];
-	size_t nr_kinds;
-	uint8_t *places;
-	uint64_t nr_places;
-	uint64_t start_us, told_us;
+	struct input_words words;	/* that the kernel compares with */
+	uint64_t word_numbers[INPUT_MAX_WORDS];	/* of the inputs that showed them */
+	size_t nr_before;		/* in the corpus when it began */
+	uint64_t nr_kept;		/* by this lab */
+	uint64_t start_us, told_us, round_us;
 
 	/* Of the boot that runs. */
 	uint64_t run_us;		/* when its first input was told; 0: not yet */
@@ -61,7 +67,7 @@ struct search {
 	struct totals boot, all;	/* that one's, and those before */
 	struct json_object *known;	/* of the boot that told last */
 	uint64_t nr_deaths;
-	FILE *csv, *cover;
+	FILE *csv, *cover, *dictionary;
 	struct err err;
 };
 
@@ -96,6 +102,17 @@ static int is_input_name(const struct dirent *name)
 	return suffix && !strcmp(suffix, ".input");
 }
 
+static bool corpus_has(const struct search *s, const struct input *input)
+{
+	size_t i;
+
+	for (i = 0; i < s->nr_corpus; i++)
+		if (input_is_equal(&s->corpus[i]->input, input))
+			return true;
+	return false;
+}
+
+/* What is in the folder and not known yet: from before, or from another lab. */
 static int corpus_read(struct search *s)
 {
 	const char *folder = s->options->corpus;
@@ -114,7 +131,7 @@ static int corpus_read(struct search *s)
 		snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
 		if (!r)
 			r = input_read(path, &input, &s->err);
-		if (!r && input.domain == s->options->domain && corpus_add(s, &input, CAMPAIGN_SEED))
+		if (!r && input.domain == s->options->domain && !corpus_has(s, &input) && corpus_add(s, &input, CAMPAIGN_SEED))
 			r = err_set(&s->err, ENOMEM, "out of memory");
 		free(names[i]);
 	}
@@ -138,6 +155,7 @@ static int corpus_open(struct search *s)
 static void input_again(const struct search *s, uint64_t number, struct input *ret)
 {
 	const struct input **corpus = calloc(s->nr_corpus, sizeof(struct input *));
+	struct input_words words = s->words;
 	size_t i, nr = 0;
 
 	input_init(ret, s->options->domain);
@@ -146,7 +164,9 @@ static void input_again(const struct search *s, uint64_t number, struct input *r
 	for (i = 0; i < s->nr_corpus; i++)
 		if (s->corpus[i]->number == CAMPAIGN_SEED || s->corpus[i]->number < number)
 			corpus[nr++] = &s->corpus[i]->input;
-	campaign_make(s->options->seed, number, corpus, nr, ret);
+	while (words.nr && s->word_numbers[words.nr - 1] >= number)
+		words.nr--;
+	campaign_make(s->seed, number, corpus, nr, &words, ret);
 	free(corpus);
 }
 
@@ -184,15 +204,7 @@ static void file_write(const char *folder, const char *suffix, const char *head,
 /* True for the first of its kind. */
 static bool kind_take(struct search *s, const char *violation)
 {
-	uint64_t kind = violation_kind(violation);
-	size_t i;
-
-	for (i = 0; i < s->nr_kinds; i++)
-		if (s->kinds[i] == kind)
-			return false;
-	if (s->nr_kinds < MAX_KINDS)
-		s->kinds[s->nr_kinds++] = kind;
-	return true;
+	return fuzz_board_kind(s->board, violation_kind(violation));
 }
 
 static void status_clear(void)
@@ -262,17 +274,9 @@ static void take_kept(struct search *s, struct json_object *line)
 
 	if (input_parse(text, strlen(text), &input, &err) || corpus_add(s, &input, number_of(line, "number")))
 		return;
+	s->nr_kept++;
 	if (s->options->corpus)
 		file_write(s->options->corpus, ".input", "", text);
-}
-
-static bool place_take(struct search *s, uint64_t offset)
-{
-	if (offset >= PLACES_BYTES || (s->places[offset / 8] >> offset % 8 & 1))
-		return false;
-	s->places[offset / 8] |= (uint8_t)(1u << offset % 8);
-	s->nr_places++;
-	return true;
 }
 
 static void take_places(struct search *s, struct json_object *line)
@@ -284,7 +288,7 @@ static void take_places(struct search *s, struct json_object *line)
 		char *end;
 		uint64_t offset = strtoull(text, &end, 16);
 
-		if (place_take(s, offset) && s->cover)
+		if (fuzz_board_place(s->board, offset) && s->cover)
 			fprintf(s->cover, "0x%" PRIx64 " %.0f\n", KCOV_BASE + offset, seconds);
 		text = *end ? end + 1 : end;
 	}
@@ -292,14 +296,59 @@ static void take_places(struct search *s, struct json_object *line)
 		fflush(s->cover);
 }
 
+static void take_words(struct search *s, struct json_object *line)
+{
+	const char *text = json_text(line, "words");
+
+	while (*text) {
+		char *end;
+		uint64_t word = strtoull(text, &end, 16);
+
+		if (input_words_add(&s->words, s->options->domain, word)) {
+			s->word_numbers[s->words.nr - 1] = number_of(line, "number");
+			if (s->dictionary)
+				fprintf(s->dictionary, "0x%" PRIx64 "\n", word);
+		}
+		text = *end ? end + 1 : end;
+	}
+}
+
+static size_t nr_findings(const struct search *s)
+{
+	uint64_t kinds[BOARD_MAX_KINDS];
+
+	return fuzz_board_kinds(s->board, kinds);
+}
+
+/* To the other labs. */
+static void board_tell(const struct search *s)
+{
+	struct board_totals totals = {
+		.inputs = s->all.inputs + s->boot.inputs, .deaths = s->nr_deaths, .kept = s->nr_kept,
+		.seconds = s->all.seconds + s->boot.seconds,
+	};
+
+	fuzz_board_tell(s->board, s->lab, &totals);
+}
+
+/* Of all labs. */
 static void status_print(FILE *file, const struct search *s)
 {
-	uint64_t inputs = s->all.inputs + s->boot.inputs;
-	double seconds = (double)(clock_us() - s->start_us) / 1e6, searching = s->all.seconds + s->boot.seconds;
+	struct board_totals sum = fuzz_board_sum(s->board);
 
-	fprintf(file, "%.0f s, %" PRIu64 " inputs, %.0f/s, corpus %zu, cover %" PRIu64 ", %zu findings, %" PRIu64 " deaths",
-		seconds, inputs, searching > 0 ? (double)inputs / searching : 0, s->nr_corpus, s->nr_places, s->nr_kinds,
-		s->nr_deaths);
+	fprintf(file, "%.0f s, %" PRIu64 " inputs, %.0f/s, corpus %" PRIu64 ", cover %" PRIu64 ", %zu findings, %" PRIu64
+		" deaths", (double)(clock_us() - s->start_us) / 1e6, sum.inputs,
+		sum.seconds > 0 ? (double)sum.inputs / sum.seconds : 0, s->nr_before + sum.kept,
+		fuzz_board_nr_places(s->board), nr_findings(s), sum.deaths);
+}
+
+static void csv_print(const struct search *s)
+{
+	struct board_totals sum = fuzz_board_sum(s->board);
+
+	fprintf(s->csv, "%.1f,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%zu,%" PRIu64 "\n",
+		(double)(clock_us() - s->start_us) / 1e6, sum.inputs, s->nr_before + sum.kept,
+		fuzz_board_nr_places(s->board), nr_findings(s), sum.deaths);
 }
 
 static void take_stats(struct search *s, struct json_object *line)
@@ -313,9 +362,12 @@ static void take_stats(struct search *s, struct json_object *line)
 		json_object_put(s->known);
 		s->known = json_object_get(known);
 	}
+	board_tell(s);
+	/* One tells of all. */
+	if (s->lab)
+		return;
 	if (s->csv)
-		fprintf(s->csv, "%.1f,%" PRIu64 ",%zu,%" PRIu64 ",%zu,%" PRIu64 "\n", (double)(now - s->start_us) / 1e6,
-			s->all.inputs + s->boot.inputs, s->nr_corpus, s->nr_places, s->nr_kinds, s->nr_deaths);
+		csv_print(s);
 	if (isatty(STDERR_FILENO)) {
 		status_clear();
 		status_print(stderr, s);
@@ -362,6 +414,8 @@ static void on_line(void *context, const char *text)
 		take_found(s, line);
 	else if (!strcmp(event, "cover"))
 		take_places(s, line);
+	else if (!strcmp(event, "words"))
+		take_words(s, line);
 	else if (!strcmp(event, "stats") || !strcmp(event, "end"))
 		take_stats(s, line);
 	json_object_put(line);
@@ -446,16 +500,6 @@ static void on_alarm(int number)
 	cli_is_interrupted = 1;
 }
 
-static void clock_set(double seconds)
-{
-	struct sigaction action = { .sa_handler = on_alarm };
-
-	is_over = 0;
-	sigaction(SIGALRM, &action, NULL);
-	if (seconds)
-		alarm((unsigned int)seconds);
-}
-
 static double seconds_left(const struct search *s)
 {
 	if (!s->options->seconds)
@@ -463,22 +507,54 @@ static double seconds_left(const struct search *s)
 	return s->options->seconds - (double)(clock_us() - s->start_us) / 1e6;
 }
 
-static void words_make(const struct search *s, struct strlist *words)
+/* Of several labs a boot is a round at most. */
+static void clock_set(const struct search *s)
 {
-	char kinds[MAX_KINDS * 17 + 2] = "-", text[TEXT_BYTES];
+	struct sigaction action = { .sa_handler = on_alarm };
+	double left = seconds_left(s);
+
+	sigaction(SIGALRM, &action, NULL);
+	alarm((unsigned int)(s->options->nr_labs > 1 && left > ROUND_S ? ROUND_S : left));
+}
+
+/* True when the end of the round is not that of the search, which goes on then with what the others have kept. */
+static bool round_end(struct search *s)
+{
+	if (!is_over || s->options->nr_labs <= 1 || seconds_left(s) <= 1)
+		return false;
+	is_over = 0;
+	cli_is_interrupted = 0;
+	s->first = s->at + ROUND_NUMBERS;
+	s->nr_careful = 0;
+	return true;
+}
+
+/* Numbers with commas between them, or "-" for none. */
+static void numbers_add(struct strlist *words, const uint64_t *numbers, size_t nr)
+{
+	char text[INPUT_MAX_WORDS * 17 + 2] = "-";
 	size_t i, at = 0;
 
-	for (i = 0; i < s->nr_kinds; i++)
-		at += (size_t)sprintf(kinds + at, "%s%" PRIx64, i ? "," : "", s->kinds[i]);
+	for (i = 0; i < nr; i++)
+		at += (size_t)sprintf(text + at, "%s%" PRIx64, i ? "," : "", numbers[i]);
+	strlist_add(words, text);
+}
+
+static void words_make(const struct search *s, struct strlist *words)
+{
+	uint64_t kinds[BOARD_MAX_KINDS];
+	char text[TEXT_BYTES];
+	size_t i;
 	strlist_add(words, "fuzz");
 	strlist_add(words, "agent");
 	strlist_add(words, s->options->domain->name);
-	strlist_addf(words, "%" PRIu64, s->options->seed);
+	strlist_addf(words, "%" PRIu64, s->seed);
 	strlist_addf(words, "%" PRIu64, s->first);
 	strlist_addf(words, "%" PRIu64, s->nr_careful);
 	strlist_addf(words, "%" PRIu64, s->options->nr_inputs);
 	strlist_add(words, s->options->gcov ? "1" : "0");
-	strlist_add(words, kinds);
+	numbers_add(words, kinds, fuzz_board_kinds(s->board, kinds));
+	numbers_add(words, s->words.values, s->words.nr);
 	for (i = 0; i < s->nr_corpus; i++) {
 		input_print(&s->corpus[i]->input, text, sizeof(text));
 		strlist_add(words, text);
@@ -522,7 +598,12 @@ static int boots(struct search *s)
 	int r = 1;
 
 	while (r == 1 && seconds_left(s) > 1) {
+		clock_set(s);
 		r = boot(s);
+		if (!r && round_end(s)) {
+			r = corpus_read(s) ? -EIO : 1;
+			continue;
+		}
 		nr_silent = s->has_run ? 0 : nr_silent + 1;
 		if (r == 1 && nr_silent == MAX_SILENT)
 			r = err_set(&s->err, EIO, "%u boots in a row ran no input", MAX_SILENT);
@@ -543,6 +624,14 @@ static void end_print(const struct search *s)
 	}
 }
 
+/* The last line may be half of one, of a search that was killed. */
+static void line_end(FILE *file)
+{
+	if (!fseek(file, -1, SEEK_END) && fgetc(file) != '\n')
+		fputs("\n", file);
+	rewind(file);
+}
+
 /* A file of the corpus folder that grows while the search goes on. */
 static int log_open(struct search *s, const char *name, FILE **ret)
 {
@@ -550,41 +639,56 @@ static int log_open(struct search *s, const char *name, FILE **ret)
 
 	snprintf(path, sizeof(path), "%s/%s", s->options->corpus, name);
 	*ret = fopen(path, "a+e");
-	return *ret ? 0 : err_set(&s->err, errno, "%s: %s", path, strerror(errno));
+	if (!*ret)
+		return err_set(&s->err, errno, "%s: %s", path, strerror(errno));
+	line_end(*ret);
+	return 0;
 }
 
-/* What an earlier campaign of this corpus has met; the last line may be of one that was killed. */
+/* What an earlier campaign of this corpus has met. */
 static void places_read(struct search *s)
 {
-	uint64_t address;
+	char line[64];
 
-	while (fscanf(s->cover, "%" SCNx64 "%*[^\n]", &address) == 1)
-		place_take(s, address - KCOV_BASE);
+	while (fgets(line, sizeof(line), s->cover))
+		fuzz_board_place(s->board, strtoull(line, NULL, 16) - KCOV_BASE);
+}
+
+/* What an earlier campaign of this corpus has learnt; or another lab. */
+static void dictionary_read(struct search *s)
+{
+	char line[64];
+
+	while (fgets(line, sizeof(line), s->dictionary))
+		input_words_add(&s->words, s->options->domain, strtoull(line, NULL, 16));
 }
 
 static int search_open(struct search *s)
 {
 	int r;
 
-	s->places = calloc(1, PLACES_BYTES / 8);
-	if (!s->places)
-		return err_set(&s->err, ENOMEM, "out of memory");
 	if (s->options->findings) {
 		r = folder_make(s->options->findings);
 		if (r)
 			return err_set(&s->err, -r, "%s: %s", s->options->findings, strerror(-r));
 	}
 	r = corpus_open(s);
+	s->nr_before = s->nr_corpus;
 	if (r || !s->options->corpus)
 		return r;
 	r = log_open(s, "cover.txt", &s->cover);
+	if (!r)
+		r = log_open(s, "dictionary.txt", &s->dictionary);
 	if (!r)
 		r = log_open(s, "campaign.csv", &s->csv);
 	if (r)
 		return r;
 	places_read(s);
+	dictionary_read(s);
+	setlinebuf(s->dictionary);
 	setlinebuf(s->csv);
-	fprintf(s->csv, "# seconds,inputs,corpus,cover,findings,deaths\n");
+	if (!s->lab)
+		fprintf(s->csv, "# seconds,inputs,corpus,cover,findings,deaths\n");
 	return 0;
 }
 
@@ -606,34 +710,106 @@ static void search_close(struct search *s)
 		fclose(s->csv);
 	if (s->cover)
 		fclose(s->cover);
+	if (s->dictionary)
+		fclose(s->dictionary);
 	json_object_put(s->known);
 	while (s->nr_corpus)
 		free(s->corpus[--s->nr_corpus]);
 	free(s->corpus);
-	free(s->places);
+}
+
+/* One lab's; returns its exit code. */
+static int search_run(struct search *s)
+{
+	const struct fuzz_lab_options *options = s->options;
+	int r = search_open(s);
+
+	if (!r) {
+		if (!s->lab)
+			printf("fuzz %s: lab %s, seed %" PRIu64 ", corpus %zu\n", options->domain->name, options->lab.name,
+			       options->seed, s->nr_corpus);
+		fflush(stdout);
+		r = boots(s);
+		board_tell(s);
+		end_print(s);
+	}
+	if (r)
+		usage_error("fuzz: %s", s->err.text);
+	if (!s->lab && !r && options->corpus)
+		plot(s);
+	r = r ? 99 : cli_is_interrupted && !is_over ? EXIT_INTERRUPTED : nr_findings(s) ? 1 : 0;
+	search_close(s);
+	return r;
+}
+
+/* --- several labs --- */
+
+/* Its kernel's console is another file: as for several emulators elsewhere. */
+static void __attribute__((noreturn)) lab_child(struct search *s, pid_t parent)
+{
+	struct fuzz_lab_options options = *s->options;
+	char console[MAX_PATH_BYTES];
+	int code;
+
+	/* A parent that died before the prctl() will send no signal. */
+	if (prctl(PR_SET_PDEATHSIG, SIGINT) || getppid() != parent)
+		_exit(99);
+	if (s->lab) {
+		snprintf(console, sizeof(console), "%s.%u", options.lab.console, s->lab + 1);
+		options.lab.console = console;
+	}
+	s->options = &options;
+	s->seed += s->lab;
+	code = search_run(s);
+	fflush(stdout);
+	_exit(code);
+}
+
+/* An interrupt of this process is one of theirs. */
+static int child_wait(const pid_t *pids, unsigned int nr, pid_t pid)
+{
+	unsigned int i;
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		for (i = 0; i < nr && cli_is_interrupted; i++)
+			kill(pids[i], SIGINT);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+}
+
+static int labs_run(struct search *s)
+{
+	pid_t pids[BOARD_MAX_LABS], parent = getpid();
+	unsigned int nr = 0, i;
+	int code = 0;
+
+	fflush(NULL);
+	for (; nr < s->options->nr_labs; nr++) {
+		s->lab = nr;
+		pids[nr] = fork();
+		if (!pids[nr])
+			lab_child(s, parent);
+		if (pids[nr] < 0)
+			break;
+	}
+	if (nr < s->options->nr_labs)
+		code = usage_error("fuzz: fork: %s", strerror(errno));
+	for (i = 0; i < nr; i++) {
+		int one = child_wait(pids, nr, pids[i]);
+
+		code = one > code ? one : code;
+	}
+	return code;
 }
 
 int fuzz_lab(const struct fuzz_lab_options *options)
 {
-	struct search s = { .options = options, .start_us = clock_us() };
-	int r = search_open(&s);
+	struct search s = { .options = options, .seed = options->seed, .start_us = clock_us(), .board = fuzz_board_new() };
+	int r;
 
-	if (!r) {
-		printf("fuzz %s: lab %s, seed %" PRIu64 ", corpus %zu\n", options->domain->name, options->lab.name,
-		       options->seed, s.nr_corpus);
-		fflush(stdout);
-		clock_set(options->seconds);
-		r = boots(&s);
-		end_print(&s);
-		if (options->corpus)
-			plot(&s);
-	}
-	if (r)
-		usage_error("fuzz: %s", s.err.text);
-	search_close(&s);
-	if (r)
-		return 99;
-	if (cli_is_interrupted && !is_over)
-		return EXIT_INTERRUPTED;
-	return s.nr_kinds ? 1 : 0;
+	if (!s.board)
+		return usage_error("fuzz: out of memory");
+	r = options->nr_labs > 1 ? labs_run(&s) : search_run(&s);
+	fuzz_board_free(s.board);
+	return r;
 }

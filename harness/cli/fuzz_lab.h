@@ -16,7 +16,8 @@
 struct fuzz_lab_options {
 	const struct input_domain *domain;
 	struct lab_options lab;
-	uint64_t seed;
+	unsigned int nr_labs;		/* at the same time, BOARD_MAX_LABS at most; 0 and 1 are one */
+	uint64_t seed;			/* of the first; the others have the next ones */
 	double seconds;			/* 0: until it is interrupted */
 	uint64_t nr_inputs;		/* of one boot, beside the corpus; 0: no limit */
 	const char *gcov;		/* folder for the kernel's coverage counters at the end of that; NULL: not asked for */

@@ -13,6 +13,7 @@
 #define MAX_KINDS 256
 #define CLOCK_EVERY 256		/* inputs between two looks at the clock */
 #define CROSS_PERCENT 15
+#define WORD_PERCENT 15
 
 struct campaign {
 	const struct campaign_options *options;
@@ -189,7 +190,8 @@ static const struct input *corpus_pick(const struct input *const *corpus, size_t
 	return one->nr_ops < other->nr_ops ? one : other;
 }
 
-void campaign_make(uint64_t seed, uint64_t number, const struct input *const *corpus, size_t nr_corpus, struct input *ret)
+void campaign_make(uint64_t seed, uint64_t number, const struct input *const *corpus, size_t nr_corpus,
+		   const struct input_words *words, struct input *ret)
 {
 	struct rng of_number = { number }, rng = { seed ^ rng_next(&of_number) };
 	const struct input *one = corpus_pick(corpus, nr_corpus, &rng);
@@ -200,6 +202,8 @@ void campaign_make(uint64_t seed, uint64_t number, const struct input *const *co
 	}
 	*ret = *one;
 	input_mutate(ret, &rng);
+	if (words && words->nr && rng_percent(&rng, WORD_PERCENT))
+		input_word_place(ret, words, &rng);
 }
 
 static void stats_clock(struct campaign *c)
@@ -263,7 +267,8 @@ static int search(struct campaign *c)
 	while (!r && goes_on(c)) {
 		uint64_t number = c->number++;
 
-		campaign_make(c->options->seed, number, (const struct input *const *)c->corpus, c->nr_corpus, &input);
+		campaign_make(c->options->seed, number, (const struct input *const *)c->corpus, c->nr_corpus,
+			      c->options->words, &input);
 		r = try_input(c, &input, number);
 	}
 	return r;

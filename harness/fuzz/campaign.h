@@ -27,6 +27,7 @@ struct campaign_options {
 	uint64_t first;			/* the number of the first input that is made: to go on where another ended */
 	const struct input *seeds;	/* the corpus to begin with, run in this order; all of it is kept */
 	size_t nr_seeds;
+	const struct input_words *words;	/* of the target; may grow between inputs. NULL: none */
 	const uint64_t *kinds;		/* violations that others have found (violation_kind()) */
 	size_t nr_kinds;
 	double seconds;			/* 0: no limit */
@@ -52,9 +53,10 @@ struct campaign_options {
 int campaign_run(const struct campaign_options *options, struct campaign_stats *ret_stats, struct err *err);
 
 /*
- * Input number @number of a search by @seed, of which @corpus is what it had kept when it made that one, in its order: for
- * an input that was lost with the machine it ran on.
+ * Input number @number of a search by @seed, of which @corpus is what it had kept when it made that one, in its order, and
+ * @words (NULL: none) what it had learnt: for an input that was lost with the machine it ran on.
  */
-void campaign_make(uint64_t seed, uint64_t number, const struct input *const *corpus, size_t nr_corpus, struct input *ret);
+void campaign_make(uint64_t seed, uint64_t number, const struct input *const *corpus, size_t nr_corpus,
+		   const struct input_words *words, struct input *ret);
 
 #endif

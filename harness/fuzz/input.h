@@ -22,6 +22,7 @@ struct err;
 #define INPUT_MAX_BYTES 16
 #define INPUT_EXPECT_BYTES 1024
 #define INPUT_MAX_LINKS 8	/* things of one prefix */
+#define INPUT_MAX_WORDS 512
 
 /* A closed list of words, and how many bits a number that goes with one may have (NULL: 64). */
 struct input_names {
@@ -114,6 +115,17 @@ void input_op_random(const struct input_domain *domain, struct input_op *op, str
 void input_mutate(struct input *input, struct rng *rng);
 /* *@ret: a beginning of @one and an end of @other, of the same domain. */
 void input_cross(const struct input *one, const struct input *other, struct input *ret, struct rng *rng);
+
+/* Numbers that a target has been seen to compare with, beside those that the domain knows. */
+struct input_words {
+	unsigned int nr;
+	uint64_t values[INPUT_MAX_WORDS];
+};
+
+/* False: it is known already, to the domain or as a word, or there are too many. */
+bool input_words_add(struct input_words *words, const struct input_domain *domain, uint64_t value);
+/* One of @words, which has some, in place of a number, where there is one. */
+void input_word_place(struct input *input, const struct input_words *words, struct rng *rng);
 
 /* --- minimisation (input_minimise.c) --- */
 

@@ -207,3 +207,45 @@ void input_cross(const struct input *one, const struct input *other, struct inpu
 	while (from < other->nr_ops && input_append(ret, &other->ops[from]))
 		from++;
 }
+
+/* --- words --- */
+
+bool input_words_add(struct input_words *words, const struct input_domain *domain, uint64_t value)
+{
+	unsigned int i;
+
+	for (i = 0; i < domain->nr_likely; i++)
+		if (domain->likely[i] == value)
+			return false;
+	for (i = 0; i < words->nr; i++)
+		if (words->values[i] == value)
+			return false;
+	if (words->nr == INPUT_MAX_WORDS)
+		return false;
+	words->values[words->nr++] = value;
+	return true;
+}
+
+/* The last number of an operation: the others say of what it is. -1: it has none. */
+static int value_operand(const struct input_op_desc *desc)
+{
+	int n = (int)desc->nr_operands;
+
+	while (--n >= 0 && desc->operands[n].type != OPERAND_NUMBER)
+		;
+	return n;
+}
+
+void input_word_place(struct input *input, const struct input_words *words, struct rng *rng)
+{
+	uint64_t value = words->values[rng_below(rng, words->nr)];
+	struct input_op *op;
+	int n;
+
+	if (!input->nr_ops)
+		return;
+	op = &input->ops[rng_below(rng, input->nr_ops)];
+	n = value_operand(&input->domain->ops[op->kind]);
+	if (n >= 0)
+		op->args[n] = fit(value, input_operand_last(&input->domain->ops[op->kind], op, (unsigned int)n));
+}

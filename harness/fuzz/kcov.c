@@ -73,6 +73,51 @@ unsigned int kcov_take(struct kcov *kcov, void (*on_new)(void *context, uint32_t
 	return nr_new;
 }
 
+/* --- comparisons --- */
+
+/* Documentation/dev-tools/kcov.rst: of a comparison, what it was, both operands, and where. */
+struct comparison {
+	uint64_t type, one, other, address;
+};
+
+static bool kcov_switch(struct kcov *kcov, unsigned long mode)
+{
+	ioctl(kcov->fd, KCOV_DISABLE, 0);
+	kcov_begin(kcov);
+	return !ioctl(kcov->fd, KCOV_ENABLE, mode);
+}
+
+bool kcov_words_begin(struct kcov *kcov)
+{
+	if (kcov_switch(kcov, KCOV_TRACE_CMP))
+		return true;
+	kcov_switch(kcov, KCOV_TRACE_PC);
+	return false;
+}
+
+/* Small numbers, of either sign, are tried anyway. */
+static bool is_word(const struct comparison *comparison)
+{
+	unsigned int bits = 8u << (comparison->type >> 1 & 3);
+	uint64_t last = bits == 64 ? ~0ull : (1ull << bits) - 1;
+
+	return (comparison->type & KCOV_CMP_CONST) && comparison->one != comparison->other && bits > 8 &&
+	       comparison->one > 0xff && comparison->one < last - 0xff;
+}
+
+void kcov_words_end(struct kcov *kcov, void (*on_word)(void *context, uint64_t value), void *context)
+{
+	const struct comparison *comparisons = (const struct comparison *)(kcov->area + 1);
+	uint64_t i, nr;
+
+	ioctl(kcov->fd, KCOV_DISABLE, 0);
+	nr = kcov->area[0];
+	for (i = 0; i < nr; i++)
+		if (is_word(&comparisons[i]))
+			on_word(context, comparisons[i].one);
+	kcov_switch(kcov, KCOV_TRACE_PC);
+}
+
 uint64_t kcov_nr(const struct kcov *kcov)
 {
 	return kcov->nr;

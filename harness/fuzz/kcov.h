@@ -24,6 +24,13 @@ void kcov_begin(struct kcov *kcov);
 /* Calls @on_new for each place that was never met before, as an offset from KCOV_BASE; returns how many. */
 unsigned int kcov_take(struct kcov *kcov, void (*on_new)(void *context, uint32_t offset), void *context);
 
+/*
+ * Between the two, comparisons are told instead of places; false: this kernel does not tell them. Calls @on_word for each
+ * constant of two bytes or more that the kernel compared something else with, as often as it did.
+ */
+bool kcov_words_begin(struct kcov *kcov);
+void kcov_words_end(struct kcov *kcov, void (*on_word)(void *context, uint64_t value), void *context);
+
 /* How many places were met. */
 uint64_t kcov_nr(const struct kcov *kcov);
 

@@ -283,23 +283,40 @@ static void test_known_reports(void **state)
 
 /* --- inputs that are made again --- */
 
+static bool has_value(const struct input *input, uint64_t value)
+{
+	unsigned int i, n;
+
+	for (i = 0; i < input->nr_ops; i++)
+		for (n = 0; n < input->domain->ops[input->ops[i].kind].nr_operands; n++)
+			if (input->ops[i].args[n] == value)
+				return true;
+	return false;
+}
+
 static void test_made_again(void **state)
 {
 	struct input golden, other, one, again;
 	const struct input *corpus[] = { &golden, &other };
-	unsigned int number, nr_same = 0;
+	struct input_words words = { 0 };
+	unsigned int number, nr_same = 0, nr_words = 0;
 
 	(void)state;
+	assert_true(input_words_add(&words, &vmcb_domain, 0x5a5a));
+	assert_false(input_words_add(&words, &vmcb_domain, 0x5a5a));
+	assert_false(input_words_add(&words, &vmcb_domain, VMCB_CODE_GPA));
 	input_of(IN(""), &golden);
 	input_of(IN("l2 cpuid\nrun\nskip"), &other);
 	for (number = 0; number < 200; number++) {
-		campaign_make(7, number, corpus, 2, &one);
-		campaign_make(7, number, corpus, 2, &again);
+		campaign_make(7, number, corpus, 2, &words, &one);
+		campaign_make(7, number, corpus, 2, &words, &again);
 		assert_true(input_is_equal(&one, &again));
-		campaign_make(8, number, corpus, 2, &again);
+		nr_words += has_value(&one, words.values[0]);
+		campaign_make(8, number, corpus, 2, &words, &again);
 		nr_same += input_is_equal(&one, &again);
 	}
 	assert_true(nr_same < 20);
+	assert_true(nr_words > 0);
 }
 
 /* --- what does not come again --- */
