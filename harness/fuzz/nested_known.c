@@ -693,6 +693,7 @@ const struct nested_known nested_known[] = {
 static const struct { const char *id, *file, *function; } reports[] = {
 	{ "3900", "at arch/x86/kvm/svm/nested.c:", " nested_svm_vmexit+" },
 	{ "4550", "at arch/x86/kvm/x86.c:", " kvm_multiple_exception+" },
+	{ "4840", "at arch/x86/kvm/x86.c:", " kvm_arch_vcpu_ioctl_run+" },
 };
 
 const char *nested_known_report(const char *headline)
