@@ -515,14 +515,32 @@ static bool is_base_odd(const struct nested_difference *d)
 	return false;
 }
 
-static bool is_cr3_reserved(const struct nested_difference *d)
+static bool moves_to_cr(const struct nested_difference *d, unsigned int cr, uint64_t reserved)
 {
 	unsigned int i;
 
-	for (i = 0; i < d->input->nr_ops; i++)
-		if (d->input->ops[i].kind == VMCB_OP_L2_CR && d->input->ops[i].args[1] == 3 && d->input->ops[i].args[2] >> 40)
+	for (i = 0; i < d->input->nr_ops; i++) {
+		const struct input_op *op = &d->input->ops[i];
+
+		if (op->kind == VMCB_OP_L2_CR && op->args[1] == cr && (op->args[2] & reserved))
 			return true;
+	}
 	return false;
+}
+
+static bool is_cr0_reserved(const struct nested_difference *d)
+{
+	return moves_to_cr(d, 0, ~0ull << 32);
+}
+
+static bool is_cr3_reserved(const struct nested_difference *d)
+{
+	return moves_to_cr(d, 3, ~0ull << 40);
+}
+
+static bool is_cr8_reserved(const struct nested_difference *d)
+{
+	return moves_to_cr(d, 8, ~0xfull);
 }
 
 static bool is_vector_31(const struct nested_difference *d)
@@ -600,16 +618,6 @@ static bool is_far_call(const struct nested_difference *d)
 	return false;
 }
 
-static bool is_cr8(const struct nested_difference *d)
-{
-	unsigned int i;
-
-	for (i = 0; i < d->input->nr_ops; i++)
-		if (d->input->ops[i].kind == VMCB_OP_L2_CR && d->input->ops[i].args[1] == 8 && d->input->ops[i].args[2] > 0xf)
-			return true;
-	return false;
-}
-
 const struct nested_known nested_known[] = {
 	{ "time", "L2 read a counter", is_time, false },
 	{ "insn_bytes", "how many bytes of an instruction a CPU has at hand", is_insn_bytes, true },
@@ -677,12 +685,13 @@ const struct nested_known nested_known[] = {
 	{ "3913", "QEMU: VMRUN makes no address canonical", is_base_odd, false },
 	{ "3914", "QEMU: VMRUN keeps reserved bits of DR7", is_dr7_reserved, true },
 	{ "3915", "QEMU: MOV to CR3 takes reserved bits", is_cr3_reserved, false },
+	{ "4834", "QEMU: MOV to CR0 takes reserved bits", is_cr0_reserved, false },
 	{ "3907", "QEMU: reserved bits of RFLAGS are kept", is_reserved_flag, true },
 	{ "3908", "QEMU: a reserved bit's fault has no P", is_reserved_error, true },
 	{ "3909", "QEMU: a null selector clears base and limit", is_null_segment, true },
 	{ "3910", "QEMU: LTR takes a null selector", is_ltr, false },
 	{ "3911", "QEMU: CALL pushes before it finds its target not canonical", is_far_call, false },
-	{ "3912", "QEMU: MOV to CR8 takes reserved bits", is_cr8, false },
+	{ "3912", "QEMU: MOV to CR8 takes reserved bits", is_cr8_reserved, false },
 	{ "stale", "tables or the VMCB were changed between runs, and the TLB may know", is_stale, false },
 	{ NULL, NULL, NULL, false },
 };
