@@ -11,14 +11,13 @@
 #include <sys/time.h>
 
 #include "case.h"
+#include "cases/ioctl/scene_excuses.h"
 #include "differ/scene.h"
 #include "vm/x86/mode.h"
 
 #define SCENES_MAX_TOLD 3
 #define SCENES_MAX_EXITS 1000
-#define SCENES_NR_COUNTERS 6	/* that KVM gives to RDPMC; the machine has none */
 #define TYPE_TSS_AVAILABLE 9
-#define DR7_GD (1u << 13)
 #define SCENES_MAX_SECONDS 10	/* of one scene; it takes less than a millisecond where nothing is wrong */
 
 struct scenes_row {
@@ -193,143 +192,16 @@ static void scenes_take(struct scenes *scenes, struct scene_outcome *outcome)
 		outcome->msrs[i] = msrs.entries[i].data;
 }
 
-static bool scenes_is_any(const char *name, const char *const *names)
+#define EXCUSE_FIND(table_, ...) excuse_find(table_, sizeof(table_) / sizeof((table_)[0]), __VA_ARGS__)
+
+static const struct scene_excuse *scenes_excuse(const struct scenes *scenes, const struct scene *scene,
+						const struct scene_outcome *want, const struct scene_outcome *got)
 {
-	while (*names && strcmp(name, *names))
-		names++;
-	return *names;
-}
+	const struct scene_excuse *kvms = EXCUSE_FIND(kvm_excuses, scene, want, got);
 
-static bool scenes_has_rex_w(const struct scene *scene)
-{
-	return scene->mode == SCENE_LONG64 && memchr(scene->code, 0x48, scene->len);
-}
-
-/* The register that a MOV of a control register is from or to. */
-static uint64_t scenes_moved(const struct scene *scene)
-{
-	const uint8_t *tail = scene->code + scene->len - 2;
-	const __u64 *const regs[] = { &scene->regs.rax, &scene->regs.rcx, &scene->regs.rdx, &scene->regs.rbx, &scene->regs.rsp,
-		&scene->regs.rbp, &scene->regs.rsi, &scene->regs.rdi, &scene->regs.r8, &scene->regs.r9, &scene->regs.r10,
-		&scene->regs.r11, &scene->regs.r12, &scene->regs.r13, &scene->regs.r14, &scene->regs.r15 };
-	bool has_rex_b = scene->mode == SCENE_LONG64 && scene->len > 3 && (tail[-2] & 0xf1) == 0x41;
-
-	return *regs[(tail[1] & 7) + 8 * has_rex_b];
-}
-
-/* True for a MOV to CR0, CR3 or CR4 of 64 bits whose upper half is not zero. */
-static bool scenes_has_upper_half(const struct scene *scene)
-{
-	return scene->mode == SCENE_LONG64 && !strcmp(scene->name, "MOV CR") && scene->code[scene->len - 2] == 0x22 &&
-	       scenes_moved(scene) >> 32;
-}
-
-/* What KVM is known to do otherwise: findings/3700; 0302 of the upper half; 4700 and 4701 of RDPMC; 0703 and 4702 of INS. */
-static bool scenes_is_kvms(const struct scene *scene, const struct scene_outcome *want)
-{
-	static const char *const fast_calls[] = { "SYSENTER", "SYSEXIT", NULL };
-
-	if (scenes_has_upper_half(scene) && (scene->code[scene->len - 1] >> 3 & 7) != 3)
-		return true;
-	if (!strcmp(scene->name, "INS") && scene_vector(want) == PF_VECTOR)
-		return true;
-	/* KVM reads the PDPTEs anew, and checks them, as Intel's CPUs do. */
-	if (!strcmp(scene->name, "MOV CR") && scene->mode < SCENE_COMPAT16 && (scene->sregs.cr4 | want->sregs.cr4) & X86_CR4_PAE &&
-	    (scene->code[scene->len - 1] >> 3 & 7) != 2)
-		return true;
-	if (!strcmp(scene->name, "RDPMC") &&
-	    ((uint32_t)scene->regs.rcx << 2 >> 2 < SCENES_NR_COUNTERS || (uint32_t)scene->regs.rcx - 0x10000 < 3))
-		return true;
-	if (!strcmp(scene->name, "WRMSR") && (uint32_t)scene->regs.rcx == MSR_EFER && scene->regs.rax & EFER_LMSLE)
-		return true;
-	return (scene->cpl && !strcmp(scene->name, "VMRUN")) ||
-	       (scene->mode >= SCENE_COMPAT16 && scenes_is_any(scene->name, fast_calls));
-}
-
-/* What the stack is after a task switch that could not load it, no manual says. */
-static bool scenes_is_without_stack(const struct scene *scene, const struct scene_outcome *want)
-{
-	return want->end == WORLD_SHUT_DOWN && scene->has_address;
-}
-
-/* What QEMU's CPU is known to do otherwise: findings/3701. */
-static bool scenes_is_tcgs(const struct scene *scene, const struct scene_outcome *want, const struct scene_outcome *got)
-{
-	static const char *const all[] = { "ICEBP", "SYSCALL", "SYSRET", "EMMS", NULL };
-	static const char *const far[] = { "JMP far", "CALL far", "LxS", NULL };
-	static const char *const stacks[] = { "CALL far", "RET far", "IRET", "INT", NULL };
-	static const char *const orders[] = { "MOV CR", "MOV DR", "XSETBV", NULL };
-	static const char *const msrs[] = { "RDMSR", "WRMSR", NULL };
-	static const char *const checks[] = { "WRMSR", "SYSENTER", "SYSEXIT", "LTR", NULL };
-	static const char *const rights[] = { "LAR", "LSL", NULL };
-	static const char *const branches[] = { "CALL", "JMP", "RET", "CALL far", "JMP far", "RET far", "IRET", NULL };
-	unsigned int wanted = scene_vector(want), met = scene_vector(got);
-	const uint8_t *tail = scene->code + scene->len - 2;
-	bool is_long = scene->mode >= SCENE_COMPAT16;
-
-	/* Data is executed: that of a stack, or any. */
-	if ((!strcmp(scene->name, "CALL") || !strcmp(scene->name, "JMP")) && tail[0] == 0xff && (tail[1] & 0xc7) == 0xc4)
-		return true;
-	if ((wanted == UD_VECTOR && scenes_is_any(scene->name, branches)) ||
-	    ((want->sregs.cr0 ^ scene->sregs.cr0) & X86_CR0_PG && !strcmp(scene->name, "MOV CR")))
-		return true;
-	if (is_long && (scenes_is_any(scene->name, rights) || (met == GP_VECTOR && scenes_is_any(scene->name, far))))
-		return true;
-	if (scenes_has_upper_half(scene) || (met == PF_VECTOR && !strcmp(scene->name, "ARPL")) ||
-	    (!strcmp(scene->name, "RET far") && tail[-1] == 0xca && tail[1] & 0x80))
-		return true;
-	/* A task switch that fails when it cannot go back. */
-	if (wanted == met && want->sregs.cr0 & ~scene->sregs.cr0 & X86_CR0_TS &&
-	    (scenes_is_any(scene->name, stacks) || scenes_is_any(scene->name, far)))
-		return true;
-	if (scenes_is_any(scene->name, all) || (scenes_has_rex_w(scene) && scenes_is_any(scene->name, far)))
-		return true;
-	if (wanted == AC_VECTOR || (scene->has_lock && (wanted == UD_VECTOR || wanted == met)))
-		return true;
-	if (wanted == UD_VECTOR && met == NM_VECTOR && !strcmp(scene->name, "MOVUPS"))
-		return true;
-	/* SS of 64-bit mode. */
-	if (wanted == GP_VECTOR && met == BP_VECTOR && !strcmp(scene->name, "MOV segment") && scene->mode == SCENE_LONG64)
-		return true;
-	if ((wanted == GP_VECTOR || wanted == SS_VECTOR) && (scene->has_address || scenes_is_any(scene->name, checks)))
-		return true;
-	if (wanted == UD_VECTOR && met == GP_VECTOR && scene->cpl && scenes_is_any(scene->name, orders))
-		return true;
-	/* Stacks that cannot be used are used. */
-	if (scenes_is_without_stack(scene, want) || want->sregs.ss.l)
-		return true;
-	if (scenes_is_any(scene->name, msrs) && scene->regs.rcx >> 32 && (uint32_t)scene->regs.rcx < 0x2000)
-		return true;
-	if (wanted == DB_VECTOR && (met == UD_VECTOR || !strcmp(scene->name, "MOV DR")))
-		return true;
-	if ((wanted == PF_VECTOR || met == PF_VECTOR) && scenes_is_any(scene->name, stacks))
-		return true;
-	if (wanted == NP_VECTOR && met == GP_VECTOR && scenes_is_any(scene->name, far))
-		return true;
-	/* Another error code. */
-	return wanted == met && (!strcmp(scene->name, "INT") || (is_long && !strcmp(scene->name, "LIDT")));
-}
-
-/* What Bochs's CPU is known to do otherwise, or may: findings/3702. */
-static bool scenes_is_bochss(const struct scene *scene, const struct scene_outcome *want, const struct scene_outcome *got)
-{
-	static const char *const far[] = { "JMP far", "CALL far", "LxS", NULL };
-	unsigned int wanted = scene_vector(want), met = scene_vector(got);
-	const uint8_t *tail = scene->code + scene->len - 2;
-
-	/* MOV from CR2: 0504. */
-	if (!strcmp(scene->name, "MOV CR") && tail[0] == 0x20 && (tail[1] >> 3 & 7) == 2)
-		return true;
-	if (scene->mode == SCENE_LONG64 && (scenes_has_rex_w(scene) ? scenes_is_any(scene->name, far) :
-					    !strcmp(scene->name, "CALL") && memchr(scene->code, 0x66, 3)))
-		return true;
-	if (scenes_is_without_stack(scene, want) || (wanted == AC_VECTOR && !strcmp(scene->name, "MOVUPS")) ||
-	    (met == GP_VECTOR && !strcmp(scene->name, "ARPL")) ||
-	    (wanted == UD_VECTOR && met == GP_VECTOR && !strcmp(scene->name, "SYSRET")) ||
-	    (wanted == GP_VECTOR && met == GP_VECTOR && !strcmp(scene->name, "CALL far")))
-		return true;
-	return !strcmp(scene->name, "PUSH segment") || (wanted == PF_VECTOR && met == AC_VECTOR) ||
-	       (!strcmp(scene->name, "MOV DR") && scene->dr7 & DR7_GD);
+	if (kvms)
+		return kvms;
+	return scenes->is_on_tcg ? EXCUSE_FIND(tcg_excuses, scene, want, got) : EXCUSE_FIND(bochs_excuses, scene, want, got);
 }
 
 /* Long mode enabled in real mode: QEMU never comes back from the guest. */
@@ -339,7 +211,7 @@ static bool scenes_ends_tcg(const struct scene *scene)
 	       scene->regs.rax & EFER_LME;
 }
 
-/* As scenes_is_tcgs(), of what can be taken back: @got is made what it should be. */
+/* Of finding 3701, too, what can be taken back: @got is made what it should be. */
 static void scenes_mend_tcg(const struct scene *scene, const struct scene_outcome *want, struct scene_outcome *got,
 			    uint8_t *memory)
 {
@@ -399,9 +271,7 @@ static void scenes_compare(struct scenes *scenes, const struct scenes_row *row, 
 		got.sregs.cr2 = want.sregs.cr2;
 	if (scenes->is_on_tcg)
 		scenes_mend_tcg(&scene, &want, &got, scenes->memory);
-	if (scenes_is_kvms(&scene, &want) || (scenes->is_on_tcg ? scenes_is_tcgs : scenes_is_bochss)(&scene, &want, &got))
-		return;
-	if (scene_differs(&scene, &want, &got, text, sizeof(text)))
+	if (!scenes_excuse(scenes, &scene, &want, &got) && scene_differs(&scene, &want, &got, text, sizeof(text)))
 		scenes_tell(scenes, &scene, seed, index, text);
 }
 
