@@ -138,6 +138,13 @@ static inline void fault_clear(void)
 	abi_self()->fault = (struct fault){ .vector = NO_VECTOR };
 }
 
+/* An instruction of a mode that is not the host's is none that its build can assemble, even where it keeps unused code. */
+#ifdef VMASSAY_GUEST
+#define IS_GUEST 1
+#else
+#define IS_GUEST 0
+#endif
+
 /*
  * One instruction whose fault is a value: struct fault f = TRY("wrmsr", : : "c"(index), "a"(low), "d"(high));
  * When it faults, nothing of it was executed and RIP goes on behind it.
@@ -145,10 +152,11 @@ static inline void fault_clear(void)
 #define TRY(instruction_, ...)								\
 	({										\
 		fault_clear();								\
-		__asm__ volatile("771: " instruction_ "\n772:\n"			\
-				 ".pushsection .fixups, \"a\"\n"			\
-				 ".long 771b - ., 772b - .\n"				\
-				 ".popsection" __VA_ARGS__);				\
+		if (IS_GUEST)								\
+			__asm__ volatile("771: " instruction_ "\n772:\n"		\
+					 ".pushsection .fixups, \"a\"\n"		\
+					 ".long 771b - ., 772b - .\n"			\
+					 ".popsection" __VA_ARGS__);			\
 		__asm__ volatile("" : : : "memory");					\
 		abi_self()->fault;							\
 	})
