@@ -388,7 +388,7 @@ static void save_state(struct boot *boot)
 	boot->outcome->save_s = now_s() - start_s;
 	if (status)
 		snprintf(boot->outcome->note, sizeof(boot->outcome->note),
-			 "the machine is not saved: %s", err.text);
+			 "the machine is not saved: %.400s", err.text);
 }
 
 /* A port that is closed belongs to an emulator that has died, which will be seen soon. */
