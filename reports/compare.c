@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grow.h"
+
 /* A reason is one line of a table. */
 #define WHY_BYTES 300
 
@@ -33,7 +35,7 @@ size_t compare_add_target(struct compare *compare, const char *name)
 
 static struct compare_row *row_add(struct compare *compare, const char *test)
 {
-	struct compare_row *grown = reallocarray(compare->rows, compare->nr_rows + 1, sizeof(*grown));
+	struct compare_row *grown = grow_by_one(compare->rows, compare->nr_rows, sizeof(*grown));
 	struct compare_row *row;
 
 	if (!grown)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "grow.h"
 
 /* FNV-1a: only has to be stable and spread names. */
 static uint64_t hash_string(const char *text)
@@ -91,7 +92,7 @@ static bool is_in_shard(const struct test_entry *entry, const struct selection *
 
 static int plan_add(struct plan *plan, const struct test_entry *entry, unsigned int round)
 {
-	struct plan_item *grown = realloc(plan->items, (plan->nr_items + 1) * sizeof(*grown));
+	struct plan_item *grown = grow_by_one(plan->items, plan->nr_items, sizeof(*grown));
 
 	if (!grown)
 		return -ENOMEM;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "grow.h"
 
 extern const struct case_desc *const __start_vmassay_cases[] __attribute__((weak));
 extern const struct case_desc *const __stop_vmassay_cases[] __attribute__((weak));
@@ -87,7 +88,7 @@ static int test_add(struct registry *registry, const struct case_desc *desc, uns
 	const struct row_head *head;
 	bool is_one_mode = !(desc->modes & (desc->modes - 1));
 
-	grown = realloc(registry->tests, (registry->nr_tests + 1) * sizeof(*grown));
+	grown = grow_by_one(registry->tests, registry->nr_tests, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	registry->tests = grown;
