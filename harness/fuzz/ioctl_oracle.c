@@ -84,6 +84,12 @@ static struct argument argument_take(struct ioctl_runner *r)
 	return argument;
 }
 
+/* What was there before the call. */
+static const uint8_t *argument_before(const struct ioctl_runner *r, const struct argument *argument)
+{
+	return r->shadow + IOCTL_ARG_BYTES - argument->room;
+}
+
 static bool is_getter(const struct ioctl_call *call)
 {
 	return _IOC_DIR(call->number) & _IOC_READ;
@@ -182,20 +188,29 @@ static void cap_learn(struct ioctl_vm *vm, const struct kvm_enable_cap *cap)
 	}
 }
 
-static void call_learn(struct ioctl_runner *r, struct ioctl_who who, const struct ioctl_call *call, const void *argument)
+/* @at: the argument as it was before the call, at any address. */
+static void call_learn(struct ioctl_runner *r, struct ioctl_who who, const struct ioctl_call *call, const uint8_t *at)
 {
 	struct ioctl_vm *vm = &r->vms[who.index];
+	union {
+		struct kvm_userspace_memory_region region;
+		struct kvm_enable_cap cap;
+		struct kvm_guest_debug debug;
+		struct kvm_tpr_access_ctl tpr;
+	} argument;
+	size_t len = _IOC_SIZE(call->number);
 
+	memcpy(&argument, at, len < sizeof(argument) ? len : sizeof(argument));
 	if (who.scope == IOCTL_SCOPE_VM && call->number == KVM_SET_USER_MEMORY_REGION)
-		slot_learn(r, vm, argument);
+		slot_learn(r, vm, &argument.region);
 	else if (who.scope == IOCTL_SCOPE_VM && call->number == KVM_ENABLE_CAP)
-		cap_learn(vm, argument);
+		cap_learn(vm, &argument.cap);
 	else if (who.scope == IOCTL_SCOPE_VM && call->number == KVM_CREATE_IRQCHIP)
 		vm->has_irqchip = true;
 	else if (who.scope == IOCTL_SCOPE_VCPU && call->number == KVM_SET_GUEST_DEBUG)
-		r->vcpus[who.index].debug_control = ((const struct kvm_guest_debug *)argument)->control;
+		r->vcpus[who.index].debug_control = argument.debug.control;
 	else if (who.scope == IOCTL_SCOPE_VCPU && call->number == KVM_TPR_ACCESS_REPORTING)
-		r->vcpus[who.index].reports_tpr = ((const struct kvm_tpr_access_ctl *)argument)->enabled;
+		r->vcpus[who.index].reports_tpr = argument.tpr.enabled;
 }
 
 /* --- setters --- */
@@ -338,11 +353,14 @@ static bool is_watched(enum ioctl_state state)
 }
 
 /* What is set in part before it is refused, in KVM as well: the flag that it knows nothing of is looked at last. */
-static bool is_refused_late(const struct ioctl_call *call, const void *argument)
+static bool is_refused_late(struct ioctl_runner *r, const struct ioctl_call *call, const struct argument *argument)
 {
-	const struct kvm_vcpu_events *events = argument;
+	struct kvm_vcpu_events events;
 
-	return call->sets == IOCTL_STATE_EVENTS && (events->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT);
+	if (call->sets != IOCTL_STATE_EVENTS || argument->room < sizeof(events))
+		return false;
+	memcpy(&events, argument_before(r, argument), sizeof(events));
+	return events.flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 }
 
 /* --- a call --- */
@@ -362,7 +380,7 @@ static long call_plain(struct ioctl_runner *r, struct ioctl_who who, const struc
 	check_argument(r, call, &argument, fd, result);
 	/* What it did, as the argument was. */
 	if (result >= 0 && (argument.room >= _IOC_SIZE(call->number) || call->shape == IOCTL_SHAPE_VALUE))
-		call_learn(r, who, call, r->shadow + IOCTL_ARG_BYTES - argument.room);
+		call_learn(r, who, call, argument_before(r, &argument));
 	else if (result >= 0 && who.scope == IOCTL_SCOPE_VM)
 		r->vms[who.index].has_unknown_slots = true;
 	return result;
@@ -370,7 +388,7 @@ static long call_plain(struct ioctl_runner *r, struct ioctl_who who, const struc
 
 static long call_setter(struct ioctl_runner *r, struct ioctl_who who, const struct ioctl_call *call)
 {
-	const void *argument = r->shadow + (r->is_placed && r->place == IOCTL_PLACE_ARG ? r->place_delta : 0);
+	struct argument argument = argument_take(r);
 	bool is_elsewhere = r->is_placed;
 	enum ioctl_state state = call->sets;
 	int fd = ioctl_fd_of(r, who);
@@ -380,7 +398,7 @@ static long call_setter(struct ioctl_runner *r, struct ioctl_who who, const stru
 
 	if (!is_got || !state_get(r, fd, state, r->shadow, r->got[1]))
 		return result;
-	if (result < 0 && !is_refused_late(call, argument))
+	if (result < 0 && !is_refused_late(r, call, &argument))
 		check_refused(r, call, state, result);
 	if (result < 0 || is_elsewhere)
 		return result;
