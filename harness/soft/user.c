@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "machine/memory.h"
 #include "soft/faults.h"
 
 #define PAGE_BYTES 4096u
@@ -76,7 +77,7 @@ int user_write(uintptr_t to, const void *from, size_t len_bytes)
 }
 
 /* Pages that are no memory of the kernel's, such as a device's, can only be tried. */
-static bool page_probe(uint8_t *page, bool is_write)
+static MAY_RACE bool page_probe(uint8_t *page, bool is_write)
 {
 	jmp_buf escape;
 
