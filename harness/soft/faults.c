@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <ucontext.h>
 
 static const int signals[] = { SIGSEGV, SIGBUS };
 static struct sigaction previous[2];	/* written once, before the handlers are there */
@@ -20,11 +21,18 @@ static void fault_pass_on(const struct sigaction *to, int signal, siginfo_t *inf
 		sigaction(signal, to, NULL);
 }
 
-/* One that a system call or another process sent has no address. */
+/*
+ * One that a system call or another process sent has no address. A watcher leaves by a jump: whoever is between this and
+ * the kernel (a sanitizer, a program's own handler) may have more signals blocked than handlers_set() asked for.
+ */
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
-	if (watcher.fn && info->si_code > 0)
+	const ucontext_t *interrupted = context;
+
+	if (watcher.fn && info->si_code > 0) {
+		pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask, NULL);
 		watcher.fn(watcher.opaque, (uintptr_t)info->si_addr);
+	}
 	fault_pass_on(&previous[signal == SIGBUS], signal, info, context);
 }
 
