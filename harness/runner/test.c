@@ -121,7 +121,7 @@ static void on_kick(int signal)
 {
 	struct test *t = current;
 	unsigned int v, c;
-	int self = syscall(SYS_gettid);
+	int self = syscall(SYS_gettid), before = errno;
 
 	if (!t)
 		return;
@@ -138,6 +138,7 @@ static void on_kick(int signal)
 		}
 	}
 	t->is_timed_out = true;
+	errno = before;
 }
 
 static void kick_listen(void)
