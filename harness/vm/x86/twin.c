@@ -27,9 +27,12 @@ static void ticks_set(struct vcpu *vcpu, unsigned int interval_us)
 	const struct itimerval timer = { .it_interval.tv_usec = interval_us, .it_value.tv_usec = interval_us };
 	struct sigaction action = { .sa_handler = on_tick };
 
-	sigaction(SIGALRM, &action, NULL);
 	running = vcpu;
+	if (vcpu)
+		sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
+	if (!vcpu)
+		signal(SIGALRM, SIG_DFL);
 }
 
 static uint64_t now_ms(void)
