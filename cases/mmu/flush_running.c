@@ -199,13 +199,21 @@ static uint64_t log_get(struct test *t)
 	return bitmap;
 }
 
-/* What is counted from now on is in the log. */
-static void expect_logged(struct runner *runner)
+/* Looked at all the time, until it is clear that the vCPU's thread does not run now. */
+static void until_counted(struct runner *runner)
 {
+	uint64_t end_us = now_us() + STANDS_STILL_US;
 	uint32_t count = *runner->count;
 
 	while (*runner->count == count)
-		;
+		if (now_us() > end_us)
+			usleep(50);
+}
+
+/* What is counted from now on is in the log. */
+static void expect_logged(struct runner *runner)
+{
+	until_counted(runner);
 	expect_eq(runner->t, 1, log_get(runner->t) & 1);
 }
 
