@@ -49,7 +49,7 @@ static const struct option_row rows[] = {
 	{ "nightly", OPT_NIGHTLY, 0, NULL, ANY, "and the tests that are too many for every day" },
 	{ "shard", OPT_SHARD, 0, "K/N", ANY, "the K-th of N parts of the selection, stable by test name" },
 	{ "target", OPT_TARGET, 0, "NAME", ANY & ~ARGS_LAB, "what answers the system calls: kvm, soft-svm, bare" },
-	{ "jobs", 'j', 'j', "N", RUNS | ARGS_BISECT, "tests at once (default 1; on soft-svm and bare one for each CPU)" },
+	{ "jobs", 'j', 'j', "N", RUNS | ARGS_BISECT, "tests at once (default 1; on soft-svm and bare two for each CPU)" },
 	{ "timeout", OPT_TIMEOUT, 't', "SECONDS", RUNS | ARGS_BISECT,
 	  "for one test (default 10; in a lab 20 or, under Bochs, 60)" },
 	{ "seed", OPT_SEED, 0, "N", RUNS | ARGS_BISECT, "replay a run's randomness" },

@@ -24,7 +24,7 @@ bool host_has_kvm(void)
 	return has_flag && !access("/dev/kvm", R_OK | W_OK);
 }
 
-/* That this process may use. */
+/* That this process may use; two tests for each, as one may be waiting for a time to come. */
 static unsigned int cpus_count(void)
 {
 	cpu_set_t cpus;
@@ -45,7 +45,7 @@ static int soft_choose(struct args *args, bool is_bare)
 	args->run.kmsg = NULL;
 	args->run.shares_processes = !args->is_isolated;
 	if (!args->run.nr_jobs)
-		args->run.nr_jobs = cpus_count();
+		args->run.nr_jobs = 2 * cpus_count();
 	args->selection.target = args->run.target;
 	return 0;
 }
