@@ -441,6 +441,18 @@ static bool is_virq_as_low(const struct nested_difference *d)
 	return (int_ctl & (V_IRQ | V_IGN_TPR)) == V_IRQ && (int_ctl & V_TPR_BITS & 0xf) == (int_ctl >> 16 & 0xf);
 }
 
+/* KVM injects it again as what it was said to be, which is refused for most vectors. */
+static bool is_virq_an_exception(const struct nested_difference *d)
+{
+	uint32_t info = EVENT_VALID | d->before->control.int_vector;
+
+	if (!(d->before->control.int_ctl & V_IRQ))
+		return false;
+	if (is_field(d, "end"))
+		return d->got_outcome->end == VMCB_END_REFUSED && d->want_outcome->end == VMCB_END_EXIT;
+	return is_field(d, "exit_int_info") && d->want == (EVENT_INTR | info) && d->got == (EVENT_EXCEPTION | info);
+}
+
 static bool is_sti_again(const struct nested_difference *d)
 {
 	return is_field(d, "int_state") && has_op(d, VMCB_OP_L2, L2_sti) && !(d->want & INT_STATE_SHADOW) &&
@@ -667,6 +679,7 @@ const struct nested_known nested_known[] = {
 	{ "4823", "QEMU extends an error code by its sign", is_error_signed, true },
 	{ "4824", "QEMU: bit 8 of a PML4 entry is not reserved", is_pml4_bit_8, false },
 	{ "4826", "QEMU: INT3 is an INT n in EXITINTINFO", is_int3_type, true },
+	{ "4835", "QEMU: a virtual interrupt is an exception in EXITINTINFO", is_virq_an_exception, false },
 	{ "4827", "QEMU: STI has a shadow where IF is set already", is_sti_again, true },
 	{ "4829", "QEMU: EXITINTINFO has the event that came first", is_first_event, true },
 	{ "4833", "KVM without nRIP: a fault in an INT n's delivery returns behind it", is_int_skipped, true },
