@@ -70,3 +70,8 @@ code=0
 code=0
 "$vmassay" fuzz vmcb --lab nowhere > out 2>&1 || code=$?
 [ "$code" = 2 ] || fail "a lab that there is not ended with $code"
+for jobs in '-j 0 --lab svm' '-j 65 --lab svm' '-j x --lab svm' '--jobs 2'; do
+	code=0
+	"$vmassay" fuzz vmcb $jobs > out 2>&1 || code=$?
+	[ "$code" = 2 ] || fail "$jobs ended with $code"
+done
