@@ -15,6 +15,7 @@
 #include "cli/gcov_files.h"
 #include "err.h"
 #include "fuzz/campaign.h"
+#include "fuzz/corpus.h"
 #include "fuzz/kcov.h"
 #include "fuzz/nested_differ.h"
 #include "fuzz/nested_executor.h"
@@ -28,6 +29,7 @@
 #define LISTEN_EVERY 32		/* and between two looks at the kernel's log */
 #define MAX_KINDS 256
 #define PLACES_BYTES 2048
+#define NR_WORDS 12			/* before the corpus */
 
 struct agent {
 	struct campaign_options options;
@@ -43,6 +45,8 @@ struct agent {
 	struct json_object *known_reports;	/* of the kernel: how many of each finding */
 	struct input_words words;	/* that the kernel compares with */
 	unsigned int nr_told;		/* of them */
+	struct corpus_features met;	/* and told */
+	uint16_t features[EXECUTOR_NR_FEATURES];	/* met on another machine */
 };
 
 /* --- lines --- */
@@ -294,6 +298,21 @@ static void found(void *context, const struct input *input, const struct trial *
 	tcdrain(cli_results_fd);
 }
 
+static void features_new(void *context, const struct trial *trial)
+{
+	char text[EXECUTOR_MAX_FEATURES * 5 + 1] = "";
+	struct agent *agent = context;
+	struct json_object *line = line_new("features");
+	unsigned int i;
+	size_t at = 0;
+
+	for (i = 0; i < trial->nr_features; i++)
+		if (corpus_feature_take(&agent->met, trial->features[i]))
+			at += (size_t)sprintf(text + at, "%s%x", at ? "," : "", trial->features[i]);
+	json_add(&line, "features", json_object_new_string(text));
+	line_send(line);
+}
+
 static bool tell(void *context, const struct campaign_stats *stats)
 {
 	stats_send(context, "stats", stats);
@@ -314,6 +333,29 @@ static size_t numbers_read(uint64_t *numbers, size_t max, const char *text)
 		text = *end ? end + 1 : end;
 	}
 	return nr;
+}
+
+static void features_read(struct agent *agent, const char *text)
+{
+	while (*text && *text != '-') {
+		char *end;
+		uint16_t feature = (uint16_t)strtoull(text, &end, 16);
+
+		if (corpus_feature_take(&agent->met, feature))
+			agent->features[agent->options.nr_features++] = feature;
+		text = *end ? end + 1 : end;
+	}
+	agent->options.features = agent->features;
+}
+
+static void places_read(struct kcov *kcov, const char *text)
+{
+	while (*text && *text != '-') {
+		char *end;
+
+		kcov_mark(kcov, (uint32_t)strtoull(text, &end, 16));
+		text = *end ? end + 1 : end;
+	}
 }
 
 static int seeds_read(struct campaign_options *options, int nr, char **texts)
@@ -358,7 +400,7 @@ static int agent_run(struct agent *agent)
 int fuzz_agent(int argc, char **argv)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
-	const struct input_domain *domain = argc > 8 ? input_domain_find(argv[1]) : NULL;
+	const struct input_domain *domain = argc > NR_WORDS - 1 ? input_domain_find(argv[1]) : NULL;
 	struct err err;
 	int r;
 
@@ -368,12 +410,14 @@ int fuzz_agent(int argc, char **argv)
 		.seed = strtoull(argv[2], NULL, 0), .first = strtoull(argv[3], NULL, 0),
 		.nr_inputs = strtoull(argv[5], NULL, 0), .kinds = agent->kinds,
 		.nr_kinds = numbers_read(agent->kinds, MAX_KINDS, argv[7]), .words = &agent->words, .begin = begin, .is_new = is_new,
-		.kept = kept, .found = found, .tell = tell, .context = agent,
+		.features_new = features_new, .kept = kept, .found = found, .tell = tell,
+		.nr_ran = strtoull(argv[11], NULL, 0), .context = agent,
 	};
 	agent->nr_careful = strtoull(argv[4], NULL, 0);
 	agent->words.nr = agent->nr_told = (unsigned int)numbers_read(agent->words.values, INPUT_MAX_WORDS, argv[8]);
+	features_read(agent, argv[9]);
 	agent->send_gcov = strtoull(argv[6], NULL, 0);
-	r = seeds_read(&agent->options, argc - 9, argv + 9);
+	r = seeds_read(&agent->options, argc - NR_WORDS, argv + NR_WORDS);
 	if (!r && fuzz_target_open(domain, "kvm", &agent->executor, &err)) {
 		cli_print("fuzz agent: %s", err.text);
 		r = 99;
@@ -383,6 +427,8 @@ int fuzz_agent(int argc, char **argv)
 		kmsg_open(&agent->kmsg, "/dev/kmsg");
 		agent->known_reports = json_object_new_object();
 		agent->kcov = kcov_open();
+		if (agent->kcov)
+			places_read(agent->kcov, argv[10]);
 		r = agent_run(agent);
 		kcov_close(agent->kcov);
 		json_object_put(agent->known_reports);

@@ -9,6 +9,7 @@
  *	found	number, violation, outcome, input; or kernel: what it reported
  *	cover	places: new ones, as offsets in hexadecimal with commas between them
  *	words	number, words: constants that the kernel compared with in input number @number, likewise
+ *	features	features: new ones, likewise
  *	stats	inputs, kept, features, findings, cover, seconds, known: how often each; KVM_RUNs, entries, resets, VMs made
  *	end	like stats
  *
@@ -20,9 +21,10 @@
 #include <stdint.h>
 
 /*
- * The words inside: DOMAIN SEED FIRST CAREFUL COUNT GCOV KINDS WORDS INPUT...: numbers; how many inputs are told one by one; how
+ * The words inside: DOMAIN SEED FIRST CAREFUL COUNT GCOV KINDS WORDS FEATURES PLACES RAN INPUT...: numbers; how many inputs are told one by one; how
  * many are made at most, or 0; whether the kernel's counters are sent at the end; kinds of violations that are known, with
- * commas between them, or "-"; likewise what was learnt of the kernel; the corpus' texts. Without a count it goes on until the lab is ended: the clock inside is
+ * commas between them, or "-"; likewise what was learnt of the kernel, and features and places that
+ * were met; how many inputs of the corpus ran on another machine, to the same end; the corpus' texts. Without a count it goes on until the lab is ended: the clock inside is
  * not one to go by. Returns the exit code.
  */
 int fuzz_agent(int argc, char **argv);

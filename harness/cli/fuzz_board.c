@@ -41,6 +41,13 @@ bool fuzz_board_place(struct fuzz_board *board, uint64_t offset)
 	return true;
 }
 
+uint64_t fuzz_board_next_place(const struct fuzz_board *board, uint64_t offset)
+{
+	while (offset < BOARD_PLACES_BYTES && !(board->places[offset / 8] >> offset % 8 & 1))
+		offset += board->places[offset / 8] ? 1 : 8 - offset % 8;
+	return offset;
+}
+
 uint64_t fuzz_board_nr_places(const struct fuzz_board *board)
 {
 	return __atomic_load_n(&board->nr_places, __ATOMIC_RELAXED);

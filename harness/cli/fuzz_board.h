@@ -28,6 +28,8 @@ void fuzz_board_free(struct fuzz_board *board);	/* NULL is fine */
 
 /* True for the first that met it; false for what is outside the kernel's image. */
 bool fuzz_board_place(struct fuzz_board *board, uint64_t offset);
+/* The first at @offset or behind it; BOARD_PLACES_BYTES: there is none. */
+uint64_t fuzz_board_next_place(const struct fuzz_board *board, uint64_t offset);
 uint64_t fuzz_board_nr_places(const struct fuzz_board *board);
 
 /* True for the first of a kind of violations; false when there are too many. */

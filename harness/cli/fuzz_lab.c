@@ -21,6 +21,7 @@
 #include "err.h"
 #include "folder.h"
 #include "fuzz/campaign.h"
+#include "fuzz/corpus.h"
 #include "fuzz/kcov.h"
 #include "kernel_log.h"
 #include "lab/strlist.h"
@@ -55,6 +56,8 @@ struct search {
 	size_t nr_corpus, room;
 	struct input_words words;	/* that the kernel compares with */
 	uint64_t word_numbers[INPUT_MAX_WORDS];	/* of the inputs that showed them */
+	struct corpus_features features;	/* of what ran here */
+	size_t nr_ran;			/* of the corpus: the first ones */
 	size_t nr_before;		/* in the corpus when it began */
 	uint64_t nr_kept;		/* by this lab */
 	uint64_t start_us, told_us, round_us;
@@ -296,6 +299,18 @@ static void take_places(struct search *s, struct json_object *line)
 		fflush(s->cover);
 }
 
+static void take_features(struct search *s, struct json_object *line)
+{
+	const char *text = json_text(line, "features");
+
+	while (*text) {
+		char *end;
+
+		corpus_feature_take(&s->features, (uint16_t)strtoull(text, &end, 16));
+		text = *end ? end + 1 : end;
+	}
+}
+
 static void take_words(struct search *s, struct json_object *line)
 {
 	const char *text = json_text(line, "words");
@@ -414,6 +429,8 @@ static void on_line(void *context, const char *text)
 		take_found(s, line);
 	else if (!strcmp(event, "cover"))
 		take_places(s, line);
+	else if (!strcmp(event, "features"))
+		take_features(s, line);
 	else if (!strcmp(event, "words"))
 		take_words(s, line);
 	else if (!strcmp(event, "stats") || !strcmp(event, "end"))
@@ -540,6 +557,45 @@ static void numbers_add(struct strlist *words, const uint64_t *numbers, size_t n
 	strlist_add(words, text);
 }
 
+/* NULL: no memory. The caller's to free. */
+static char *features_print(const struct search *s)
+{
+	char *text = NULL;
+	size_t len_bytes;
+	FILE *file = open_memstream(&text, &len_bytes);
+	uint32_t feature;
+
+	for (feature = 0; file && feature < EXECUTOR_NR_FEATURES; feature++)
+		if (s->features.seen[feature / 8] >> feature % 8 & 1)
+			fprintf(file, "%x,", feature);
+	return file && !fclose(file) ? text : NULL;
+}
+
+static char *places_print(const struct search *s)
+{
+	char *text = NULL;
+	size_t len_bytes;
+	FILE *file = open_memstream(&text, &len_bytes);
+	uint64_t at = 0;
+
+	while (file && (at = fuzz_board_next_place(s->board, at)) < BOARD_PLACES_BYTES)
+		fprintf(file, "%" PRIx64 ",", at++);
+	return file && !fclose(file) ? text : NULL;
+}
+
+/* What the corpus has shown on an earlier machine needs no second run. */
+static void met_add(const struct search *s, struct strlist *words)
+{
+	char *features = features_print(s), *places = places_print(s);
+	bool is_known = s->nr_ran && features && places;
+
+	strlist_add(words, is_known ? features : "-");
+	strlist_add(words, is_known ? places : "-");
+	strlist_addf(words, "%zu", is_known ? s->nr_ran : 0);
+	free(features);
+	free(places);
+}
+
 static void words_make(const struct search *s, struct strlist *words)
 {
 	uint64_t kinds[BOARD_MAX_KINDS];
@@ -555,6 +611,7 @@ static void words_make(const struct search *s, struct strlist *words)
 	strlist_add(words, s->options->gcov ? "1" : "0");
 	numbers_add(words, kinds, fuzz_board_kinds(s->board, kinds));
 	numbers_add(words, s->words.values, s->words.nr);
+	met_add(s, words);
 	for (i = 0; i < s->nr_corpus; i++) {
 		input_print(&s->corpus[i]->input, text, sizeof(text));
 		strlist_add(words, text);
@@ -576,6 +633,8 @@ static int boot(struct search *s)
 	r = words.error ? err_set(&s->err, ENOMEM, "out of memory") :
 	    lab_boot(&s->options->lab, (const char *const *)words.strings, on_line, s, &outcome, &s->err);
 	strlist_free(&words);
+	if (s->has_run)
+		s->nr_ran = s->nr_corpus;
 	s->all.inputs += s->boot.inputs;
 	s->all.seconds += s->boot.seconds;
 	s->boot = (struct totals){ 0 };

@@ -64,6 +64,8 @@ static unsigned int features_take(struct campaign *c, const struct trial *trial)
 	unsigned int nr_new = corpus_features_take(&c->features, trial);
 
 	c->stats.nr_features = c->features.nr;
+	if (nr_new && c->options->features_new)
+		c->options->features_new(c->options->context, trial);
 	return nr_new;
 }
 
@@ -231,21 +233,31 @@ static bool goes_on(struct campaign *c)
 	return options->tell(options->context, &c->stats);
 }
 
-/* All of them, whether they show anything or not: who makes inputs of them elsewhere has all of them. */
-static int seeds_run(struct campaign *c)
+static void seed_run(struct campaign *c, const struct input *seed)
 {
 	const struct campaign_options *options = c->options;
 	struct trial trial;
+
+	if (options->begin)
+		options->begin(options->context, CAMPAIGN_SEED);
+	c->executor->run(c->executor, seed, &trial);
+	if (options->is_new)
+		options->is_new(options->context, seed, CAMPAIGN_SEED);
+	features_take(c, &trial);
+}
+
+/* All are kept, whether they show anything or not: who makes inputs of them elsewhere has all of them. */
+static int seeds_take(struct campaign *c)
+{
+	const struct campaign_options *options = c->options;
 	size_t i;
 	int r = 0;
 
+	for (i = 0; i < options->nr_features; i++)
+		corpus_feature_take(&c->features, options->features[i]);
 	for (i = 0; i < options->nr_seeds && !r; i++) {
-		if (options->begin)
-			options->begin(options->context, CAMPAIGN_SEED);
-		c->executor->run(c->executor, &options->seeds[i], &trial);
-		if (options->is_new)
-			options->is_new(options->context, &options->seeds[i], CAMPAIGN_SEED);
-		features_take(c, &trial);
+		if (i >= options->nr_ran)
+			seed_run(c, &options->seeds[i]);
 		r = corpus_add(c, &options->seeds[i]);
 	}
 	return r;
@@ -257,7 +269,7 @@ static int search(struct campaign *c)
 	int r = corpus_read(c);
 
 	if (!r)
-		r = seeds_run(c);
+		r = seeds_take(c);
 	input_init(&input, c->executor->domain);
 	if (!r && !c->nr_corpus)
 		r = try_input(c, &input, CAMPAIGN_SEED);

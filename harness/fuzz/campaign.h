@@ -27,6 +27,9 @@ struct campaign_options {
 	uint64_t first;			/* the number of the first input that is made: to go on where another ended */
 	const struct input *seeds;	/* the corpus to begin with, run in this order; all of it is kept */
 	size_t nr_seeds;
+	size_t nr_ran;			/* the first so many of them are not run: what they have shown is told here */
+	const uint16_t *features;
+	size_t nr_features;
 	const struct input_words *words;	/* of the target; may grow between inputs. NULL: none */
 	const uint64_t *kinds;		/* violations that others have found (violation_kind()) */
 	size_t nr_kinds;
@@ -42,6 +45,8 @@ struct campaign_options {
 	void (*begin)(void *context, uint64_t number);
 	/* It ran. True when it showed something that features do not say: it is kept then. NULL is fine. */
 	bool (*is_new)(void *context, const struct input *input, uint64_t number);
+	/* It showed features that none before it did. NULL is fine. */
+	void (*features_new)(void *context, const struct trial *trial);
 	/* It is in the corpus now. NULL is fine. */
 	void (*kept)(void *context, const struct input *input, uint64_t number);
 	void *context;

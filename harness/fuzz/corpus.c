@@ -67,16 +67,22 @@ int corpus_each(const char *folder, const struct input_domain *domain, corpus_fn
 	return r;
 }
 
+bool corpus_feature_take(struct corpus_features *features, uint16_t feature)
+{
+	uint8_t *byte = &features->seen[feature / 8], bit = (uint8_t)(1u << feature % 8);
+
+	if (*byte & bit)
+		return false;
+	*byte |= bit;
+	features->nr++;
+	return true;
+}
+
 unsigned int corpus_features_take(struct corpus_features *features, const struct trial *trial)
 {
 	unsigned int i, nr_new = 0;
 
-	for (i = 0; i < trial->nr_features; i++) {
-		uint8_t *byte = &features->seen[trial->features[i] / 8], bit = (uint8_t)(1u << trial->features[i] % 8);
-
-		nr_new += !(*byte & bit);
-		*byte |= bit;
-	}
-	features->nr += nr_new;
+	for (i = 0; i < trial->nr_features; i++)
+		nr_new += corpus_feature_take(features, trial->features[i]);
 	return nr_new;
 }

@@ -31,6 +31,8 @@ struct corpus_features {
 	uint64_t nr;
 };
 
+/* True when it is new, which now it is not. */
+bool corpus_feature_take(struct corpus_features *features, uint16_t feature);
 /* How many of a run's features are new, and now are not. */
 unsigned int corpus_features_take(struct corpus_features *features, const struct trial *trial);
 

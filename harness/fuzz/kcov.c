@@ -55,6 +55,20 @@ void kcov_begin(struct kcov *kcov)
 	__atomic_store_n(&kcov->area[0], 0, __ATOMIC_RELAXED);
 }
 
+static bool place_take(struct kcov *kcov, uint64_t offset)
+{
+	if (offset >= SPAN_BYTES || (kcov->seen[offset / 8] >> offset % 8 & 1))
+		return false;
+	kcov->seen[offset / 8] |= (uint8_t)(1u << offset % 8);
+	kcov->nr++;
+	return true;
+}
+
+void kcov_mark(struct kcov *kcov, uint32_t offset)
+{
+	place_take(kcov, offset);
+}
+
 unsigned int kcov_take(struct kcov *kcov, void (*on_new)(void *context, uint32_t offset), void *context)
 {
 	uint64_t i, nr = __atomic_load_n(&kcov->area[0], __ATOMIC_RELAXED);
@@ -63,13 +77,11 @@ unsigned int kcov_take(struct kcov *kcov, void (*on_new)(void *context, uint32_t
 	for (i = 1; i <= nr; i++) {
 		uint64_t offset = kcov->area[i] - KCOV_BASE;
 
-		if (offset >= SPAN_BYTES || (kcov->seen[offset / 8] >> offset % 8 & 1))
+		if (!place_take(kcov, offset))
 			continue;
-		kcov->seen[offset / 8] |= (uint8_t)(1u << offset % 8);
 		on_new(context, (uint32_t)offset);
 		nr_new++;
 	}
-	kcov->nr += nr_new;
 	return nr_new;
 }
 

@@ -24,6 +24,9 @@ void kcov_begin(struct kcov *kcov);
 /* Calls @on_new for each place that was never met before, as an offset from KCOV_BASE; returns how many. */
 unsigned int kcov_take(struct kcov *kcov, void (*on_new)(void *context, uint32_t offset), void *context);
 
+/* It was met before: by another thread, or another machine. */
+void kcov_mark(struct kcov *kcov, uint32_t offset);
+
 /*
  * Between the two, comparisons are told instead of places; false: this kernel does not tell them. Calls @on_word for each
  * constant of two bytes or more that the kernel compared something else with, as often as it did.
