@@ -287,6 +287,29 @@ static void host_taken_away(struct test *t)
 	expect_entry(t, 3, MMIO_GPA + ZONE, 1, 0, 5);
 }
 
+/* A zone that is there twice goes in one. */
+static void guest_twice(void)
+{
+	write8(MMIO_GPA + ZONE, 1);
+	guest_sync(1);
+	write8(MMIO_GPA + ZONE, 2);
+	guest_sync(2);
+}
+
+static void host_twice(struct test *t)
+{
+	zone_add(t, MMIO_GPA + ZONE, ZONE_BYTES, 0);
+	zone_add(t, MMIO_GPA + ZONE, ZONE_BYTES, 0);
+	require_sync(t, 1);
+	expect_range(t, 0, 1);
+	expect_entry(t, 0, MMIO_GPA + ZONE, 1, 0, 1);
+	zone_remove(t, MMIO_GPA + ZONE, ZONE_BYTES, 0);
+	expect_mmio_write(t, .phys_addr = MMIO_GPA + ZONE, .len = 1, .data = 2);
+	require_sync(t, 2);
+	expect_range(t, 0, 1);
+	expect_done(t);
+}
+
 /* --- what is refused --- */
 
 static void host_refused(struct test *t)
@@ -338,6 +361,7 @@ static const struct row rows[] = {
 	{ .label = "kinds", .guest = guest_kinds, .host = ON_HOST(host_kinds) },
 	{ .label = "order", .guest = guest_order, .host = ON_HOST(host_order) },
 	{ .label = "taken_away", .guest = guest_taken_away, .host = ON_HOST(host_taken_away) },
+	{ .label = "registered_twice", .guest = guest_twice, .host = ON_HOST(host_twice) },
 	{ .label = "refused", .guest = guest_one, .host = ON_HOST(host_refused) },
 	{ .label = "strings", .guest = guest_strings, .host = ON_HOST(host_strings),
 		.needs = "KVM_CAP_COALESCED_PIO" },
