@@ -151,6 +151,7 @@ static int cpuid_replace(struct soft_vcpu *vcpu, struct kvm_cpuid_entry2 *entrie
 	free(vcpu->cpuid);
 	vcpu->cpuid = entries;
 	vcpu->nr_cpuid = nr;
+	recalc_instruction_intercepts(vcpu);
 	nested_cpuid_changed(vcpu);
 	hyperv_cpuid_changed(vcpu);
 	return 0;

@@ -288,6 +288,11 @@ static uint64_t *value_of_index(const struct soft_vcpu *vcpu, uint32_t index)
 	return &vcpu->msrs[row_find(index) - rows];
 }
 
+uint64_t vcpu_tsc_aux(const struct soft_vcpu *vcpu)
+{
+	return *value_of_index(vcpu, MSR_TSC_AUX);
+}
+
 bool msr_faults_cpuid(const struct soft_vcpu *vcpu)
 {
 	return *value_of_index(vcpu, MSR_MISC_FEATURES_ENABLES) & MISC_FEATURES_CPUID_FAULT;

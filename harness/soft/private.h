@@ -441,6 +441,8 @@ void vcpu_intercept(struct soft_vcpu *vcpu, unsigned int exit_code, bool is_on);
 bool vcpu_wants(const struct soft_vcpu *vcpu, unsigned int exit_code);
 /* The VMCB in use gets what the hypervisor wants, and what L1 wants of L2. */
 void vcpu_intercepts_changed(struct soft_vcpu *vcpu);
+/* By the vCPU's CPUID. */
+void recalc_instruction_intercepts(struct soft_vcpu *vcpu);
 /* Where the guest's physical addresses are. */
 struct soft_npt *vcpu_npt(struct soft_vcpu *vcpu);
 
@@ -456,6 +458,7 @@ bool vcpu_has(const struct soft_vcpu *vcpu, uint32_t leaf, unsigned int reg, uns
 
 int msrs_init(struct soft_vcpu *vcpu);
 void msrs_reset(struct soft_vcpu *vcpu);
+uint64_t vcpu_tsc_aux(const struct soft_vcpu *vcpu);
 /* CPUID is #GP but to CPL 0. */
 bool msr_faults_cpuid(const struct soft_vcpu *vcpu);
 uint64_t msr_misc_enable(const struct soft_vcpu *vcpu);

@@ -52,6 +52,13 @@ struct soft_npt *vcpu_npt(struct soft_vcpu *vcpu)
 	return nested_has_npt(vcpu) ? &vcpu->nested.npt : &vcpu_space(vcpu)->npt;
 }
 
+/* What the guest's CPUID has not is #UD, though the CPU has it. */
+void recalc_instruction_intercepts(struct soft_vcpu *vcpu)
+{
+	vcpu_intercept(vcpu, SVM_EXIT_RDTSCP, !vcpu_has(vcpu, 0x80000001, 3, 27));
+	vcpu_intercept(vcpu, SVM_EXIT_INVPCID, !vcpu_has(vcpu, 7, 1, 10));
+}
+
 static void init_segments(struct vmcb_save *save)
 {
 	const uint16_t data = SEG_P | SEG_S | SEG_TYPE_WRITABLE | SEG_TYPE_ACCESSED;
@@ -90,6 +97,7 @@ void init_vmcb(struct soft_vcpu *vcpu, bool is_init)
 	for (i = 0; i < sizeof(intercepts) / sizeof(intercepts[0]); i++)
 		vcpu->intercept[intercepts[i] / 32] |= 1u << intercepts[i] % 32;
 	vcpu_intercepts_changed(vcpu);
+	recalc_instruction_intercepts(vcpu);
 	vcpu->has_window = false;
 	vmcb->control.iopm_base_pa = vcpu->vm->iopm_spa;
 	vmcb->control.msrpm_base_pa = vcpu->vm->msrpm_spa;
