@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A control bit or an MSR that belongs to a feature is there only when the guest's CPUID has the feature: the same
- * write is taken with the CPUID bit and makes #GP(0), changing nothing, without it.
+ * write is taken with the CPUID bit and makes #GP(0), changing nothing, without it. The last CPUID counts.
  *
  * Can break: a mask that is made from the host's features, or once and not for each KVM_SET_CPUID2.
  * Source: APM vol. 2, 3.1.3 and 3.1.7, vol. 3, appendix D; SDM vol. 3A, 2.5.
@@ -19,13 +19,16 @@ struct row {
 	uint32_t leaf;
 	uint8_t reg, bit;	/* reg 0: EAX ... 3: EDX */
 	bool hidden;
+	bool back;		/* hidden, and shown again */
 };
 
 #define GATE(label_, needs_, modes_, what_, msr_, bits_, leaf_, reg_, bit_)				\
 	{ .label = label_, .needs = needs_, .modes = modes_, .what = what_, .msr = msr_, .bits = bits_,	\
 	  .leaf = leaf_, .reg = reg_, .bit = bit_ },							\
 	{ .label = label_ "_hidden", .needs = needs_, .modes = modes_, .what = what_, .msr = msr_,	\
-	  .bits = bits_, .leaf = leaf_, .reg = reg_, .bit = bit_, .hidden = true }
+	  .bits = bits_, .leaf = leaf_, .reg = reg_, .bit = bit_, .hidden = true },			\
+	{ .label = label_ "_back", .needs = needs_, .modes = modes_, .what = what_, .msr = msr_,	\
+	  .bits = bits_, .leaf = leaf_, .reg = reg_, .bit = bit_, .back = true }
 
 #define CR4_GATE(label_, needs_, modes_, bits_, leaf_, reg_, bit_) \
 	GATE(label_, needs_, modes_, WRITE_CR4, 0, bits_, leaf_, reg_, bit_)
@@ -84,7 +87,9 @@ HOST(feature_gates)
 {
 	const struct row *row = ROW(t, rows);
 
-	if (row->hidden)
+	if (row->hidden || row->back)
 		feature_hide(t, row->leaf, row->reg, 1u << row->bit);
+	if (row->back)
+		feature_hide(t, row->leaf, row->reg, 0);
 	expect_done(t);
 }

@@ -28,6 +28,7 @@ struct row {
 	enum what what;
 	uint64_t gpa, other_gpa;
 	uint64_t flags;
+	bool is_top;		/* .gpa is the bit below MAXPHYADDR */
 };
 
 #define WIDE (PAE32 | LONG64 | LA57)
@@ -39,12 +40,14 @@ static const struct row rows[] = {
 	{ .label = "bit33", .modes = WIDE, .gpa = 1ull << 33 | 0x12345000 },
 	{ .label = "bit35", .modes = WIDE, .gpa = 1ull << 35 | 0xfffff000 },
 	{ .label = "top_of_36_bits", .modes = WIDE, .gpa = 0xffffff000ull },
+	{ .label = "top_bit", .modes = WIDE, .is_top = true },
 	{ .label = "with_nx", .modes = WIDE, .gpa = 0x345678000ull, .flags = PTE_NX },
 	{ .label = "with_software_bits", .modes = LONG64, .gpa = 0x345678000ull, .flags = 0x0050000000000e00ull },
 	{ .label = "large", .modes = WIDE, .what = MMIO_LARGE, .gpa = 0x240000000ull },
 	{ .label = "large_pse36", .needs = "cpuid:pse36", .modes = PAGE32, .what = MMIO_LARGE, .gpa = 0xe40000000ull },
 	{ .label = "ram_at_4g", .modes = WIDE, .what = RAM_PAGE, .gpa = 1ull << 32 },
 	{ .label = "ram_at_bit35", .modes = WIDE, .what = RAM_PAGE, .gpa = 1ull << 35 | 0x5000 },
+	{ .label = "ram_at_top_bit", .modes = WIDE, .what = RAM_PAGE, .is_top = true },
 	{ .label = "ram_then_mmio", .modes = ANY, .what = RAM_THEN_MMIO, .gpa = 0xd0000000, .other_gpa = 0xe0000000 },
 	{ .label = "mmio_then_ram", .modes = ANY, .what = MMIO_THEN_RAM, .gpa = 0xd0000000, .other_gpa = 0xe0000000 },
 	{ .label = "mmio_then_mmio", .modes = ANY, .what = MMIO_THEN_MMIO, .gpa = 0xd0000000,
@@ -58,6 +61,11 @@ CASE(mmio_far, .says = "an access reaches the guest-physical address that the pa
      .modes = PAGE32 | PAE32 | LONG64 | LA57, .rows = ROWS(rows), .shadow_too = true)
 
 #define FLAGS (PTE_P | PTE_W | PTE_A | PTE_D)
+
+static uint64_t top_bit(uint32_t address_sizes)
+{
+	return 1ull << ((address_sizes & 0xff) - 1);
+}
 
 /* With PSE-36, bits 39:32 of a 4 MiB page are bits 20:13 of its entry. */
 static void large_map(const struct row *row)
@@ -79,7 +87,7 @@ GUEST(mmio_far)
 	if (row->what == MMIO_LARGE)
 		large_map(row);
 	else
-		page_map(VA, row->gpa, FLAGS | row->flags);
+		page_map(VA, row->is_top ? top_bit(cpuid(0x80000008, 0).eax) : row->gpa, FLAGS | row->flags);
 	if (is_split)
 		page_map(VA + 0x1000, row->other_gpa, FLAGS);
 	guest_sync(1);
@@ -130,16 +138,27 @@ static void mmio_then_ram(struct test *t, const struct row *row)
 	expect_mmio_read(t, 0x6655, .phys_addr = row->gpa + 0xffe, .len = 2);
 }
 
+static uint64_t gpa_of(struct test *t, const struct row *row)
+{
+	struct kvm_cpuid_entry2 sizes;
+
+	if (!row->is_top)
+		return row->gpa;
+	require_true(t, cpuid_find(t->sys->cpuid, 0x80000008, 0, &sizes));
+	return top_bit(sizes.eax);
+}
+
 HOST(mmio_far)
 {
 	const struct row *row = ROW(t, rows);
+	uint64_t gpa = gpa_of(t, row);
 	uint8_t *ram;
 
 	*(uint32_t *)vm_hva(t->vm, SCRATCH_GPA, 4) = 0x13572468;
 	guest_arg(t, 0, 0x13572468);
 	switch (row->what) {
 	case RAM_PAGE:
-		ram = vm_slot_add(t->vm, 1, 0, row->gpa - 0x1000, 0x3000);
+		ram = vm_slot_add(t->vm, 1, 0, gpa - 0x1000, 0x3000);
 		require_sync(t, 1);
 		expect_done(t);
 		expect_bytes(t, "\0\x11\x22\x33\x44\0", ram + 0x1000 + OFFSET - 1, 6);
@@ -168,7 +187,7 @@ HOST(mmio_far)
 		break;
 	default:
 		require_sync(t, 1);
-		word_expect(t, row->gpa + OFFSET);
+		word_expect(t, gpa + OFFSET);
 	}
 	expect_done(t);
 }
