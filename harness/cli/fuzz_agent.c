@@ -37,6 +37,7 @@ struct agent {
 	struct kcov *kcov;
 	struct kmsg kmsg;
 	uint64_t number, nr_careful;
+	uint64_t seed;			/* of the corpus: the next that runs */
 	bool send_gcov;			/* at the end */
 	char places[PLACES_BYTES];	/* met and not told yet */
 	size_t places_len;
@@ -165,24 +166,35 @@ static bool is_due(const struct agent *agent, unsigned int every)
 	return agent->number % every == 0;
 }
 
+static void number_send(const char *event, uint64_t number)
+{
+	struct json_object *line = line_new(event);
+
+	add_number(&line, "number", number);
+	line_send(line);
+}
+
 static void begin(void *context, uint64_t number)
 {
 	struct agent *agent = context;
-	struct json_object *line;
 	char name[24];
 
 	if (agent->kcov)
 		kcov_begin(agent->kcov);
-	if (number == CAMPAIGN_SEED)
+	if (number == CAMPAIGN_SEED) {
+		if (agent->nr_careful) {
+			number_send("seed", agent->seed);
+			tcdrain(cli_results_fd);
+		}
+		agent->seed++;
 		return;
+	}
 	agent->number = number;
 	snprintf(name, sizeof(name), "f%" PRIu64, number);
 	prctl(PR_SET_NAME, name);
 	if (!is_due(agent, TELL_EVERY) && !agent->nr_careful)
 		return;
-	line = line_new("at");
-	add_number(&line, "number", number);
-	line_send(line);
+	number_send("at", number);
 	if (agent->nr_careful && agent->nr_careful--)
 		tcdrain(cli_results_fd);
 }
@@ -416,6 +428,7 @@ int fuzz_agent(int argc, char **argv)
 	agent->nr_careful = strtoull(argv[4], NULL, 0);
 	agent->words.nr = agent->nr_told = (unsigned int)numbers_read(agent->words.values, INPUT_MAX_WORDS, argv[8]);
 	features_read(agent, argv[9]);
+	agent->seed = agent->options.nr_ran;
 	agent->send_gcov = strtoull(argv[6], NULL, 0);
 	r = seeds_read(&agent->options, argc - NR_WORDS, argv + NR_WORDS);
 	if (!r && fuzz_target_open(domain, "kvm", &agent->executor, &err)) {

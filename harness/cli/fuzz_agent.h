@@ -4,6 +4,7 @@
  * input that was running is lost with the machine. The lines, beside a lab's own, are JSON objects of type "fuzz":
  *
  *	begin	seed, cover: whether the kernel tells its coverage
+ *	seed	number: of the corpus' input that runs now; behind a death
  *	at	number: of the input that runs now; told now and then
  *	kept	number, input
  *	found	number, violation, outcome, input; or kernel: what it reported

@@ -65,6 +65,8 @@ struct search {
 	/* Of the boot that runs. */
 	uint64_t run_us;		/* when its first input was told; 0: not yet */
 	uint64_t at;			/* the last number told */
+	size_t nr_told;			/* of the corpus: up to the one that runs, where that is told */
+	bool has_dropped;		/* one of the corpus that killed the machine */
 	uint64_t first, nr_careful;
 	bool has_run;			/* an input */
 	struct totals boot, all;	/* that one's, and those before */
@@ -403,6 +405,11 @@ static void take_at(struct search *s, struct json_object *line)
 	s->at = number_of(line, "number");
 }
 
+static void take_seed(struct search *s, struct json_object *line)
+{
+	s->nr_told = number_of(line, "number") + 1;
+}
+
 static void take_gcov(struct search *s, struct json_object *line)
 {
 	struct err err;
@@ -423,6 +430,8 @@ static void on_line(void *context, const char *text)
 		take_gcov(s, line);
 	else if (!strcmp(event, "at"))
 		take_at(s, line);
+	else if (!strcmp(event, "seed"))
+		take_seed(s, line);
 	else if (!strcmp(event, "kept"))
 		take_kept(s, line);
 	else if (!strcmp(event, "found"))
@@ -451,13 +460,11 @@ static bool number_in_report(const struct kernel_words *words, uint64_t *ret)
 	return true;
 }
 
-static void killer_write(struct search *s, uint64_t number, const char *why, const char *console)
+static void killer_write(struct search *s, const struct input *input, const char *why, const char *console)
 {
 	char text[TEXT_BYTES], *excerpt = console ? kernel_text_excerpt(console) : NULL;
-	struct input input;
 
-	input_again(s, number, &input);
-	input_print(&input, text, sizeof(text));
+	input_print(input, text, sizeof(text));
 	if (kind_take(s, why)) {
 		finding_write(s, why, "", text);
 		if (excerpt && s->options->findings)
@@ -479,6 +486,22 @@ static void why_died(const struct lab_outcome *outcome, const struct kernel_word
 		snprintf(buf, len_bytes, "the lab died: %.*s", len < 400 ? len : 400, outcome->last_words);
 }
 
+/* One of the corpus killed the machine: it is told by the next machine which, and the one behind that does without it. */
+static void take_death_by_seed(struct search *s, const char *why, const char *console)
+{
+	struct entry *entry;
+
+	s->nr_careful = NR_CAREFUL;
+	if (!s->nr_told || s->nr_told > s->nr_corpus || s->nr_corpus == 1)
+		return;
+	entry = s->corpus[s->nr_told - 1];
+	killer_write(s, &entry->input, why, console);
+	memmove(&s->corpus[s->nr_told - 1], &s->corpus[s->nr_told], (s->nr_corpus - s->nr_told) * sizeof(entry));
+	s->nr_corpus--;
+	s->has_dropped = true;
+	free(entry);
+}
+
 /*
  * The input that killed the machine is known by the kernel's words, or because each was told before it ran. Otherwise the
  * next machine begins with the last that was told, and tells each: they are the same.
@@ -489,6 +512,7 @@ static void take_death(struct search *s, const struct lab_outcome *outcome)
 	bool is_told = s->has_run && s->nr_careful && s->at < s->first + s->nr_careful;
 	struct kernel_words words = { 0 };
 	uint64_t number = s->at;
+	struct input input;
 
 	s->nr_deaths++;
 	if (console)
@@ -496,8 +520,12 @@ static void take_death(struct search *s, const struct lab_outcome *outcome)
 	why_died(outcome, &words, why, sizeof(why));
 	if (words.worst >= KERNEL_OOPSES && number_in_report(&words, &number))
 		is_told = true;
-	if (is_told)
-		killer_write(s, number, why, console);
+	if (is_told) {
+		input_again(s, number, &input);
+		killer_write(s, &input, why, console);
+	} else if (!s->has_run) {
+		take_death_by_seed(s, why, console);
+	}
 	if (is_told || s->has_run) {
 		s->first = is_told ? number + 1 : s->at;
 		s->nr_careful = is_told ? 0 : NR_CAREFUL;
@@ -626,7 +654,8 @@ static int boot(struct search *s)
 	int r;
 
 	words_make(s, &words);
-	s->has_run = false;
+	s->has_run = s->has_dropped = false;
+	s->nr_told = 0;
 	s->run_us = 0;
 	s->at = s->first;
 	s->boot = (struct totals){ 0 };
@@ -663,7 +692,7 @@ static int boots(struct search *s)
 			r = corpus_read(s) ? -EIO : 1;
 			continue;
 		}
-		nr_silent = s->has_run ? 0 : nr_silent + 1;
+		nr_silent = s->has_run || s->has_dropped ? 0 : nr_silent + 1;
 		if (r == 1 && nr_silent == MAX_SILENT)
 			r = err_set(&s->err, EIO, "%u boots in a row ran no input", MAX_SILENT);
 	}
