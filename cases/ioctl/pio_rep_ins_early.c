@@ -75,7 +75,7 @@ GUEST(pio_rep_ins_early)
 	page_map(VA, GPA, PTE_W);
 	f = rep_insl(&rdi, &rcx);
 	CHECK_FAULT(PF_VECTOR, PFERR_W, f);
-	CHECK_EQ(VA + PAGE - 4, f.cr2);
+	CHECK_CR2(VA + PAGE - 4, f.cr2);
 	CHECK_EQ(VA + PAGE - 4, rdi);
 	CHECK_EQ(NR_READ_AHEAD - NR_STORED, rcx);
 	check_stored(top, NR_STORED, first_answer);
