@@ -33,7 +33,6 @@ struct row {
 
 #define MODE(label_, ...) { .label = label_, .is_legacy = true, .mode = { __VA_ARGS__ } }
 #define LIMIT(label_, limit_, ...) { .label = label_, .limit = limit_, ##__VA_ARGS__ }
-#define SOFT_KNOWN .known = { "4500-soft-keeps-l2-through-smm", "soft-svm" }
 #define LIMIT_KNOWN .known = { "4100-rsm-granular-limits", NULL, "..6.1" }
 
 static const struct row rows[] = {
@@ -45,10 +44,10 @@ static const struct row rows[] = {
 	{ .label = "long" },
 	LIMIT("limit_2g", 0x7fffffff, LIMIT_KNOWN), LIMIT("limit_16m", 0xffffff, LIMIT_KNOWN), LIMIT("limit_page", 0xfff),
 	{ .label = "halted", .kind = HALTED, .known = { "4101-no-halt-restart-after-smi" } },
-	{ .label = "vmcb_msrpm_lost", .kind = VMCB_MSRPM_LOST, SOFT_KNOWN },
-	{ .label = "vmcb_cr3_beyond", .kind = VMCB_CR3_BEYOND, SOFT_KNOWN },
+	{ .label = "vmcb_msrpm_lost", .kind = VMCB_MSRPM_LOST },
+	{ .label = "vmcb_cr3_beyond", .kind = VMCB_CR3_BEYOND },
 	{ .label = "hsave_lost", .kind = HSAVE_LOST },
-	{ .label = "vmrun", .kind = VMRUN_IN_SMM, SOFT_KNOWN },
+	{ .label = "vmrun", .kind = VMRUN_IN_SMM, .known = { "4500-soft-keeps-l2-through-smm", "soft-svm" } },
 };
 
 CASE(smm_modes, .says = "an SMI in L2 and RSM leave L2 in its mode, whichever it is", .modes = LONG64,

@@ -233,7 +233,7 @@ static int handle_rsm(struct soft_vcpu *vcpu)
 	if (!vcpu->smm.is_in)
 		return inject_ud(vcpu);
 	smm_leave(vcpu);
-	return 1;
+	return nested_state_is_runnable(vcpu);
 }
 
 static int handle_invalid(struct soft_vcpu *vcpu)

@@ -341,6 +341,14 @@ static void vmcb12_write(struct soft_vcpu *vcpu, struct vmcb *vmcb12)
 	control->event_inj_error = vcpu->nested.control.event_inj_error;
 }
 
+void nested_vmcb12_update(struct soft_vcpu *vcpu)
+{
+	struct vmcb *vmcb12 = slot_page(vcpu_space(vcpu), vcpu->nested.vmcb12_gpa, true);
+
+	if (vmcb12)
+		vmcb12_write(vcpu, vmcb12);
+}
+
 /* APM vol. 2, 15.6: CR0.PE is forced, RFLAGS.VM is not there, breakpoints are off, CPL is 0, GIF is clear. */
 static void l1_restore(struct soft_vcpu *vcpu)
 {

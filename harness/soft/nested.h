@@ -33,8 +33,8 @@ struct soft_nested {
 	uint64_t l1_asid_generation, l1_npt_generation;
 	struct soft_npt npt;		/* vmcb12's nested tables on the VM's: L2's physical addresses to the machine's */
 	uint64_t vm_generation;		/* of the VM's tables that it was made from */
-	uint64_t vm_cr, hsave_pa;	/* VM_CR, VM_HSAVE_PA: whose page is not used, vmcb01 is */
-	bool is_unchecked;		/* user space made this state, and what it points to was not looked at */
+	uint64_t vm_cr, hsave_pa;	/* VM_CR, VM_HSAVE_PA: whose page has L1 while an SMI of L2 is handled; else vmcb01 has it */
+	bool is_unchecked;		/* user space or RSM made this state, and what it points to was not looked at */
 	struct svm_rule_cpu rules;	/* what the vCPU's CPUID says; by nested_cpuid_changed() */
 };
 
@@ -57,6 +57,8 @@ void nested_enter(struct soft_vcpu *vcpu, uint64_t vmcb12_gpa);
 void nested_reflect(struct soft_vcpu *vcpu);
 /* A #VMEXIT that the CPU does not know of: what was to be injected into L2 is EXITINTINFO. */
 void nested_exit(struct soft_vcpu *vcpu, uint64_t code, uint64_t info_1, uint64_t info_2);
+/* What #VMEXIT writes into vmcb12, where there is a page for it, and no more: L2 goes on. */
+void nested_vmcb12_update(struct soft_vcpu *vcpu);
 /* L2 was in, and is out again: what the CPU has written is noted. */
 void nested_sync(struct soft_vcpu *vcpu);
 /* The MSR permission map can be read, or nobody would. */
@@ -75,7 +77,7 @@ bool nested_has_own_tpr(const struct soft_vcpu *vcpu);
 uint64_t nested_tsc_offset(const struct soft_vcpu *vcpu);
 bool nested_has_npt(const struct soft_vcpu *vcpu);
 
-/* False: what KVM_SET_NESTED_STATE pointed to is not what L2 can run with (nested_state.c). */
+/* False: what KVM_SET_NESTED_STATE or RSM pointed to is not what L2 can run with, which is the exit (nested_state.c). */
 bool nested_state_is_runnable(struct soft_vcpu *vcpu);
 
 /* --- events (nested_events.c) --- */

@@ -103,12 +103,14 @@ bool nested_state_is_runnable(struct soft_vcpu *vcpu)
 
 	if (!nested->is_unchecked)
 		return true;
-	if (!nested_has_npt(vcpu) && !vcpu_pdpes_are_valid(vcpu))
-		return false;
-	if (!nested_has_msrpm(vcpu, &nested->control))
-		return false;
-	nested->is_unchecked = false;
-	return true;
+	if ((nested_has_npt(vcpu) || vcpu_pdpes_are_valid(vcpu)) && nested_has_msrpm(vcpu, &nested->control)) {
+		nested->is_unchecked = false;
+		return true;
+	}
+	vcpu->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	vcpu->run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	vcpu->run->internal.ndata = 0;
+	return false;
 }
 
 static long answer_set_nested_state(struct call *call)

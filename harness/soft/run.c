@@ -535,12 +535,8 @@ static long run_locked(struct soft_vcpu *vcpu, struct soft_signals *signals)
 		return r;
 	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED)
 		return run_unstarted(vcpu, signals);
-	if (!nested_state_is_runnable(vcpu)) {
-		vcpu->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-		vcpu->run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
-		vcpu->run->internal.ndata = 0;
+	if (!nested_state_is_runnable(vcpu))
 		return 0;
-	}
 	vcpu->has_run = true;
 	vcpu->is_idle = false;		/* what leaves KVM_RUN ends a HLT, as an exit does */
 	machine_ram_may_have_changed(vcpu->vm->machine);

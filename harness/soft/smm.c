@@ -201,30 +201,38 @@ static void area_load(struct soft_vcpu *vcpu, const struct area *area)
 
 /* --- an SMI of L2: L1 is out of the way until RSM --- */
 
+/* L1's registers into the host save area, which is laid out as a VMCB; L2's into L1's VMCB. */
 static void l2_keep(struct soft_vcpu *vcpu)
 {
-	vcpu->smm.l1 = vcpu->nested.vmcb01->save;
-	vcpu->smm.control12 = vcpu->nested.control;
+	struct vmcb *hsave = slot_page(vcpu_space(vcpu), vcpu->nested.hsave_pa, true);
+
+	if (hsave)
+		nested_copy_vmrun_state(&hsave->save, &vcpu->nested.vmcb01->save);
+	nested_vmcb12_update(vcpu);
 }
 
-/* What SMM's code may have spoiled in the save area. */
-static bool l2_is_valid(struct soft_vcpu *vcpu, const struct area *area)
+/* What SMM's code may have spoiled: in the save area, and in the two pages, of which the VMCB is *@ret_vmcb12. */
+static bool l2_is_valid(struct soft_vcpu *vcpu, const struct area *area, const struct vmcb **ret_vmcb12,
+			const struct vmcb **ret_hsave)
 {
-	return (area->efer & EFER_SVME) && !(area->vmcb12_gpa & PAGE_MASK) &&
-		vcpu_is_legal_gpa(vcpu, area->vmcb12_gpa) && slot_page(vcpu_space(vcpu), area->vmcb12_gpa, false) &&
-		slot_page(vcpu_space(vcpu), vcpu->nested.hsave_pa, false);
+	if (!(area->efer & EFER_SVME) || (area->vmcb12_gpa & PAGE_MASK) || !vcpu_is_legal_gpa(vcpu, area->vmcb12_gpa))
+		return false;
+	*ret_vmcb12 = slot_page(vcpu_space(vcpu), area->vmcb12_gpa, false);
+	*ret_hsave = slot_page(vcpu_space(vcpu), vcpu->nested.hsave_pa, false);
+	return *ret_vmcb12 && *ret_hsave && vcpu_is_legal_gpa(vcpu, (*ret_vmcb12)->save.cr3);
 }
 
 /* L2's registers are the vCPU's at hand. */
-static void l2_enter(struct soft_vcpu *vcpu, uint64_t vmcb12_gpa)
+static void l2_enter(struct soft_vcpu *vcpu, uint64_t vmcb12_gpa, const struct vmcb *vmcb12, const struct vmcb *hsave)
 {
 	struct soft_nested *nested = &vcpu->nested;
 
 	nested->vmcb02->save = nested->vmcb01->save;
-	nested_copy_vmrun_state(&nested->vmcb01->save, &vcpu->smm.l1);
-	nested_cache_control(nested, &vcpu->smm.control12);
+	nested_copy_vmrun_state(&nested->vmcb01->save, &hsave->save);
+	nested_cache_control(nested, &vmcb12->control);
 	nested_enter(vcpu, vmcb12_gpa);
 	nested->is_run_pending = false;
+	nested->is_unchecked = true;
 }
 
 /* --- in and out --- */
@@ -276,6 +284,7 @@ static void nmi_unmask(struct soft_vcpu *vcpu)
 /* What is no state of a CPU is a shutdown: APM vol. 2, 10.3.4. */
 void smm_leave(struct soft_vcpu *vcpu)
 {
+	const struct vmcb *vmcb12 = NULL, *hsave = NULL;
 	struct area area;
 	bool is_l2;
 	int r = guest_read(vcpu_space(vcpu), smbase_of(vcpu) + AREA_OFFSET, &area, sizeof(area));
@@ -285,14 +294,14 @@ void smm_leave(struct soft_vcpu *vcpu)
 	if (!r && !has_long_mode(vcpu))
 		legacy_get(&area);
 	is_l2 = !r && area.is_l2 && has_long_mode(vcpu);
-	if (r || !area_is_valid(vcpu, &area) || (is_l2 && !l2_is_valid(vcpu, &area))) {
+	if (r || !area_is_valid(vcpu, &area) || (is_l2 && !l2_is_valid(vcpu, &area, &vmcb12, &hsave))) {
 		vcpu->has_triple_fault = true;
 		return;
 	}
 	area_load(vcpu, &area);
 	msr_set(vcpu, MSR_IA32_SMBASE, area.smbase, true);
 	if (is_l2)
-		l2_enter(vcpu, area.vmcb12_gpa);
+		l2_enter(vcpu, area.vmcb12_gpa, vmcb12, hsave);
 }
 
 /* --- requests --- */

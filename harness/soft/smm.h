@@ -9,8 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vm/x86/vmcb.h"
-
 struct soft_vcpu;
 
 #define MSR_SMI_COUNT 0x34
@@ -21,8 +19,6 @@ struct soft_smm {
 	bool is_in;
 	bool is_pending;	/* one SMI: those that come meanwhile are the same */
 	bool is_inside_nmi;	/* NMIs were masked already when it came */
-	struct vmcb_save l1;	/* of the L2 that was interrupted */
-	struct vmcb_control control12;
 };
 
 /* Out of it, without RSM. */
