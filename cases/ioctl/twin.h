@@ -15,6 +15,7 @@
 #ifndef VMASSAY_CASES_IOCTL_TWIN_H
 #define VMASSAY_CASES_IOCTL_TWIN_H
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +217,15 @@ static inline void twin_payload_enable(struct vm *vm)
 	const struct kvm_enable_cap cap = { .cap = KVM_CAP_EXCEPTION_PAYLOAD, .args[0] = 1 };
 
 	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
+}
+
+/* In SMM a vCPU sees the slots of address space 1: here, the same memory. */
+static inline void twin_smm_memory(struct vm *vm)
+{
+	const struct slot *slot = &vm->slots[0];
+
+	if (vm_region_try(vm, 1 << 16, 0, slot->gpa, slot->bytes, slot->hva))
+		vm->sys->must_failed(vm->sys->context, "a slot of address space 1", -EINVAL);
 }
 
 /* At the first exit, a #GP with an error code is made pending. */

@@ -292,15 +292,6 @@ static void guest_smm(void)
 	out8(0x80, 2);
 }
 
-/* In SMM a vCPU sees the slots of address space 1: here, the same memory. */
-static void smm_memory(struct vm *vm)
-{
-	const struct slot *slot = &vm->slots[0];
-
-	if (vm_region_try(vm, 1 << 16, 0, slot->gpa, slot->bytes, slot->hva))
-		vm->sys->must_failed(vm->sys->context, "a slot of address space 1", -EINVAL);
-}
-
 static void act_smm(struct vm *vm, unsigned int exit)
 {
 	if (exit == 1 || exit == 2)
@@ -395,7 +386,7 @@ HYPERCALL(guest_vmcall, "vmcall")
 #define PAYLOAD ACT(act_pf), SET_UP(twin_payload_enable), .needs = "KVM_CAP_EXCEPTION_PAYLOAD", .modes = PAE32 | LONG64
 #define TRIPLE_FAULT ACT(act_triple_fault), SET_UP(triple_fault_enable), .needs = "KVM_CAP_X86_TRIPLE_FAULT_EVENT",	\
 	.modes = LONG64, .shuts_down = true
-#define SMM(act_) ACT(act_), SET_UP(smm_memory), .needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm"
+#define SMM(act_) ACT(act_), SET_UP(twin_smm_memory), .needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm"
 /* On lab-vmx the NMI of this row does not come, in either VM; whose fault that is has not been found out. */
 #define QEMU_PDPTES .known = { .finding = "0903-qemu-pae-pointers-accessed", .targets = "lab-svm" }
 #define MSR_EXITS(set_up_) SET_UP(set_up_),						\
@@ -427,7 +418,7 @@ static const struct twin_row rows[] = {
 	TWIN_AT("smm", 1, 8, guest_smm, SMM(act_smm), ONE_MODE), TWIN_AT("smm", 2, 8, guest_smm, SMM(act_smm), ONE_MODE),
 	TWIN_AT("smm", 3, 8, guest_smm, SMM(act_smm), ONE_MODE), TWIN_AT("smm", 5, 8, guest_smm, SMM(act_smm), ONE_MODE),
 	TWIN_AT("smm", 6, 8, guest_smm, SMM(act_smm), ONE_MODE),
-	TWIN_AT("smm_pae", 3, 8, guest_smm, ACT(act_smm), SET_UP(smm_memory), .modes = PAE32, QEMU_PDPTES,
+	TWIN_AT("smm_pae", 3, 8, guest_smm, ACT(act_smm), SET_UP(twin_smm_memory), .modes = PAE32, QEMU_PDPTES,
 		.needs = "KVM_CAP_X86_SMM KVM_CAP_MULTI_ADDRESS_SPACE>=2 cpuid:lm vendor:amd"),
 	TWIN_5("smm_moved", guest_smm_moved, SMM(act_smm_moved), ONE_MODE),
 	TWIN_4("msr", guest_msr_exits, MSR_EXITS(msrs_leave)),

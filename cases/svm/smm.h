@@ -40,14 +40,14 @@ static inline void *smm_saved(struct test *t, uint32_t at)
 	return vm_hva(t->vm, SMBASE + at, sizeof(uint64_t));
 }
 
+/* MOV AL, 5Ah; OUT 80h, AL; RSM */
+static const uint8_t smm_handler[] = { 0xb0, 0x5a, 0xe6, SMM_PORT, 0x0f, 0xaa };
+
 /* SMM sees the slots of the second address space: here the same memory as the first. */
 static inline void smm_prepare(struct test *t)
 {
-	/* MOV AL, 5Ah; OUT 80h, AL; RSM */
-	static const uint8_t handler[] = { 0xb0, 0x5a, 0xe6, SMM_PORT, 0x0f, 0xaa };
-
 	require_result(t, 0, vm_region_try(t->vm, 1 << 16, 0, 0, RAM_BYTES, vm_hva(t->vm, 0, RAM_BYTES)));
-	memcpy(vm_hva(t->vm, SMBASE + SMM_ENTRY, sizeof(handler)), handler, sizeof(handler));
+	memcpy(vm_hva(t->vm, SMBASE + SMM_ENTRY, sizeof(smm_handler)), smm_handler, sizeof(smm_handler));
 }
 
 static inline void smi(struct test *t)

@@ -5,7 +5,7 @@
  *
  * Can break: L1's state behind L2's; the controls that are not in the VMCB in memory (it was read at VMRUN); V_IRQ; an
  * injection that was accepted by VMRUN but not entered yet; GIF; whether an NMI is masked, and for whom; an exception
- * that is L1's to intercept.
+ * that is L1's to intercept; L1, while the SMI of its L2 is handled.
  * Source: KVM API, KVM_GET_NESTED_STATE, KVM_SET_NESTED_STATE (KVM_STATE_NESTED_RUN_PENDING, _GIF_SET); APM vol. 2,
  * 15.5, 15.17, 15.20, 15.21.
  *
@@ -13,6 +13,7 @@
  */
 #include "cases/ioctl/twin.h"
 #include "cases/svm/npt.h"
+#include "cases/svm/smm.h"
 #include "guests/l1_svm.h"
 
 #define VECTOR 0x33
@@ -220,6 +221,23 @@ static void guest_nmi_exits(void)
 	CHECK_EQ(1, nr_taken);
 }
 
+/* --- an SMI in L2: exit 2 is the handler's, and L1 is nowhere but in memory then --- */
+
+static void act_smi(struct vm *vm, unsigned int exit)
+{
+	if (exit == 1)
+		vcpu_ioctl_value(vm->vcpus[0], KVM_SMI, 0);
+}
+
+static void guest_smi(void)
+{
+	memcpy((void *)(ulong_t)(SMBASE + SMM_ENTRY), smm_handler, sizeof(smm_handler));
+	l1_svm_init();
+	l2_run(t_out);
+	CHECK_L2_DONE((ulong_t)t_out_end - 3);
+	out8(0x80, 3);
+}
+
 /* Pending while GIF is clear, and taken behind STGI: exit 3. */
 static void guest_gif(void)
 {
@@ -334,6 +352,7 @@ static void guest_inject_nmi(void)
 #define PENDING_GP ACT(twin_act_gp), .set_up = ON_HOST(twin_payload_enable), .needs = "KVM_CAP_EXCEPTION_PAYLOAD"
 /* There steps end the lab, and an NMI that waits for an IRET comes now so, now so. */
 #define BOCHS_STEPS .known = { .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs", .is_skipped = true }
+#define SMI ACT(act_smi), .set_up = ON_HOST(twin_smm_memory), .needs = SMM_NEEDS
 #define STEPPED ACT(act_step), BOCHS_STEPS
 #define STEP_AT(label_, nr_, guest_) TWIN_AT(label_, 3, nr_, guest_, STEPPED)
 
@@ -352,6 +371,7 @@ static const struct twin_row rows[] = {
 	TWIN_5("nmi", guest_nmi, ACT(act_nmis), BOCHS_STEPS), TWIN_3("nmi_exits", guest_nmi_exits, ACT(act_nmi)),
 	TWIN_AT("gif", 1, 5, guest_gif, ACT(act_nmi)), TWIN_AT("gif", 2, 5, guest_gif, ACT(act_nmi)),
 	TWIN_AT("gif", 3, 5, guest_gif, ACT(act_nmi)), TWIN_AT("gif", 4, 5, guest_gif, ACT(act_nmi)),
+	TWIN_4("smi", guest_smi, SMI),
 	TWIN_3("gp_exits", guest_gp_exits, PENDING_GP), TWIN_3("gp", guest_gp, PENDING_GP),
 	STEP_AT("vmrun", 5, guest_vmrun), STEP_AT("inject_intr", 6, guest_inject_intr),
 	STEP_AT("inject_gp", 6, guest_inject_gp), STEP_AT("inject_nmi", 6, guest_inject_nmi),
@@ -365,6 +385,7 @@ static const struct twin_row rows[] = {
 	TWIN_LOST("lost_events_nmi", 2, guest_nmi, PART_EVENTS, ACT(act_nmis), BOCHS_STEPS),
 	TWIN_LOST("lost_events_exception", 1, guest_gp_exits, PART_EVENTS, PENDING_GP),
 	TWIN_LOST("lost_msrs", 1, guest_io, PART_MSRS),
+	TWIN_LOST("lost_msrs_hsave", 2, guest_smi, PART_MSRS, SMI),
 };
 
 CASE(twin_l2, .says = "L1 and its L2 go on in another VM", .modes = LONG64,
