@@ -91,7 +91,7 @@ static void open_console(void)
 		close(fd);
 }
 
-static void write_setting(const char *path, const char *value)
+void lab_setting_write(const char *path, const char *value)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
@@ -110,12 +110,12 @@ static void prepare_surroundings(void)
 	}
 	open_console();
 	/* Warnings and worse; an oops kills the process that met it and the run goes on. */
-	write_setting("/proc/sys/kernel/printk", "5");
-	write_setting("/proc/sys/kernel/panic_on_oops", "0");
+	lab_setting_write("/proc/sys/kernel/printk", "5");
+	lab_setting_write("/proc/sys/kernel/panic_on_oops", "0");
 	/* One that runs in circles says so and ends; of a task that waits for ever the run itself is told. */
-	write_setting("/proc/sys/kernel/softlockup_panic", "1");
-	write_setting("/proc/sys/kernel/panic_on_rcu_stall", "1");
-	write_setting("/proc/sys/kernel/hung_task_timeout_secs", "8");
+	lab_setting_write("/proc/sys/kernel/softlockup_panic", "1");
+	lab_setting_write("/proc/sys/kernel/panic_on_rcu_stall", "1");
+	lab_setting_write("/proc/sys/kernel/hung_task_timeout_secs", "8");
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	setenv("HOME", "/", 1);
 }

@@ -76,6 +76,9 @@ int lab_boot(const struct lab_options *options, const char *const *argv,
 /* True when this process is a lab's process 1 (pid 1 and the marker file of our initramfs exists). */
 bool lab_is_inside(void);
 
+/* Inside: writes a file of /proc/sys or /sys; a line when it is refused, and nothing where there is none. */
+void lab_setting_write(const char *path, const char *value);
+
 /*
  * Process 1 of a lab: mounts, loads modules, and calls @run with the command's words and a descriptor that its JSON
  * lines go to; then reports its exit code and powers off. Never returns.
