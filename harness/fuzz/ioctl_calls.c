@@ -63,7 +63,8 @@ static const struct ioctl_call vm_calls[] = {
 	CALL(set_user_memory_region, KVM_SET_USER_MEMORY_REGION, E(EINVAL) | E(EEXIST) | E(ENOMEM)),
 	SHAPED(x86_set_msr_filter, KVM_X86_SET_MSR_FILTER, FILTER, E(EINVAL) | E(ENOMEM)),
 	SHAPED(set_pmu_event_filter, KVM_SET_PMU_EVENT_FILTER, FILTER, E(EINVAL) | E(E2BIG) | E(ENOMEM)),
-	CALL(enable_cap, KVM_ENABLE_CAP, E(EINVAL) | E(EEXIST) | E(ENOENT) | E(EBADF) | E(ENXIO) | E(EBUSY) | E(EPERM) | E(ENOMEM)),
+	CALL(enable_cap, KVM_ENABLE_CAP, E(EINVAL) | E(EEXIST) | E(ENOENT) | E(EBADF) | E(ENXIO) | E(EBUSY) | E(EPERM) |
+	     E(ENOMEM) | E(E2BIG)),
 	VALUE(set_tsc_khz, KVM_SET_TSC_KHZ, E(EINVAL)), VALUE(get_tsc_khz, KVM_GET_TSC_KHZ, E(EINVAL) | E(EIO)),
 	VALUE(get_stats_fd, KVM_GET_STATS_FD, E(ENOMEM) | E(EMFILE)),
 	CALL(create_device, KVM_CREATE_DEVICE, E(ENODEV) | E(EEXIST) | E(EINVAL)),
