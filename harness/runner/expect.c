@@ -191,10 +191,11 @@ static struct abi_page *report_of(const struct test *t, struct vcpu *vcpu)
 static void page_take(struct test *t, struct vcpu *vcpu)
 {
 	const struct abi_page *page = report_of(t, vcpu);
-	uint32_t nr, i, *nr_taken = &t->nr_records_taken[vcpu->id];
+	uint32_t nr, i, *nr_taken;
 
 	if (!page)
 		return;
+	nr_taken = &t->nr_records_taken[vcpu->id];
 	nr = page->nr_records;
 	for (i = *nr_taken; i < nr && i < ABI_MAX_RECORDS; i++)
 		record_take(t, vcpu->vm, &page->records[i]);
