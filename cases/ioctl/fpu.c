@@ -106,7 +106,7 @@ static void xsave_make(struct kvm_xsave *xsave)
 	for (i = 0; i < 8; i++)
 		put(xsave, ST(i), 0x0102030405060708 * (i + 1), 8);
 	for (i = 0; i < 16; i++) {
-		put(xsave, XMM(i), 0x1111111111111111 * (i % 15 + 1), 8);
+		put(xsave, XMM(i), 0x1111111111111111ull * (i % 15 + 1), 8);
 		put(xsave, XMM(i) + 8, 0x0123456789abcdef + i, 8);
 	}
 	put(xsave, XSTATE_BV, 3, 8);
