@@ -145,18 +145,19 @@ HOST(memslot_set)
 {
 	const struct row *row = ROW(t, rows);
 	uint32_t slot = row->slot + (row->from_nr_slots ? vm_has_cap(t->vm, KVM_CAP_NR_MEMSLOTS) : 0);
+	void *at;
 
 	hva = mmap(NULL, HVA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	require_true(t, hva != MAP_FAILED);
+	at = (void *)((uintptr_t)hva + row->hva_offset);
 	require_result(t, 0, region_a(t, A_GPA));
 	require_result(t, 0, vm_region_try(t->vm, 2, KVM_MEM_READONLY, B_GPA, B_BYTES, hva + 8 * PAGE));
 	if (row->error) {
-		expect_errno(t, row->error,
-			     vm_region_try(t->vm, slot, row->flags, row->gpa, row->bytes, hva + row->hva_offset));
+		expect_errno(t, row->error, vm_region_try(t->vm, slot, row->flags, row->gpa, row->bytes, at));
 		expect_as_before(t);
 		return;
 	}
-	expect_result(t, 0, vm_region_try(t->vm, slot, row->flags, row->gpa, row->bytes, hva + row->hva_offset));
+	expect_result(t, 0, vm_region_try(t->vm, slot, row->flags, row->gpa, row->bytes, at));
 	expect_left(t, row);
 	expect_taken(t, row, slot);
 }

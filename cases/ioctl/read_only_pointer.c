@@ -151,6 +151,7 @@ static void index_list_try(struct test *t, const struct row *row, uint8_t *memor
 {
 	struct kvm_msr_list *list = (void *)memory, *at;
 	uint8_t *end = memory + NR_PAGES / 2 * PAGE;
+	const uint32_t many = MANY;
 	uint32_t nr;
 
 	list->nmsrs = MANY;
@@ -162,7 +163,7 @@ static void index_list_try(struct test *t, const struct row *row, uint8_t *memor
 	at->nmsrs = MANY;
 	expect_fault(t, row, at);
 	at = (void *)(end - sizeof(*at) - nr * sizeof(at->indices[0]) + 1);
-	at->nmsrs = MANY;
+	memcpy(at, &many, sizeof(many));	/* at an odd address */
 	expect_fault(t, row, at);
 	/* One more byte, and there is room. */
 	at = (void *)(end - sizeof(*at) - nr * sizeof(at->indices[0]));
