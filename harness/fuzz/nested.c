@@ -263,12 +263,13 @@ static int input_begin(struct nested *n, const struct input *input)
 	int r = 0;
 
 	n->nr_steps = n->nr_host = n->host_at = 0;
+	n->is_changed = false;
 	n->has_hyperv = nested_has_hyperv(input);
 	if (n->is_fresh || n->is_hopeless || n->has_hyperv || (n->is_lost && !nested_l2_leave(n)))
 		r = nested_vm_remake(n);
 	if (r)
 		return r;
-	n->is_lost = n->is_hopeless = n->is_changed = false;
+	n->is_lost = n->is_hopeless = false;
 	if (n->has_hyperv)
 		nested_hyperv_begin(n);
 	if (!vcpu_is_as_before(n))

@@ -9,6 +9,7 @@
 #define PAGE_BYTES 0x1000u
 #define TICKS 2			/* that L2 may see */
 #define L1_TICKS 100		/* and L1, which ends by itself: machines that are busy tick fast */
+#define CHANGED_TICKS 1		/* what user space has changed may well have no end */
 
 static bool is_l1(const struct nested *n)
 {
@@ -61,6 +62,11 @@ static bool l2_visit(struct nested *n)
 	return !n->program.migrates || nested_host_do(n, &migrate);
 }
 
+static unsigned int ticks_allowed(const struct nested *n)
+{
+	return n->is_changed ? CHANGED_TICKS : is_l1(n) ? L1_TICKS : TICKS;
+}
+
 static enum stop l1_run(struct nested *n)
 {
 	unsigned int start = n->ticks;
@@ -80,7 +86,7 @@ static enum stop l1_run(struct nested *n)
 			return stop;
 		if (!is_l1(n) && !l2_visit(n))
 			return STOP_ERROR;
-	} while (n->ticks - start < (is_l1(n) ? L1_TICKS : TICKS));
+	} while (n->ticks - start < ticks_allowed(n));
 	return STOP_BUDGET;
 }
 
