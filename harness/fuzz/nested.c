@@ -325,6 +325,7 @@ void nested_run(struct nested *n, const struct input *input, const uint64_t *tou
 		n->sys->must_failed(n->sys->context, "a new VM for L1", r);
 		return;
 	}
+	n->is_changed = n->has_hyperv;
 	nested_suspects_set(n, touched);
 	nested_fetches_begin(n, input);
 	for (i = 0; i < input->nr_ops && !n->is_lost; i++) {

@@ -308,5 +308,5 @@ void nested_hyperv_begin(struct nested *n)
 	} msr = { .head.nmsrs = 1, .entry = { .index = HV_MSR_GUEST_OS_ID, .data = 0x8100000000000001 } };
 
 	vcpu_ioctl_try(n->vcpu, KVM_SET_MSRS, &msr.head);
-	n->is_changed = n->is_hopeless = true;
+	n->is_hopeless = true;
 }

@@ -110,7 +110,7 @@ static void test_reset(void **state)
 		IN("host_state l2 efer 0x1000"), IN("host_state l1 asid 1"), IN("host_header l2 flags 0x102"), IN("host l1 unmap"),
 		IN("host l2 unmap"), IN("host l2 leave"), IN("host l1 step"), IN("host l2 smi\nhost l2 nmi"),
 		IN("host_events l1 smm 1"), IN("host_events l2 exception 14"), IN("host_sregs l2 efer 0"),
-		IN("host_msr l1 0xc0010117 0"), IN("hyperv 2\nrun"),
+		IN("host_msr l1 0xc0010117 0"), IN("hyperv 2\nrun"), IN("hyperv 2\nl1 vmsave"),
 	};
 	size_t i;
 
