@@ -198,12 +198,6 @@ static const uint32_t fixed_mtrrs[NR_FIXED_MTRRS] = {
 	0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f,
 };
 
-int msrs_init(struct soft_vcpu *vcpu)
-{
-	vcpu->msrs = calloc(NR_ROWS + NR_MTRRS + NR_FIXED_MTRRS, sizeof(*vcpu->msrs));
-	return vcpu->msrs ? 0 : -ENOMEM;
-}
-
 static const struct msr_row *row_find(uint32_t index)
 {
 	size_t i;
@@ -212,6 +206,20 @@ static const struct msr_row *row_find(uint32_t index)
 		if (rows[i].index == index)
 			return &rows[i];
 	return NULL;
+}
+
+static uint64_t *value_of_index(const struct soft_vcpu *vcpu, uint32_t index)
+{
+	return &vcpu->msrs[row_find(index) - rows];
+}
+
+int msrs_init(struct soft_vcpu *vcpu)
+{
+	vcpu->msrs = calloc(NR_ROWS + NR_MTRRS + NR_FIXED_MTRRS, sizeof(*vcpu->msrs));
+	if (!vcpu->msrs)
+		return -ENOMEM;
+	vcpu->tsc_aux = value_of_index(vcpu, MSR_TSC_AUX);
+	return 0;
 }
 
 static uint64_t *mtrr_of(struct soft_vcpu *vcpu, uint32_t index)
@@ -281,16 +289,6 @@ static bool pat_is_valid(uint64_t value)
 			return false;
 	}
 	return true;
-}
-
-static uint64_t *value_of_index(const struct soft_vcpu *vcpu, uint32_t index)
-{
-	return &vcpu->msrs[row_find(index) - rows];
-}
-
-uint64_t vcpu_tsc_aux(const struct soft_vcpu *vcpu)
-{
-	return *value_of_index(vcpu, MSR_TSC_AUX);
 }
 
 bool msr_faults_cpuid(const struct soft_vcpu *vcpu)

@@ -382,6 +382,7 @@ struct soft_vcpu {
 	struct kvm_cpuid_entry2 *cpuid;
 	uint32_t nr_cpuid;
 	uint64_t *msrs;			/* values of the MSRs that are only kept, by row (msrs.c) */
+	const uint64_t *tsc_aux;		/* one of them, which each entry takes */
 	struct soft_mce mce;
 	struct soft_stats stats;
 	struct soft_dirty_ring dirty_ring;
@@ -458,7 +459,6 @@ bool vcpu_has(const struct soft_vcpu *vcpu, uint32_t leaf, unsigned int reg, uns
 
 int msrs_init(struct soft_vcpu *vcpu);
 void msrs_reset(struct soft_vcpu *vcpu);
-uint64_t vcpu_tsc_aux(const struct soft_vcpu *vcpu);
 /* CPUID is #GP but to CPL 0. */
 bool msr_faults_cpuid(const struct soft_vcpu *vcpu);
 uint64_t msr_misc_enable(const struct soft_vcpu *vcpu);

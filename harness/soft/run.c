@@ -61,7 +61,7 @@ static void host_to_guest(struct soft_vcpu *vcpu)
 	machine_vmload(cpu, vcpu->vmcb_spa);
 	cpu->tsc = tsc_unshifted(vcpu);
 	vmcb->control.tsc_offset = vcpu->tsc.offset + nested_tsc_offset(vcpu);
-	cpu->tsc_aux = vcpu_tsc_aux(vcpu);
+	cpu->tsc_aux = *vcpu->tsc_aux;
 	cpu->xcr0 = vcpu->xcr0;
 }
 
