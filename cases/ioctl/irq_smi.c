@@ -237,6 +237,12 @@ static void guest_stages(void)
 	guest_sync(2);
 }
 
+/* Between the two there is nothing that needs more than RIP and CS. */
+static void guest_bare(void)
+{
+	__asm__ volatile("outb %%al, $0x81\n\toutb %%al, $0x82" : : "a"(0));
+}
+
 static void host_relocated(struct test *t)
 {
 	code_put(t, SMBASE, relocate, sizeof(relocate));
@@ -536,6 +542,157 @@ static void host_changed_32(struct test *t)
 	expect_done(t);
 }
 
+/* --- each field of the save area comes back as the handler has left it --- */
+
+enum { AREA_ES, AREA_CS, AREA_SS, AREA_DS, AREA_FS, AREA_GS, AREA_GDTR, AREA_LDTR, AREA_IDTR, AREA_TR };
+
+#define AREA_SEGMENTS 0xfe00	/* 16 bytes each: selector, attributes, limit, base */
+#define SAVED_DR6 0xff68
+#define SAVED_DR7 0xff60
+
+static void saved_set(struct test *t, uint32_t at, uint64_t value, size_t bytes)
+{
+	memcpy(vm_hva(t->vm, SMBASE + at, bytes), &value, bytes);
+}
+
+static void segment_put(struct test *t, unsigned int index, uint16_t selector, uint16_t attributes, uint32_t limit,
+			uint64_t base)
+{
+	uint32_t at = AREA_SEGMENTS + index * 16;
+
+	saved_set(t, at, selector, 2);
+	if (attributes)
+		saved_set(t, at + 2, attributes, 2);
+	saved_set(t, at + 4, limit, 4);
+	saved_set(t, at + 8, base, 8);
+}
+
+static void expect_segment(struct test *t, const char *name, const struct kvm_segment *segment, uint16_t selector,
+			   uint32_t limit, uint64_t base)
+{
+	test_say(t, "%s", name);
+	expect_eq(t, selector, segment->selector);
+	expect_eq(t, limit, segment->limit);
+	expect_eq(t, base, segment->base);
+	expect_eq(t, 1, segment->present);
+}
+
+/* RAX FFF8h, and downwards RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 ... R15. The guest needs its stack. */
+static void registers_put(struct test *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < 16; i++)
+		if (i != 4)
+			saved_set(t, SAVED_RAX - 8 * i, 0x1111111111111111ull * i, 8);
+}
+
+static void expect_registers(struct test *t)
+{
+	struct kvm_regs r;
+	const __u64 *const regs[] = { &r.rax, &r.rcx, &r.rdx, &r.rbx, &r.rsp, &r.rbp, &r.rsi, &r.rdi, &r.r8, &r.r9, &r.r10,
+		&r.r11, &r.r12, &r.r13, &r.r14, &r.r15 };
+	unsigned int i;
+
+	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &r);
+	for (i = 0; i < 16; i++)
+		if (i != 4)
+			expect_eq(t, 0x1111111111111111ull * i, *regs[i]);
+	expect_eq(t, X86_EFLAGS_CF | X86_EFLAGS_DF, r.rflags & (X86_EFLAGS_CF | X86_EFLAGS_DF));
+}
+
+static void expect_changed_system(struct test *t, const struct kvm_sregs *before)
+{
+	struct kvm_debugregs debug;
+	struct kvm_sregs sregs;
+
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &debug);
+	expect_segment(t, "ES", &sregs.es, 0x13, 0x1fff, 0x1000);
+	expect_segment(t, "DS", &sregs.ds, 0x23, 0x2fff, 0x2000);
+	expect_segment(t, "FS", &sregs.fs, 0x33, 0x3fff, 0xffff800000003000);
+	expect_segment(t, "GS", &sregs.gs, 0x43, 0x4fff, 0x7fff00004000);
+	expect_segment(t, "LDTR", &sregs.ldt, 0x58, 0x5f, 0x7fff00005000);
+	expect_segment(t, "TR", &sregs.tr, 0x60, 0x167, 0x7fff00006000);
+	expect_eq(t, 0x77, sregs.gdt.limit);
+	expect_eq(t, 0x7fff00007000, sregs.gdt.base);
+	expect_eq(t, 0x88, sregs.idt.limit);
+	expect_eq(t, 0x7fff00008000, sregs.idt.base);
+	expect_eq(t, before->cr0 ^ X86_CR0_WP, sregs.cr0);
+	expect_eq(t, before->cr4 | X86_CR4_DE, sregs.cr4);
+	expect_eq(t, before->cr3 + 8, sregs.cr3);
+	expect_eq(t, before->efer ^ EFER_NX, sregs.efer);
+	expect_eq(t, 0xffff0ff1, debug.dr6);
+	expect_eq(t, 0x700, debug.dr7);
+}
+
+static void host_changed_64(struct test *t)
+{
+	struct kvm_debugregs debug;
+	struct kvm_regs regs, after;
+	struct kvm_sregs sregs;
+
+	code_put(t, SMBASE, out_then_rsm, sizeof(out_then_rsm));
+	require_pio_out(t, .port = 0x81, .size = 1, .count = 1, .data = 0);
+	vcpu_settle(t);
+	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &regs);
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	vcpu_ioctl(t->vcpu, KVM_GET_DEBUGREGS, &debug);
+	smi(t);
+	expect_smm_out(t, 0x80);
+	segment_put(t, AREA_ES, 0x13, 0x493, 0x1fff, 0x1000);
+	segment_put(t, AREA_DS, 0x23, 0x493, 0x2fff, 0x2000);
+	segment_put(t, AREA_FS, 0x33, 0x493, 0x3fff, 0xffff800000003000);
+	segment_put(t, AREA_GS, 0x43, 0x493, 0x4fff, 0x7fff00004000);
+	segment_put(t, AREA_LDTR, 0x58, 0x82, 0x5f, 0x7fff00005000);
+	segment_put(t, AREA_TR, 0x60, 0x8b, 0x167, 0x7fff00006000);
+	segment_put(t, AREA_GDTR, 0, 0, 0x77, 0x7fff00007000);
+	segment_put(t, AREA_IDTR, 0, 0, 0x88, 0x7fff00008000);
+	saved_set(t, SAVED_CR0, sregs.cr0 ^ X86_CR0_WP, 8);
+	saved_set(t, SAVED_CR4, sregs.cr4 | X86_CR4_DE, 8);
+	/* PWT or PCD, in which CR3 has no address. */
+	saved_set(t, SAVED_CR3, sregs.cr3 + 8, 8);
+	saved_set(t, SAVED_EFER, sregs.efer ^ EFER_NX, 8);
+	saved_set(t, SAVED_DR6, 0xffff0ff1, 8);
+	saved_set(t, SAVED_DR7, 0x700, 8);
+	saved_set(t, SAVED_RFLAGS, 2 | X86_EFLAGS_CF | X86_EFLAGS_DF, 8);
+	registers_put(t);
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 0);
+	expect_smm(t, false);
+	vcpu_settle(t);
+	expect_registers(t);
+	expect_changed_system(t, &sregs);
+	vcpu_ioctl(t->vcpu, KVM_GET_REGS, &after);
+	regs.rip = after.rip;
+	vcpu_ioctl(t->vcpu, KVM_SET_SREGS, &sregs);
+	vcpu_ioctl(t->vcpu, KVM_SET_REGS, &regs);
+	vcpu_ioctl(t->vcpu, KVM_SET_DEBUGREGS, &debug);
+	expect_done(t);
+}
+
+/* A limit in pages is what it was. */
+static void host_granular(struct test *t)
+{
+	struct kvm_sregs sregs, after;
+
+	code_put(t, SMBASE, out_then_rsm, sizeof(out_then_rsm));
+	require_sync(t, 1);
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	sregs.es.limit = 0x7fff;
+	sregs.es.g = 1;
+	vcpu_ioctl(t->vcpu, KVM_SET_SREGS, &sregs);
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &sregs);
+	expect_eq(t, 0x7fff, sregs.es.limit);
+	smi(t);
+	expect_smm_out(t, 0x80);
+	expect_eq(t, 0x7fff, (uint32_t)saved(t, SMBASE, AREA_SEGMENTS + 4));
+	expect_pio_out(t, .port = 0x82, .size = 1, .count = 1, .data = 1);
+	vcpu_ioctl(t->vcpu, KVM_GET_SREGS, &after);
+	expect_eq(t, 0x7fff, after.es.limit);
+	require_sync(t, 2);
+	expect_done(t);
+}
+
 /* --- SMM has no paging: its string I/O, which KVM carries out, takes linear addresses for physical ones --- */
 
 #define ALIAS 0x60000ul		/* mapped to ALIAS_GPA */
@@ -583,6 +740,9 @@ struct row {
 static const struct row rows[] = {
 	{ .label = "round", .modes = LONG64, .guest = guest_round, .host = ON_HOST(host_round) },
 	{ .label = "relocated", .modes = LONG64, .guest = guest_stages, .host = ON_HOST(host_relocated) },
+	{ .label = "changed", .modes = LONG64, .guest = guest_bare, .host = ON_HOST(host_changed_64) },
+	{ .label = "granular", .modes = LONG64, .guest = guest_stages, .host = ON_HOST(host_granular),
+	  .known = { .finding = "4853-rsm-scales-limits", .targets = "lab-vmx*" } },
 	{ .label = "inside", .modes = LONG64, .guest = guest_stages, .host = ON_HOST(host_inside) },
 	/* NMIs that KVM blocks in SMM stay blocked in Bochs' CPU, for all guests that follow. */
 	{ .label = "nmi", .modes = LONG64, .guest = guest_nmi, .host = ON_HOST(host_nmi),
