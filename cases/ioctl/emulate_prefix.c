@@ -37,8 +37,17 @@ EMU(undefined, INSN_(".byte 0x0f, 0xff") INSN_(".byte 0x0f, 0x0b") INSN_(".byte 
     INSN_(".byte 0x0f, 0x24, 0xc0") INSN_(".byte 0x0f, 0xc7, 0xc8") INSN_(".byte 0x0f, 0x01, 0xc8 + 0x25") INSN_(".byte 0x0f, 0x00, 0xf0"))
 EMU(no_memory, WIDTH_LEGACY INSN_(".byte 0x8d, 0xc0") INSN_(".byte 0x0f, 0xc3, 0xc0"))
 
+/* The forms of an address of 16 bits: by two registers, by one, with 8 and 16 bits of displacement, and by these alone. */
+EMU(addr16_two, WIDTH_(16) INSN_("movl %ecx, (%bx,%si)") INSN_("movw %cx, 2(%bx,%di)") INSN_("addb %cl, 0x1ff(%bx,%si)")
+    INSN_("xorl %ecx, -0x1ff(%bx,%di)"))
+EMU(addr16_one, WIDTH_(16) INSN_("movl %ecx, (%si)") INSN_("movw %cx, (%di)") INSN_("addb %cl, (%bx)") INSN_("subl %ecx, 4(%si)")
+    INSN_("orw %cx, -4(%di)") INSN_("xorb %cl, 0x7f(%bx)") INSN_("movl %ecx, 0x60(%si)") INSN_("movw %cx, -0x80(%di)")
+    INSN_("movl %ecx, 0x2810") INSN_("addw %cx, 0x27f0") INSN_("leaw 0x1234(%bx,%di), %dx") INSN_("movl %fs:(%bx), %edx"))
+EMU(addr16_bp, WIDTH_(16) INSN_("movl %ecx, (%bp)") INSN_("movw %cx, 0x10(%bp)") INSN_("addb %cl, -0x100(%bp,%si)")
+    INSN_("xorl %ecx, 0x110(%bp,%di)") INSN_("movl %ecx, %ds:0x8(%bp)") INSN_("leaw 0x7f(%bp), %dx"))
 static void second_page_clear(struct test *t, struct kvm_sregs *sregs, uint8_t *memory);
 static void fs_move(struct test *t, struct kvm_sregs *sregs, uint8_t *memory);
+static void ss_move(struct test *t, struct kvm_sregs *sregs, uint8_t *memory);
 
 #define UD WANT_FAULT(UD_VECTOR, 0)
 #define LEGACY64 (REAL16 | PROT32 | LONG64)
@@ -65,6 +74,15 @@ static const struct emu_row rows[] = {
 	{ .label = "fetch_fault_user", SOFT_KNOWN, .modes = PAGE32 | PAE32 | LONG64, .env = ENV_USER, EMU_OF(two_pages), ACROSS(1),
 	  .no_native = true, UD },
 	{ .label = "undefined", EMU_OF(undefined), .modes = LEGACY64, .no_native = true, UD },
+	{ .label = "addr16_two", .modes = REAL16, EMU_OF(addr16_two),
+	  .in = { REG(RBX, 0x2000), REG(RSI, 0x0800), REG(RDI, 0x0810) } },
+	{ .label = "addr16_wraps", .modes = REAL16, EMU_OF(addr16_two),
+	  .in = { REG(RBX, 0xabcdf000), REG(RSI, 0x12343800), REG(RDI, 0x43213810) } },
+	{ .label = "addr16_one", .modes = REAL16, EMU_OF(addr16_one), .prepare = ON_HOST(fs_move),
+	  .in = { REG(RBX, EMU_DATA), REG(RSI, EMU_DATA), REG(RDI, EMU_DATA) } },
+	/* By BP it is the stack segment: the second window is where SS has what DS has in the first. */
+	{ .label = "addr16_bp", .modes = REAL16, EMU_OF(addr16_bp), .prepare = ON_HOST(ss_move),
+	  .in = { REG(RBP, EMU_DATA), REG(RSI, 0x100), REG(RDI, 0xfef0) } },
 	{ .label = "no_memory", EMU_OF(no_memory), .modes = REAL16 | PROT32, UD },
 };
 
@@ -82,6 +100,14 @@ static void fs_move(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
 	(void)t;
 	(void)memory;
 	sregs->fs.base += 0x20;
+}
+
+static void ss_move(struct test *t, struct kvm_sregs *sregs, uint8_t *memory)
+{
+	(void)t;
+	(void)memory;
+	sregs->ss.base += EMU_DATA2 - EMU_DATA;
+	sregs->ss.selector += (EMU_DATA2 - EMU_DATA) >> 4;
 }
 
 GUEST(emulate_prefix)
