@@ -171,6 +171,38 @@ static void act_nmis(struct vm *vm, unsigned int exit)
 INSN(t_out, "out %al, $0x80\n\tnop\n\tvmmcall")
 INSN(t_hlt, "sti\n\thlt\n\tcli\n\tvmmcall")
 
+/* What L1 goes on with is none of what its L2 has. */
+static void guest_other(void)
+{
+	const uint64_t *root = (const uint64_t *)(read_cr3() & ~0xffful);
+	uint64_t *other_root = page_alloc();
+	struct vmcb_save *save;
+
+	l1_svm_init();
+	memcpy(other_root, root, 4096);
+	save = &l1_vmcb.save;
+	save->cr3 = (ulong_t)other_root;
+	save->cr4 |= X86_CR4_DE;
+	save->cr0 ^= X86_CR0_WP;
+	save->efer ^= EFER_NX;
+	save->rflags |= X86_EFLAGS_CF | X86_EFLAGS_DF;
+	save->gdtr.base = 0x12340000;
+	save->gdtr.limit = 0x77;
+	save->idtr.base = 0x43210000;
+	save->idtr.limit = 0x123;
+	save->es.selector = save->ds.selector = 0x18;
+	save->es.base = save->ds.base = 0x5000;
+	save->es.limit = save->ds.limit = 0x7fff;
+	save->es.attrib = save->ds.attrib = save->ss.attrib = 0x493;
+	save->cs.selector = 0x38;
+	save->ss.selector = 0x40;
+	save->ss.limit = 0xffff;
+	l2_run(t_out);
+	CHECK_L2_DONE((ulong_t)t_out_end - 3);
+	CHECK_EQ((ulong_t)root, read_cr3() & ~0xffful);
+	CHECK_EQ(0, read_cr4() & X86_CR4_DE);
+}
+
 /* Given to L2. */
 static void guest_interrupt(void)
 {
@@ -362,6 +394,7 @@ static const struct twin_row rows[] = {
 	TWIN_AT("io_npt", 1, 6, guest_io_npt), TWIN_AT("io_npt", 2, 6, guest_io_npt),
 	TWIN_AT("io_npt", 3, 6, guest_io_npt), TWIN_AT("io_npt", 4, 6, guest_io_npt),
 	TWIN_AT("io_npt", 5, 6, guest_io_npt),
+	TWIN_AT("other", 1, 2, guest_other),
 	TWIN_3("controls", guest_controls, ACT(act_controls)),
 	TWIN_AT("virq", 1, 3, guest_virq), TWIN_AT("virq", 2, 3, guest_virq),
 	TWIN_AT("vintr", 1, 2, guest_vintr),
