@@ -75,7 +75,7 @@ struct tlb_entry *tlb_insert(struct cpu *cpu, const struct tlb_entry *entry)
 
 void tlb_flush_all(struct cpu *cpu)
 {
-	memset(cpu->tlb->sets, 0, sizeof(cpu->tlb->sets));
+	memset(cpu->tlb, 0, sizeof(*cpu->tlb));
 	cpu_forget_fast(cpu);
 }
 

@@ -40,7 +40,7 @@ struct tlb_entry *tlb_find(struct cpu *cpu, uint64_t linear);
 /* Fills page, frame and rights of *@entry into the CPU's context; replaces an entry for the same page. */
 struct tlb_entry *tlb_insert(struct cpu *cpu, const struct tlb_entry *entry);
 
-/* Everything, of all ASIDs. */
+/* Everything, of all ASIDs; which entries are replaced first begins anew, too. */
 void tlb_flush_all(struct cpu *cpu);
 /* One ASID's: all of it, or what is not global. */
 void tlb_flush_asid(struct cpu *cpu, uint32_t asid, bool with_global);
