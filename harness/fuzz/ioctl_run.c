@@ -63,8 +63,18 @@ static const struct ioctl_vm *vm_of(const struct ioctl_runner *r, const struct i
 	return vm->serial == vcpu->vm_serial ? vm : NULL;
 }
 
-/* Whether all of an access goes where a slot is that takes it. */
-static bool is_in_slot(const struct ioctl_vm *vm, uint64_t gpa, uint32_t len_bytes, bool is_write)
+static bool is_in_pool(const struct ioctl_runner *r, uint64_t hva, uint32_t len_bytes)
+{
+	uint64_t start = (uintptr_t)r->pool;
+
+	return hva >= start && hva - start + len_bytes <= IOCTL_POOL_BYTES;
+}
+
+/*
+ * Whether all of an access goes where a slot is that takes it. KVM asks user space, too, for what its emulator finds at
+ * an address where the slot has no memory.
+ */
+static bool is_in_slot(const struct ioctl_runner *r, const struct ioctl_vm *vm, uint64_t gpa, uint32_t len_bytes, bool is_write)
 {
 	unsigned int i;
 
@@ -72,6 +82,7 @@ static bool is_in_slot(const struct ioctl_vm *vm, uint64_t gpa, uint32_t len_byt
 		const struct ioctl_known_slot *slot = &vm->slots[i];
 
 		if (gpa >= slot->gpa && gpa - slot->gpa + len_bytes <= slot->bytes &&
+		    is_in_pool(r, slot->hva + (gpa - slot->gpa), len_bytes) &&
 		    !(is_write && (slot->flags & KVM_MEM_READONLY)))
 			return true;
 	}
@@ -97,7 +108,7 @@ static void check_mmio(struct ioctl_runner *r, const struct ioctl_vcpu *vcpu, co
 		ioctl_violate(r, "KVM_EXIT_MMIO with length %u and is_write %u", run->mmio.len, run->mmio.is_write);
 	/* Memory that the user has taken away is no slot's. */
 	if (vm && !vm->has_unknown_slots && !r->is_pool_protected &&
-	    is_in_slot(vm, run->mmio.phys_addr, run->mmio.len, run->mmio.is_write))
+	    is_in_slot(r, vm, run->mmio.phys_addr, run->mmio.len, run->mmio.is_write))
 		ioctl_violate(r, "KVM_EXIT_MMIO at 0x%llx, where a slot is", run->mmio.phys_addr);
 }
 
