@@ -302,7 +302,7 @@ static void op_apply(struct nested *n, const struct input_op *op)
 	uint64_t entry;
 
 	vmcb_program_apply(&n->program, op);
-	if (nested_is_host_op(op))
+	if (vmcb_op_is_host(op))
 		host_apply(n, op);
 	if (op->kind != VMCB_OP_NPT)
 		return;

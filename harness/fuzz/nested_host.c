@@ -25,11 +25,6 @@ union state {
 	} all;
 };
 
-bool nested_is_host_op(const struct input_op *op)
-{
-	return op->kind >= VMCB_OP_HOST && op->kind <= VMCB_OP_HOST_MSR;
-}
-
 /* --- nested state --- */
 
 /* Where KVM says that L2 does not run, it is made to, with the VMCB that L1 has. */

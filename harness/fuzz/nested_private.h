@@ -101,7 +101,6 @@ enum stop nested_script_run(struct nested *n);
 
 /* --- what user space does (nested_host.c) --- */
 
-bool nested_is_host_op(const struct input_op *op);
 /* False: KVM refuses what it gave itself. */
 bool nested_host_do(struct nested *n, const struct input_op *op);
 bool nested_has_hyperv(const struct input *input);

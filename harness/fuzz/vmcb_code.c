@@ -113,19 +113,13 @@ unsigned int vmcb_code(const struct input_op *op, uint8_t *bytes)
 		put(&code, 0xcd, 1);
 		put(&code, args[0], 1);
 		break;
-	case VMCB_OP_HOST:
-	case VMCB_OP_HOST_STATE:
-	case VMCB_OP_HOST_HEADER:
-	case VMCB_OP_HOST_SREGS:
-	case VMCB_OP_HOST_EVENTS:
-	case VMCB_OP_HOST_MSR:
-		put(&code, 0xe6 | VMCB_HOST_PORT << 8, 2);
-		break;
 	case VMCB_OP_L2_BYTES:
 		memcpy(bytes, op->bytes, op->nr_bytes);
 		code.len = op->nr_bytes;
 		break;
 	default:
+		if (vmcb_op_is_host(op))
+			put(&code, 0xe6 | VMCB_HOST_PORT << 8, 2);
 		break;
 	}
 	return code.len;

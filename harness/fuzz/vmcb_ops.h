@@ -55,6 +55,12 @@ enum vmcb_op {
 	NR_VMCB_OPS,
 };
 
+/* What user space does while L1 or L2 runs. */
+static inline bool vmcb_op_is_host(const struct input_op *op)
+{
+	return op->kind >= VMCB_OP_HOST && op->kind <= VMCB_OP_HOST_MSR;
+}
+
 struct vmcb_field {
 	const char *name;
 	uint16_t offset;		/* into the VMCB */

@@ -371,19 +371,14 @@ void vmcb_program_apply(struct vmcb_program *program, const struct input_op *op)
 	case VMCB_OP_POKE:
 		apply_poke(program, op);
 		break;
-	case VMCB_OP_HOST:
-	case VMCB_OP_HOST_STATE:
-	case VMCB_OP_HOST_HEADER:
-	case VMCB_OP_HOST_SREGS:
-	case VMCB_OP_HOST_EVENTS:
-	case VMCB_OP_HOST_MSR:
-		apply_host(program, op);
-		break;
 	case VMCB_OP_HYPERV:
 		apply_hyperv(vmcb, args[0]);
 		break;
 	default:
-		apply_code(program, op);
+		if (vmcb_op_is_host(op))
+			apply_host(program, op);
+		else
+			apply_code(program, op);
 		break;
 	}
 }
