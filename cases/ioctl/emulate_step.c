@@ -9,6 +9,7 @@
  * Source: APM vol. 2, 13.1.4 (single stepping), 8.2.2, 8.3, 3.1.6 (RF); vol. 3, STI, MOV, POP; SDM vol. 3A, 6.8.
  */
 #include "cases/ioctl/emulate.h"
+#include "cases/ioctl/vm86.h"
 
 EMU(plain, INSN_("nop") INSN_("inc %ecx") INSN_("add %eax, " M) INSN_("push %ax") INSN_("cpuid") INSN_("movsb") INSN_("cli")
     INSN_(".byte 0xeb, 0x20"))
@@ -33,8 +34,7 @@ static void shadow_sti(struct emu *emu);
 static void shadow_ss(struct emu *emu);
 static void shadow_none(struct emu *emu);
 
-static const struct known vm86_without_dr6 = { "4851-real-mode-debug-exception-without-dr6", "lab-vmx*",
-					       .needs = "param:kvm_intel.unrestricted_guest=0" };
+static const struct known vm86_without_dr6 = { VM86_KNOWN("4851-real-mode-debug-exception-without-dr6") };
 
 #define STEP_SKIPPED .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs", .is_skipped = true
 #define DR6_KNOWN .known = { .finding = "0515-bochs-svm-db-intercept-dr6", .targets = "lab-svm-bochs" }

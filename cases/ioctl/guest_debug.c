@@ -11,6 +11,7 @@
  * Source: KVM API, KVM_SET_GUEST_DEBUG, KVM_EXIT_DEBUG; APM vol. 2, 13.1.1.3 (DR6), 13.1.4 (single stepping).
  */
 #include "cases/ioctl/blob.h"
+#include "cases/ioctl/vm86.h"
 
 #define DR6_STEP 0xffff4ff0u
 #define DR7_RESET 0x400
@@ -32,8 +33,6 @@ static void sw_breakpoint(struct test *t);
 static void refused_when_pending(struct test *t);
 
 /* A step's trap comes in the host. */
-#define VM86_KNOWN .finding = "4850-real-mode-as-virtual-8086", .targets = "lab-vmx*",	\
-		   .needs = "param:kvm_intel.unrestricted_guest=0"
 #define STEP_SKIPPED .finding = "0506-bochs-svm-single-step", .targets = "lab-svm-bochs", .is_skipped = true
 
 static const struct known step_exits = { .finding = "0502-bochs-step-pending-after-exit", .targets = "lab-vmx*" };
@@ -57,8 +56,8 @@ static const struct row {
 	{ .blob = { .label = "step_mmio", .known = { STEP_SKIPPED, .next = &step_mmio_lost }, BLOB_OF(mmio) },
 	  .host = step_mmio },
 	{ .blob = { .label = "step_pushf", .modes = PROT32 | LONG64, BLOB_OF(pushf) }, .host = step_hides_tf },
-	{ .blob = { .label = "step_pushf", .modes = REAL16, .known = { VM86_KNOWN }, BLOB_OF(pushf) },
-	  .host = step_hides_tf },
+	{ .blob = { .label = "step_pushf", .modes = REAL16, .known = { VM86_KNOWN("4850-real-mode-as-virtual-8086") },
+		    BLOB_OF(pushf) }, .host = step_hides_tf },
 	{ .blob = { .label = "step_then_free", .known = { STEP_SKIPPED }, BLOB_OF(plain) }, .host = step_then_free },
 	{ .blob = { .label = "int3", .known = { .finding = "0102-qemu-int3-not-intercepted", .targets = "lab-svm" },
 		    BLOB_OF(int3) }, .host = sw_breakpoint },

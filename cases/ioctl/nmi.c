@@ -7,6 +7,7 @@
  * Source: KVM API, 4.64 (KVM_NMI); APM vol. 2, 8.2.3 (#NMI); SDM vol. 3A, 6.7.1 (handling multiple NMIs).
  */
 #include "case.h"
+#include "cases/ioctl/vm86.h"
 
 static volatile uint32_t nr_taken, nr_inside, max_inside;
 
@@ -181,8 +182,7 @@ struct row {
 	void (*host)(struct test *t);
 };
 
-static const struct known vm86_unmasked = { "4852-real-mode-nmi-does-not-mask", "lab-vmx*",
-					    .needs = "param:kvm_intel.unrestricted_guest=0" };
+static const struct known vm86_unmasked = { VM86_KNOWN("4852-real-mode-nmi-does-not-mask") };
 
 static const struct row rows[] = {
 	{ .label = "once", .guest = guest_once, .host = ON_HOST(host_once) },

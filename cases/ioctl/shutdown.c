@@ -13,6 +13,7 @@
  * KVM_CAP_X86_TRIPLE_FAULT_EVENT.
  */
 #include "cases/ioctl/blob.h"
+#include "cases/ioctl/vm86.h"
 
 BLOB(ud2, "ud2")
 BLOB(int3, "int3")
@@ -27,8 +28,7 @@ static void pending_exits(struct test *t);
 
 #define NOT_REAL .modes = PROT32 | LONG64
 
-#define VM86_KNOWN .finding = "4850-real-mode-as-virtual-8086", .targets = "lab-vmx*",	\
-		   .needs = "param:kvm_intel.unrestricted_guest=0"
+#define LIMIT_KNOWN VM86_KNOWN("4850-real-mode-as-virtual-8086")
 
 static const struct row {
 	struct blob_row blob;
@@ -42,13 +42,13 @@ static const struct row {
 	{ .blob = { .label = "div", NOT_REAL, BLOB_OF(div) }, .host = fault_dies },
 	{ .blob = { .label = "ud2_is_init", NOT_REAL, .needs = "vendor:amd", BLOB_OF(ud2) },
 	  .host = fault_dies, .is_init = true },
-	{ .blob = { .label = "ud2_exit_16", .modes = REAL16, .known = { VM86_KNOWN }, BLOB_OF(ud2) }, .host = fault_exits },
-	{ .blob = { .label = "int_80_exit_16", .modes = REAL16, .known = { VM86_KNOWN }, BLOB_OF(int_80) }, .host = fault_exits },
-	{ .blob = { .label = "injected_gp_exit_16", .modes = REAL16, .known = { VM86_KNOWN }, BLOB_OF(bad_rdmsr) },
+	{ .blob = { .label = "ud2_exit_16", .modes = REAL16, .known = { LIMIT_KNOWN }, BLOB_OF(ud2) }, .host = fault_exits },
+	{ .blob = { .label = "int_80_exit_16", .modes = REAL16, .known = { LIMIT_KNOWN }, BLOB_OF(int_80) }, .host = fault_exits },
+	{ .blob = { .label = "injected_gp_exit_16", .modes = REAL16, .known = { LIMIT_KNOWN }, BLOB_OF(bad_rdmsr) },
 	  .host = fault_exits },
 	{ .blob = { .label = "ud2_again_16", .modes = REAL16,
 		    .known = { .finding = "0104-hang-after-shutdown-without-paging", .targets = "lab-svm*",
-			       .next = &(const struct known){ VM86_KNOWN } },
+			       .next = &(const struct known){ LIMIT_KNOWN } },
 		    BLOB_OF(ud2) }, .host = fault_dies },
 	{ .blob = { .label = "pending", .needs = "KVM_CAP_X86_TRIPLE_FAULT_EVENT", BLOB_OF(out),
 		    .steps = { OUT(0x80, 1, 0xa8) } }, .host = pending_exits },
