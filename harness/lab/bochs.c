@@ -233,7 +233,7 @@ static int resume(const struct emulator_plan *plan, struct err *err)
 const struct emulator emulator_bochs = {
 	.program = "bochs",
 	.binary = "bochs-bin",
-	.package = "packages bochs bochsbios",
+	.package = "packages bochs bochsbios vgabios",
 	.listens = true,
 	.port = EMULATOR_TERMINAL,
 	.boots_elf = true,

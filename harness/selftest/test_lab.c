@@ -698,7 +698,7 @@ static void lab_says_what_is_missing(void **state)
 			    "qemu-system-x86_64: not found (Debian package qemu-system-x86)");
 	options.name = "vmx";
 	assert_int_equal(lab_boot(&options, argv, no_line_here, NULL, &outcome, &err), -ENOENT);
-	assert_string_equal(err.text, "bochs: not found (Debian packages bochs bochsbios)");
+	assert_string_equal(err.text, "bochs: not found (Debian packages bochs bochsbios vgabios)");
 	setenv("PATH", path, 1);
 	free(path);
 }
