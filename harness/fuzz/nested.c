@@ -225,8 +225,8 @@ static void l1_execute(struct nested *n, const struct input_op *op)
 	nested_step_add(n, steps[op->args[0]], VMCB_VMCB_GPA, 0);
 	if (op->args[0] == L1_STGI || op->args[0] == L1_CLGI)
 		n->has_gif = op->args[0] == L1_STGI;
-	/* What follows may read what it writes. */
-	if (op->args[0] == L1_VMSAVE && nested_script_run(n) != STOP_DONE)
+	/* What follows may read what the one writes, or write what the other reads. */
+	if ((op->args[0] == L1_VMSAVE || op->args[0] == L1_VMLOAD) && nested_script_run(n) != STOP_DONE)
 		n->is_lost = true;
 }
 
