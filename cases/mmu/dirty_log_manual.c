@@ -2,7 +2,7 @@
 /*
  * With KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 reading the log clears nothing; KVM_CLEAR_DIRTY_LOG clears, and protects
  * again, just the pages whose bits it is given, in a range that begins at a multiple of 64 pages and is one long or
- * reaches the slot's end. With KVM_DIRTY_LOG_INITIALLY_SET a new log has all pages set.
+ * reaches the slot's end, and does so where the capability is not enabled, too. With KVM_DIRTY_LOG_INITIALLY_SET a new log has all pages set.
  *
  * Can break: bits cleared outside the range or beside the given mask; pages not protected again; ranges off by one.
  * Source: KVM API, 4.117 KVM_CLEAR_DIRTY_LOG, 7.18 KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2.
@@ -101,6 +101,18 @@ static void clear_refused(struct test *t)
 	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES, 0, 63, 64, 128, 129);
 }
 
+/* "It can always be used as long as KVM_CHECK_EXTENSION confirms that KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 is present." */
+static void clear_without_cap(struct test *t)
+{
+	start(t, 0);
+	PAGES_WRITE(t, DIRTY_GPA, 1, 5, 64, 129);
+	expect_errno(t, EINVAL, clear_try(t, DIRTY_SLOT, 0, 63, ~0ull, ~0ull));
+	expect_result(t, 0, clear_try(t, DIRTY_SLOT, 0, 128, 1ull << 5 | 1ull << 6, 1));
+	PAGES_WRITE(t, DIRTY_GPA, 6, 64);
+	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES, 1, 6, 64, 129);
+	LOG_EXPECT(t, DIRTY_SLOT, NR_PAGES);
+}
+
 static void initially_set(struct test *t)
 {
 	uint32_t pages[NR_PAGES], i;
@@ -147,6 +159,7 @@ static const struct row rows[] = {
 	{ .label = "clear_second_word", .host = clear_second_word },
 	{ .label = "clear_tail", .host = clear_tail },
 	{ .label = "clear_refused", .host = clear_refused },
+	{ .label = "clear_without_cap", .host = clear_without_cap },
 	{ .label = "initially_set", .host = initially_set, .needs = "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3" },
 	{ .label = "cap_rules", .host = cap_rules, .needs = "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2&3" },
 };

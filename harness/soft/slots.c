@@ -357,7 +357,7 @@ static int log_clear(struct soft_vm *vm, const struct kvm_clear_dirty_log *log)
 	uint64_t nr_pages = log->num_pages, i, bits;
 	int r;
 
-	if (!vm->manual_dirty || vm->dirty_ring_bytes)
+	if (vm->dirty_ring_bytes)
 		return -ENXIO;
 	if (!id_is_valid(vm, log->slot) || log->first_page & 63)
 		return -EINVAL;
