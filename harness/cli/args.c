@@ -17,7 +17,7 @@ enum {
 	OPT_JUNIT, OPT_JSON, OPT_GUEST, OPT_MODE, OPT_ENTRY, OPT_MAX_EXITS, OPT_AS_GIVEN, OPT_LEAVE_AT, OPT_KERNEL,
 	OPT_MODULES, OPT_CPU, OPT_SMP, OPT_MEM, OPT_PARAM, OPT_APPEND, OPT_CONSOLE, OPT_BOOTS, OPT_FRESH, OPT_TIMINGS,
 	OPT_GCOV, OPT_NO_SHADOW, OPT_SEND_GCOV, OPT_MATRIX, OPT_TABLE, OPT_AT_ONCE, OPT_RECORD, OPT_ALONE, OPT_ISOLATE, OPT_HELP,
-	OPT_NIGHTLY,
+	OPT_NIGHTLY, OPT_DANGER,
 	OPT_TREE, OPT_GOOD, OPT_BAD, OPT_CASE, OPT_LAB, OPT_VARIANT, OPT_BUILDER, OPT_WORK, OPT_JUDGE, OPT_STEP,
 };
 
@@ -32,7 +32,7 @@ struct option_row {
 
 #define ANY (ARGS_LIST | ARGS_RUN | ARGS_LAB)
 #define RUNS (ARGS_RUN | ARGS_LAB)
-#define BOOTS (ARGS_LAB | ARGS_BISECT)
+#define BOOTS (ARGS_LAB | ARGS_BISECT | ARGS_REPLAY)
 
 static const struct option_row rows[] = {
 	{ "tree", OPT_TREE, 0, "LINUX_GIT", ARGS_BISECT, "the git tree to search; it is left as it is" },
@@ -45,6 +45,10 @@ static const struct option_row rows[] = {
 	{ "builder", OPT_BUILDER, 0, "PROGRAM", ARGS_BISECT, "builds the kernels (default: this project's ci/kernel/build)" },
 	{ "judge", OPT_JUDGE, 0, "PROGRAM", ARGS_BISECT, "another vmassay to run the tests" },
 	{ "step", OPT_STEP, 0, NULL, ARGS_BISECT, "judge what is checked out and end as git bisect run wants it" },
+	{ "target", OPT_TARGET, 0, "NAME", ARGS_REPLAY,
+	  "what runs the inputs, as for vmassay fuzz: machine, soft-svm, kvm" },
+	{ "danger-host-kvm", OPT_DANGER, 0, NULL, ARGS_REPLAY, "with --target kvm: yes, run them on this kernel's KVM" },
+	{ "lab", OPT_LAB, 0, "LAB", ARGS_REPLAY, "run them on a kernel's KVM in an emulator: svm, vmx, svm-bochs" },
 	{ "suite", OPT_SUITE, 's', "AREA", ANY, "only tests of this area (ioctl, mmu, ...)" },
 	{ "nightly", OPT_NIGHTLY, 0, NULL, ANY, "and the tests that are too many for every day" },
 	{ "shard", OPT_SHARD, 0, "K/N", ANY, "the K-th of N parts of the selection, stable by test name" },
@@ -54,6 +58,7 @@ static const struct option_row rows[] = {
 	  "for one test (default 10; in a lab 20 or, under Bochs, 60)" },
 	{ "seed", OPT_SEED, 0, "N", RUNS | ARGS_BISECT, "replay a run's randomness" },
 	{ "repeat", OPT_REPEAT, 0, "N", RUNS | ARGS_BISECT, "run the selection N times" },
+	{ "repeat", OPT_REPEAT, 0, "N", ARGS_REPLAY, "each N times, or until it is wrong" },
 	{ "shuffle", OPT_SHUFFLE, 0, NULL, RUNS, "in an order drawn from the seed" },
 	{ "fail-fast", OPT_FAIL_FAST, 0, NULL, RUNS, "start nothing after the first FAIL or ERROR" },
 	{ "alone", OPT_ALONE, 0, NULL, RUNS, "start no test while the VMs of the one before are taken down" },
@@ -63,14 +68,15 @@ static const struct option_row rows[] = {
 	{ "json", OPT_JSON, 0, "FILE", RUNS, "append JSON lines (reports/schema.md)" },
 	{ "record", OPT_RECORD, 0, NULL, RUNS, "note in --json what each test meets of the API (vmassay tables)" },
 	{ "verbose", 'v', 'v', NULL, RUNS, "name passed and skipped tests too" },
+	{ "quiet", 'q', 'q', NULL, ARGS_REPLAY, "only what is wrong" },
 	{ "guest", OPT_GUEST, 0, "FILE.elf", RUNS, "run this guest instead of tests and print its exits" },
 	{ "mode", OPT_MODE, 0, "MODE", RUNS, "its mode: real16 prot32 page32 pae32 long64 la57" },
 	{ "entry", OPT_ENTRY, 0, "SYMBOL", RUNS, "where it starts (default: the ELF's entry)" },
 	{ "max-exits", OPT_MAX_EXITS, 0, "N", RUNS, "end it after N exits (default 1000)" },
 	{ "as-given", OPT_AS_GIVEN, 0, NULL, ARGS_RUN | ARGS_INSIDE, "names are whole names, run in this order" },
 	{ "leave-at", OPT_LEAVE_AT, 0, "warning|oops", ARGS_RUN | ARGS_INSIDE, "leave the rest to a fresh kernel then" },
-	{ "kernel", OPT_KERNEL, 0, "IMAGE", ARGS_LAB, "kernel under test (default: newest Debian linux-image)" },
-	{ "modules", OPT_MODULES, 0, "DIR", ARGS_LAB, "its lib/modules/VERSION folder" },
+	{ "kernel", OPT_KERNEL, 0, "IMAGE", ARGS_LAB | ARGS_REPLAY, "kernel under test (default: newest Debian linux-image)" },
+	{ "modules", OPT_MODULES, 0, "DIR", ARGS_LAB | ARGS_REPLAY, "its lib/modules/VERSION folder" },
 	{ "cpu", OPT_CPU, 0, "MODEL", BOOTS, "the emulator's CPU model" },
 	{ "smp", OPT_SMP, 0, "N", BOOTS, "the lab's CPUs" },
 	{ "mem", OPT_MEM, 0, "MIB", BOOTS, "the lab's memory" },
@@ -80,13 +86,14 @@ static const struct option_row rows[] = {
 	{ "no-shadow", OPT_NO_SHADOW, 0, NULL, ARGS_LAB, "one machine: no test again under npt=0, ept=0 or on two CPUs" },
 	{ "at-once", OPT_AT_ONCE, 0, "N", ARGS_LAB, "that many emulators side by side (default: the CPUs)" },
 	{ "append", OPT_APPEND, 0, "WORDS", BOOTS, "more kernel command line" },
+	{ "console", OPT_CONSOLE, 0, "FILE", ARGS_REPLAY, "the kernel's console (default vmassay-replay-LAB.console)" },
 	{ "console", OPT_CONSOLE, 0, "FILE", ARGS_LAB, "the kernel's console; of further emulators FILE.2, ... (default vmassay-LAB.console)" },
-	{ "boots", OPT_BOOTS, 0, "N", BOOTS, "fresh boots of each emulator after a kernel's report or a death, up to N (default 5)" },
-	{ "fresh", OPT_FRESH, 0, NULL, ARGS_LAB, "boot; neither resume a saved machine nor save it" },
+	{ "boots", OPT_BOOTS, 0, "N", BOOTS & ~ARGS_REPLAY, "fresh boots of each emulator after a kernel's report or a death, up to N (default 5)" },
+	{ "fresh", OPT_FRESH, 0, NULL, ARGS_LAB | ARGS_REPLAY, "boot; neither resume a saved machine nor save it" },
 	{ "timings", OPT_TIMINGS, 0, NULL, ARGS_LAB, "say how long it took to boot or resume, to the first test, in all" },
 	{ "gcov", OPT_GCOV, 0, "DIR", ARGS_LAB, "fetch the kernel's coverage counters into DIR (ci/coverage)" },
 	{ "send-gcov", OPT_SEND_GCOV, 0, NULL, ARGS_RUN | ARGS_INSIDE, "inside a lab: send them" },
-	{ "help", OPT_HELP, 'h', NULL, ANY | ARGS_BISECT, "this" },
+	{ "help", OPT_HELP, 'h', NULL, ANY | ARGS_BISECT | ARGS_REPLAY, "this" },
 };
 
 #define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -121,10 +128,13 @@ static void print_help(const char *command, enum args_for what)
 	if (what == ARGS_BISECT)
 		printf("usage: vmassay bisect --tree LINUX_GIT --good COMMIT --bad COMMIT --case GLOB [OPTION]...\n"
 		       "       git bisect run vmassay bisect --step --case GLOB [OPTION]...\n");
+	else if (what == ARGS_REPLAY)
+		printf("usage: vmassay replay [OPTION]... FILE...\n\nPrints what comes of each VMRUN, call and exit. Exit code: 0 "
+		       "all is as it must be and as the files\nexpect it, 1 something is not.\n\n");
 	else
 		printf("usage: vmassay %s%s [OPTION]... [GLOB]...\n", command, what == ARGS_LAB ? " LAB" : "");
-	printf("\nA GLOB matches test names, \"ioctl.pio*\" or "
-	       "\"*@lab-svm\".\n\n");
+	if (what != ARGS_REPLAY)
+		printf("\nA GLOB matches test names, \"ioctl.pio*\" or \"*@lab-svm\".\n\n");
 	if (what == ARGS_LAB)
 		print_labs();
 	for (i = 0; i < NR_ROWS; i++) {
@@ -232,6 +242,8 @@ static bool option_take(struct args *args, int option, const char *text)
 	case OPT_JUNIT: args->junit = text; return true;
 	case OPT_JSON: args->json = text; return true;
 	case 'v': args->verbose = true; return true;
+	case 'q': args->is_quiet = true; return true;
+	case OPT_DANGER: args->may_danger = true; return true;
 	case OPT_GUEST: args->guest = text; return true;
 	case OPT_MODE: args->mode = text; return mode_from_name(text) > 0;
 	case OPT_ENTRY: args->entry = text; return true;

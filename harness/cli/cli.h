@@ -37,13 +37,14 @@ int cmd_tables(int argc, char **argv);
 /* "vmassay: ..." on stderr; returns EXIT_USAGE. */
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* --- options of run, list, needs, lab and bisect --- */
+/* --- options of run, list, needs, lab, bisect and replay --- */
 
 enum args_for {
 	ARGS_LIST = 1,		/* selection only */
 	ARGS_RUN = 2,
 	ARGS_LAB = 4,		/* run's and the lab's own */
 	ARGS_BISECT = 8,	/* a lab's, and which commits */
+	ARGS_REPLAY = 32,	/* of inputs, here or in a lab */
 	ARGS_INSIDE = 16,	/* of run, for the one that a lab starts: not in the help */
 };
 
@@ -80,6 +81,8 @@ struct args {
 	unsigned int nr_at_once;	/* labs; 0: as many as there are CPUs */
 	bool tap;
 	bool verbose;
+	bool is_quiet;
+	bool may_danger;		/* replay: on this kernel's own KVM */
 	const char *junit;
 	const char *json;
 	const char *guest;		/* run a user's ELF instead of tests */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* "vmassay fuzz": searches for inputs that break an oracle, and what is done with one; "vmassay replay" runs them. */
+/* "vmassay fuzz": searches for inputs that break an oracle, and what is done with one. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -17,7 +17,6 @@
 #include "cli/fuzz_target.h"
 #include "err.h"
 #include "fuzz/campaign.h"
-#include "fuzz/expect.h"
 #include "fuzz/ioctl_ops.h"
 #include "fuzz/vmcb_ops.h"
 
@@ -49,15 +48,6 @@ static const char fuzz_help[] =
 	"Exit code: 0 nothing was found, 1 something was. This machine's /dev/kvm is never touched without\n"
 	"--danger-host-kvm. harness/fuzz/README.md has the format of inputs and the oracles.\n";
 
-static const char replay_help[] =
-	"usage: vmassay replay [OPTION]... FILE...\n"
-	"\n"
-	"  --target TARGET    what runs the inputs, as for vmassay fuzz\n"
-	"  --danger-host-kvm  with --target kvm: yes, run them on this kernel's KVM\n"
-	"  -q, --quiet        only what is wrong\n"
-	"\n"
-	"Prints what comes of each VMRUN, call and exit. Exit code: 0 all is as it must be and as the files expect it, 1 something is not.\n";
-
 /* --- numbers and names --- */
 
 static bool parse_number(const char *text, uint64_t *ret)
@@ -67,15 +57,6 @@ static bool parse_number(const char *text, uint64_t *ret)
 	errno = 0;
 	*ret = strtoull(text, &stop, 0);
 	return *text >= '0' && *text <= '9' && !*stop && !errno;
-}
-
-/* 0, or EXIT_USAGE after a line. */
-static int check_danger(const char *command, const char *target, bool may_danger)
-{
-	if (may_danger || !executor_is_dangerous(target))
-		return 0;
-	return usage_error("%s: --target %s is this kernel's own KVM, which inputs may break: it takes --danger-host-kvm", command,
-			   target);
 }
 
 /* --- ops --- */
@@ -156,35 +137,19 @@ static int fuzz_ops(int argc, char **argv)
 
 /* --- files --- */
 
-/*
- * Reads an input, and makes *@executor one that runs it, unless it is one already; NULL is none yet. 0, or EXIT_USAGE after
- * a line.
- */
-static int open_input(const char *path, const char *target, struct input *input, struct executor **executor)
-{
-	struct err err;
-
-	if (input_read(path, input, &err))
-		return usage_error("%s", err.text);
-	if (*executor && (*executor)->domain == input->domain)
-		return 0;
-	executor_free(*executor);
-	*executor = NULL;
-	return fuzz_target_open(input->domain, target, executor, &err) ? usage_error("%s: %s", path, err.text) : 0;
-}
-
 static int fuzz_minimise(int argc, char **argv)
 {
-	struct executor *executor = NULL;
+	struct executor *executor;
 	char text[TEXT_BYTES];
 	struct input input;
-	int r;
+	struct err err;
 
 	if (argc != 2)
 		return usage_error("fuzz minimise: it takes one file");
-	r = open_input(argv[1], NULL, &input, &executor);
-	if (r)
-		return r;
+	if (input_read(argv[1], &input, &err))
+		return usage_error("%s", err.text);
+	if (fuzz_target_open(input.domain, NULL, &executor, &err))
+		return usage_error("%s: %s", argv[1], err.text);
 	executor_minimise(executor, &input);
 	executor_free(executor);
 	input_print(&input, text, sizeof(text));
@@ -340,7 +305,10 @@ static int search_parse(struct search *search, int argc, char **argv)
 		return usage_error("fuzz: what is '%s'?", argv[optind]);
 	if (!r && search->nr_labs && !search->lab.name)
 		return usage_error("fuzz: --jobs is for --lab");
-	return r ? r : check_danger("fuzz", search->target, search->may_danger);
+	if (!r && executor_is_dangerous(search->target) && !search->may_danger)
+		return usage_error("fuzz: --target %s is this kernel's own KVM, which inputs may break: it takes --danger-host-kvm",
+				   search->target);
+	return r;
 }
 
 static void print_stats(FILE *file, const struct campaign_stats *stats)
@@ -447,86 +415,4 @@ int cmd_fuzz(int argc, char **argv)
 		return fuzz_ops(argc - 1, argv + 1);
 	return usage_error("fuzz: %s%s%s (see vmassay fuzz --help)", argc > 1 ? "there is no '" : "what shall it do?",
 			   argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
-}
-
-/* --- replay --- */
-
-/* True when all is as it must be. */
-static bool replay_input(struct executor *executor, const char *path, const struct input *input, bool is_quiet)
-{
-	static struct trial trial;
-	char missing[EXPECT_LINE_BYTES + 512], line[EXPECT_LINE_BYTES];
-	bool is_right;
-	unsigned int i;
-
-	executor_run_twice(executor, input, &trial);
-	is_right = executor_expect(executor, &trial, input->expect, missing, sizeof(missing));
-	if (!is_quiet || !is_right || trial.violation[0])
-		printf("%s  %s\n", is_right && !trial.violation[0] ? "ok    " : "WRONG ", path);
-	for (i = 0; i < trial.nr_lines && !is_quiet; i++) {
-		executor->line(executor, i, line, sizeof(line));
-		printf("  %u  %s\n", i, line);
-	}
-	if (trial.violation[0])
-		printf("  must not be: %s\n", trial.violation);
-	if (!is_right)
-		printf("  is not as expected: %s\n", missing);
-	return is_right && !trial.violation[0];
-}
-
-static int replay_files(char **paths, const char *target, bool is_quiet)
-{
-	struct executor *executor = NULL;
-	bool all_right = true;
-	struct input input;
-	int r = 0;
-
-	for (; *paths && !r; paths++) {
-		r = open_input(*paths, target, &input, &executor);
-		if (!r)
-			all_right &= replay_input(executor, *paths, &input, is_quiet);
-	}
-	executor_free(executor);
-	return r ? r : !all_right;
-}
-
-int cmd_replay(int argc, char **argv)
-{
-	static const struct option long_options[] = {
-		{ "target", required_argument, NULL, 't' }, { "quiet", no_argument, NULL, 'q' },
-		{ "danger-host-kvm", no_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' }, { 0 },
-	};
-	bool is_quiet = false, may_danger = false;
-	const char *target = NULL;
-	int option;
-
-	opterr = 0;
-	optind = 1;
-	while ((option = getopt_long(argc, argv, ":q", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'h':
-			fputs(replay_help, stdout);
-			return 0;
-		case 'q':
-			is_quiet = true;
-			break;
-		case 'd':
-			may_danger = true;
-			break;
-		case 't':
-			if (!fuzz_target_is(optarg))
-				return usage_error("replay: --target: there is no '%s'", optarg);
-			target = optarg;
-			break;
-		case ':':
-			return usage_error("replay: '%s' lacks its value", argv[optind - 1]);
-		default:
-			return usage_error("replay: there is no option '%s'", argv[optind - 1]);
-		}
-	}
-	if (optind == argc)
-		return usage_error("replay: it takes a file");
-	if (check_danger("replay", target, may_danger))
-		return EXIT_USAGE;
-	return replay_files(argv + optind, target, is_quiet);
 }

@@ -388,13 +388,6 @@ static int seeds_read(struct campaign_options *options, int nr, char **texts)
 	return 0;
 }
 
-/* On a machine that is busy a lab's clock leaps by half a minute, which is no hang; one that lasts is seen by its silence. */
-static void be_patient(void)
-{
-	lab_setting_write("/proc/sys/kernel/watchdog_thresh", "60");
-	lab_setting_write("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "120");
-}
-
 static int agent_run(struct agent *agent)
 {
 	struct json_object *line = line_new("begin");
@@ -446,7 +439,7 @@ int fuzz_agent(int argc, char **argv)
 	if (!r) {
 		agent->options.executor = agent->executor;
 		kmsg_open(&agent->kmsg, "/dev/kmsg");
-		be_patient();
+		lab_be_patient();
 		agent->known_reports = json_object_new_object();
 		agent->kcov = kcov_open();
 		if (agent->kcov)

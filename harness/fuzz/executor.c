@@ -73,17 +73,40 @@ void executor_free(struct executor *executor)
 
 /* --- expectations --- */
 
+struct expected {
+	const struct executor *executor;
+	const char *known;
+	const char **reason;
+};
+
 static size_t expected_line(const void *context, unsigned int n, char *buf, size_t len_bytes)
 {
-	const struct executor *executor = context;
+	const struct executor *executor = ((const struct expected *)context)->executor;
 
 	return executor->line(executor, n, buf, len_bytes);
 }
 
-bool executor_expect(const struct executor *executor, const struct trial *trial, const char *expect, char *buf,
+static bool is_excused(const void *context, unsigned int n, const char *word, size_t len)
+{
+	const struct expected *expected = context;
+	const char *reason = expected->executor->excuse ? expected->executor->excuse(expected->executor, n, word, len) : NULL;
+
+	if (!reason || !expect_has_word(expected->known, reason, strlen(reason)))
+		return false;
+	*expected->reason = reason;
+	return true;
+}
+
+bool executor_expect(const struct executor *executor, const struct trial *trial, const struct input *input, char *buf,
 		     size_t len_bytes)
 {
-	return expect_holds(expect, trial->nr_lines, expected_line, executor, buf, len_bytes);
+	const char *reason = "";
+	struct expected expected = { executor, input->known, &reason };
+
+	if (!expect_holds(input->expect, trial->nr_lines, expected_line, is_excused, &expected, buf, len_bytes))
+		return false;
+	snprintf(buf, len_bytes, "%s", reason);
+	return true;
 }
 
 /* --- kinds --- */

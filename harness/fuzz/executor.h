@@ -35,6 +35,11 @@ struct executor {
 	void (*run)(struct executor *executor, const struct input *input, struct trial *trial);
 	/* Line @n of the last run's outcome, without a newline. As snprintf(). */
 	size_t (*line)(const struct executor *executor, unsigned int n, char *buf, size_t len_bytes);
+	/*
+	 * Why line @n of the last run's outcome may be without [@word, @word + @len): a name that the "known" line of an input
+	 * may have. NULL: for no reason, or there never is one.
+	 */
+	const char *(*excuse)(const struct executor *executor, unsigned int n, const char *word, size_t len);
 	void (*free)(struct executor *executor);
 };
 
@@ -51,10 +56,11 @@ bool executor_is_dangerous(const char *target);
 void executor_run_twice(struct executor *executor, const struct input *input, struct trial *trial);
 
 /*
- * After a run: true when its lines have the words of those of @expect (input.h). Otherwise @buf says what is missing: the
- * line, the word, and what came of it.
+ * After a run of @input: true when its lines have the words of those that it expects, or lack some for a reason that it
+ * names: then @buf is the last such reason, or else "". Otherwise @buf says what is missing: the line, the word, and what came
+ * of it.
  */
-bool executor_expect(const struct executor *executor, const struct trial *trial, const char *expect, char *buf,
+bool executor_expect(const struct executor *executor, const struct trial *trial, const struct input *input, char *buf,
 		     size_t len_bytes);
 
 /*

@@ -17,8 +17,8 @@ bool expect_has_word(const char *line, const char *word, size_t len)
 	return false;
 }
 
-bool expect_holds(const char *expect, unsigned int nr_lines, expect_line_fn *line, const void *context, char *buf,
-		  size_t len_bytes)
+bool expect_holds(const char *expect, unsigned int nr_lines, expect_line_fn *line, expect_lacks_fn *may_lack,
+		  const void *context, char *buf, size_t len_bytes)
 {
 	char text[EXPECT_LINE_BYTES];
 	unsigned int n = 0;
@@ -32,7 +32,7 @@ bool expect_holds(const char *expect, unsigned int nr_lines, expect_line_fn *lin
 		while (*expect && *expect != '\n') {
 			size_t len = strcspn(expect, " \n");
 
-			if (!expect_has_word(text, expect, len)) {
+			if (!expect_has_word(text, expect, len) && !(may_lack && may_lack(context, n, expect, len))) {
 				snprintf(buf, len_bytes, "line %u: want %.*s, got %s", n, (int)len, expect, text);
 				return false;
 			}

@@ -10,15 +10,17 @@
 
 /* Line @n of the outcome, as snprintf(). */
 typedef size_t expect_line_fn(const void *context, unsigned int n, char *buf, size_t len_bytes);
+/* Whether line @n may be without the word [@word, @word + @len), and all is well. */
+typedef bool expect_lacks_fn(const void *context, unsigned int n, const char *word, size_t len);
 
 /* True when @line has the word [@word, @word + @len), between blanks. */
 bool expect_has_word(const char *line, const char *word, size_t len);
 
 /*
- * True when each of the @nr_lines lines has the words of its line of @expect. Otherwise @buf says what is missing: the line,
- * the word, and what came of it.
+ * True when each of the @nr_lines lines has the words of its line of @expect, or may lack them (@may_lack; NULL: never).
+ * Otherwise @buf says what is missing: the line, the word, and what came of it.
  */
-bool expect_holds(const char *expect, unsigned int nr_lines, expect_line_fn *line, const void *context, char *buf,
-		  size_t len_bytes);
+bool expect_holds(const char *expect, unsigned int nr_lines, expect_line_fn *line, expect_lacks_fn *may_lack,
+		  const void *context, char *buf, size_t len_bytes);
 
 #endif

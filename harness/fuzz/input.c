@@ -21,7 +21,7 @@ void input_init(struct input *input, const struct input_domain *domain)
 {
 	input->domain = domain;
 	input->nr_ops = 0;
-	input->expect[0] = 0;
+	input->expect[0] = input->known[0] = 0;
 }
 
 bool input_append(struct input *input, const struct input_op *op)

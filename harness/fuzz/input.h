@@ -21,6 +21,7 @@ struct err;
 #define INPUT_MAX_OPERANDS 6
 #define INPUT_MAX_BYTES 16
 #define INPUT_EXPECT_BYTES 1024
+#define INPUT_KNOWN_BYTES 64
 #define INPUT_MAX_LINKS 8	/* things of one prefix */
 #define INPUT_MAX_WORDS 512
 
@@ -78,6 +79,8 @@ struct input {
 	struct input_op ops[INPUT_MAX_OPS];
 	/* What must come of it: lines, each of words that one run's outcome has (outcome_expect()); "" when nothing is said. */
 	char expect[INPUT_EXPECT_BYTES];
+	/* For which reasons a target may lack words of that (executor.h), with a blank behind each; "": for none. */
+	char known[INPUT_KNOWN_BYTES];
 };
 
 /* NULL when there is none of that name. */

@@ -191,7 +191,7 @@ void input_mutate(struct input *input, struct rng *rng)
 {
 	unsigned int nr = 1 + (unsigned int)rng_below(rng, MAX_STEPS);
 
-	input->expect[0] = 0;
+	input->expect[0] = input->known[0] = 0;
 	while (nr--)
 		mutate_once(input, rng);
 }

@@ -17,6 +17,7 @@
 #define MAX_FILE_BYTES 65536
 #define HEADER "input"
 #define EXPECT "expect"
+#define KNOWN "known"
 
 /* --- reading --- */
 
@@ -215,20 +216,20 @@ static int parse_header(const struct line *line, struct input *input)
 	return 0;
 }
 
-static int parse_expect(const struct line *line, struct input *input)
+/* The words behind the first one, at the end of @text, and @end behind them. */
+static int parse_words(const struct line *line, char *text, size_t max_bytes, char end)
 {
-	size_t at = strlen(input->expect);
+	size_t at = strlen(text);
 	unsigned int i;
 
 	if (line->nr_words < 2)
-		return line_error(line, EXPECT ": no words behind it");
+		return line_error(line, "%s: no words behind it", line->words[0]);
 	for (i = 1; i < line->nr_words; i++) {
-		int len = snprintf(input->expect + at, sizeof(input->expect) - at, "%s%c", line->words[i],
-				   i + 1 < line->nr_words ? ' ' : '\n');
+		int len = snprintf(text + at, max_bytes - at, "%s%c", line->words[i], i + 1 < line->nr_words ? ' ' : end);
 
 		at += (size_t)len;
-		if (at >= sizeof(input->expect))
-			return line_error(line, EXPECT ": all of them are more than %zu bytes", sizeof(input->expect) - 1);
+		if (at >= max_bytes)
+			return line_error(line, "%s: all of them are more than %zu bytes", line->words[0], max_bytes - 1);
 	}
 	return 0;
 }
@@ -244,7 +245,9 @@ static int parse_line(struct line *line, const char *text, size_t len_bytes, str
 	if (!input->domain)
 		return parse_header(line, input);
 	if (!strcmp(line->words[0], EXPECT))
-		return parse_expect(line, input);
+		return parse_words(line, input->expect, sizeof(input->expect), '\n');
+	if (!strcmp(line->words[0], KNOWN))
+		return parse_words(line, input->known, sizeof(input->known), ' ');
 	return parse_op(line, input);
 }
 
@@ -334,6 +337,8 @@ size_t input_print(const struct input *input, char *buf, size_t len_bytes)
 		out_add(&out, EXPECT " %.*s\n", (int)len, line);
 		line += len + 1;
 	}
+	if (input->known[0])
+		out_add(&out, KNOWN " %.*s\n", (int)strlen(input->known) - 1, input->known);
 	return out.at;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/time.h>
 
 #include "err.h"
+#include "fuzz/expect.h"
 #include "fuzz/nested_differ.h"
 #include "fuzz/vmcb_machine.h"
 #include "fuzz/vmcb_ops.h"
@@ -146,6 +147,20 @@ static size_t executor_line(const struct executor *executor, unsigned int n, cha
 	return judgement_print(of, buf, len_bytes);
 }
 
+/* Nobody but the machine has every feature that an expectation may be about. */
+static const char *executor_excuse(const struct executor *executor, unsigned int n, const char *word, size_t len)
+{
+	const struct nested_executor *of = (const struct nested_executor *)executor;
+	char line[EXPECT_LINE_BYTES];
+
+	if (of->judgement.known)
+		return of->judgement.known->id;
+	if (n >= of->want.nr_runs)
+		return NULL;
+	vmcb_outcome_print(&of->want.runs[n], line, sizeof(line));
+	return expect_has_word(line, word, len) ? NULL : "cpu";
+}
+
 /* --- making --- */
 
 static void nested_executor_free(struct executor *executor)
@@ -207,7 +222,7 @@ static struct nested_executor *nested_executor_new(const char *target)
 		return NULL;
 	of->executor = (struct executor){
 		.domain = &vmcb_domain, .target = target, .run = executor_run, .line = executor_line,
-		.free = nested_executor_free,
+		.excuse = executor_excuse, .free = nested_executor_free,
 	};
 	return of;
 }

@@ -50,7 +50,7 @@ void test_vmcb_input(struct test *t, struct check_at at, const char *text)
 	if (!is_bare(t) && !nested_executor_has_run(executor))
 		test_error(t, "the case's input has no end, and runs on bare only");
 	reason = explanation(t, executor);
-	holds = reason || executor_expect(executor, &trial, input.expect, what, sizeof(what));
+	holds = reason || executor_expect(executor, &trial, &input, what, sizeof(what));
 	test_check_true(t, at, reason ? reason : what, holds);
 	test_check_true(t, at, trial.violation[0] ? trial.violation : "no oracle has anything against it", !trial.violation[0]);
 	executor_free(executor);

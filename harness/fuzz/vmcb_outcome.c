@@ -91,7 +91,7 @@ static size_t expected_line(const void *context, unsigned int n, char *buf, size
 
 bool vmcb_result_expect(const struct vmcb_result *result, const char *expect, char *buf, size_t len_bytes)
 {
-	return expect_holds(expect, result->nr_runs, expected_line, result, buf, len_bytes);
+	return expect_holds(expect, result->nr_runs, expected_line, NULL, result, buf, len_bytes);
 }
 
 /* --- comparison --- */

@@ -102,6 +102,12 @@ void lab_setting_write(const char *path, const char *value)
 	close(fd);
 }
 
+void lab_be_patient(void)
+{
+	lab_setting_write("/proc/sys/kernel/watchdog_thresh", "60");
+	lab_setting_write("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "120");
+}
+
 static void prepare_surroundings(void)
 {
 	if (access("/proc/self", F_OK)) {

@@ -80,6 +80,12 @@ bool lab_is_inside(void);
 void lab_setting_write(const char *path, const char *value);
 
 /*
+ * Inside: the kernel's watchdogs wait for a minute or two. On a machine that is busy a lab's clock leaps by half a minute,
+ * which is no hang; one that lasts is seen by its silence.
+ */
+void lab_be_patient(void);
+
+/*
  * Process 1 of a lab: mounts, loads modules, and calls @run with the command's words and a descriptor that its JSON
  * lines go to; then reports its exit code and powers off. Never returns.
  */

@@ -41,6 +41,21 @@ code=0
 "$vmassay" replay wrong.input > out || code=$?
 [ "$code" = 1 ] || fail "a wrong expectation ended with $code"
 grep -q 'want exit=hlt, got refused rule=asid_zero' out || fail "it does not say what is wrong: $(cat out)"
+for options in '--lab nowhere' '--lab svm --target machine' '--kernel x' '--param a.b=c' '--repeat 0' '--none'; do
+	code=0
+	"$vmassay" replay $options wrong.input > out 2>&1 || code=$?
+	[ "$code" = 2 ] || fail "replay $options ended with $code: $(cat out)"
+	[ "$(wc -l < out)" = 1 ] || fail "replay $options says: $(cat out)"
+done
+printf 'input vmcb\nset asid 0\nexpect exit=hlt\nknown cpu\n' > known.input
+"$vmassay" replay known.input > out && fail 'the machine itself had a reason to be otherwise'
+printf 'input vmcb\nexpect nrip=0x10001\nexpect same\n' > known.input
+"$vmassay" replay --target soft-svm known.input > out && fail 'a CPU without nRIP has one'
+echo 'known cpu' >> known.input
+"$vmassay" replay --target soft-svm --repeat 3 known.input > out || fail "a reason that the file names is none: $(cat out)"
+grep -q 'known: cpu' out || fail "it does not say what is known: $(cat out)"
+echo 'known 0110' > bare.input
+"$vmassay" replay bare.input > out 2>&1 && fail 'a file without its header was read'
 printf 'input vmcb\nl2 cpuid\nl2 rdtsc\nset cr0 0x180000031\nl2_reg r9 4\n' > long.input
 "$vmassay" fuzz minimise long.input > small
 printf 'input vmcb\nset cr0 0x100000000\n' | cmp -s - small || fail "minimised to: $(cat small)"

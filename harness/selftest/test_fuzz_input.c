@@ -39,7 +39,9 @@ static const char by_hand[] =
 	"poke 0x30000 0fa2f4\n"
 	"run\n"
 	"expect refused   rule=asid_zero\n"
-	"expect exit=hlt";
+	"known cpu\n"
+	"expect exit=hlt\n"
+	"known 0110";
 
 static const char as_printed[] =
 	"input vmcb\n"
@@ -51,7 +53,8 @@ static const char as_printed[] =
 	"poke 0x30000 0fa2f4\n"
 	"run\n"
 	"expect refused rule=asid_zero\n"
-	"expect exit=hlt\n";
+	"expect exit=hlt\n"
+	"known cpu 0110\n";
 
 static void test_by_hand(void **state)
 {
@@ -98,6 +101,9 @@ static const struct refusal {
 	{ "input vmcb\nset cr0 \001\n", "line 2: byte 0x01 is no text" },
 	{ "input vmcb\na b c d e f g h i\n", "line 2: more than 8 words" },
 	{ "input vmcb\nexpect\n", "line 2: expect: no words behind it" },
+	{ "input vmcb\nknown\n", "line 2: known: no words behind it" },
+	{ "input vmcb\nknown 0000000000000000000000000000000000000000000000000000000000000000\n",
+	  "line 2: known: all of them are more than 63 bytes" },
 	{ "input ioctl\nvm vm8 0\n", "line 2: vm: vm: 'vm8' is none of vm0 to vm7" },
 	{ "input ioctl\nvm vcpu0 0\n", "line 2: vm: vm: 'vcpu0' is none of vm0 to vm7" },
 	{ "input ioctl\nvm vm10 0\n", "line 2: vm: vm: 'vm10' is none of vm0 to vm7" },
@@ -290,6 +296,7 @@ static void test_files(void **state)
 	assert_int_equal(input_read(path, &read, &err), 0);
 	assert_true(input_is_equal(&input, &read));
 	assert_string_equal(input.expect, read.expect);
+	assert_string_equal(read.known, "cpu 0110 ");
 	close(fd);
 	file = fopen(path, "w");
 	assert_non_null(file);

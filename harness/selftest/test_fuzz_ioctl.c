@@ -125,7 +125,7 @@ static void run_text(const char *text)
 	if (result.violation[0])
 		fail_msg("%s%s", text, result.violation);
 	assert_int_equal(input_parse(text, strlen(text), &input, &err), 0);
-	if (!expect_holds(input.expect, result.nr_steps, line, &result, missing, sizeof(missing)))
+	if (!expect_holds(input.expect, result.nr_steps, line, NULL, &result, missing, sizeof(missing)))
 		fail_msg("%s%s", text, missing);
 }
 

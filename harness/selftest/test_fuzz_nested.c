@@ -61,7 +61,7 @@ static void run_text(const char *text)
 	executor->run(executor, &input, &trial);
 	if (trial.violation[0])
 		fail_msg("%s%s", text, trial.violation);
-	if (!executor_expect(executor, &trial, input.expect, missing, sizeof(missing)))
+	if (!executor_expect(executor, &trial, &input, missing, sizeof(missing)))
 		fail_msg("%s%s", text, missing);
 }
 
