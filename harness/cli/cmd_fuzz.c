@@ -24,7 +24,8 @@
 
 static const char fuzz_help[] =
 	"usage: vmassay fuzz vmcb|ioctl [OPTION]...    search, in this process or in a lab\n"
-	"       vmassay fuzz minimise FILE             print what of it is enough to do the same\n"
+	"       vmassay fuzz minimise [--target TARGET] FILE\n"
+	"                                              print what of it is enough to do the same\n"
 	"       vmassay fuzz merge DIR... --into DIR [--domain vmcb|ioctl] [--target TARGET]\n"
 	"                                              of corpora, keep what shows something new beside the rest\n"
 	"       vmassay fuzz export [--id NAME] FILE   print a case of the suite in C that asserts what comes of it\n"
@@ -135,28 +136,6 @@ static int fuzz_ops(int argc, char **argv)
 	return 0;
 }
 
-/* --- files --- */
-
-static int fuzz_minimise(int argc, char **argv)
-{
-	struct executor *executor;
-	char text[TEXT_BYTES];
-	struct input input;
-	struct err err;
-
-	if (argc != 2)
-		return usage_error("fuzz minimise: it takes one file");
-	if (input_read(argv[1], &input, &err))
-		return usage_error("%s", err.text);
-	if (fuzz_target_open(input.domain, NULL, &executor, &err))
-		return usage_error("%s: %s", argv[1], err.text);
-	executor_minimise(executor, &input);
-	executor_free(executor);
-	input_print(&input, text, sizeof(text));
-	fputs(text, stdout);
-	return 0;
-}
-
 /* --- the search --- */
 
 struct search {
@@ -246,7 +225,7 @@ static int search_option(struct search *search, int option)
 	switch (option) {
 	case OPTION_TARGET:
 		search->target = optarg;
-		return fuzz_target_is(optarg) ? 0 : usage_error("fuzz: --target: there is no '%s'", optarg);
+		return 0;
 	case OPTION_DANGER:
 		search->may_danger = true;
 		return 0;
@@ -305,10 +284,7 @@ static int search_parse(struct search *search, int argc, char **argv)
 		return usage_error("fuzz: what is '%s'?", argv[optind]);
 	if (!r && search->nr_labs && !search->lab.name)
 		return usage_error("fuzz: --jobs is for --lab");
-	if (!r && executor_is_dangerous(search->target) && !search->may_danger)
-		return usage_error("fuzz: --target %s is this kernel's own KVM, which inputs may break: it takes --danger-host-kvm",
-				   search->target);
-	return r;
+	return r ? r : fuzz_target_check("fuzz", search->target, search->may_danger);
 }
 
 static void print_stats(FILE *file, const struct campaign_stats *stats)

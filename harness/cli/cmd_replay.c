@@ -107,12 +107,7 @@ static int check_target(const struct args *args)
 		return target ? usage_error("replay: --target and --lab: a lab's KVM is the target") : 0;
 	if (has_lab_option(args))
 		return usage_error("replay: --kernel, --modules, --cpu, --smp, --mem, --param, --append, --console and --fresh are for --lab");
-	if (target && !fuzz_target_is(target))
-		return usage_error("replay: --target: there is no '%s'", target);
-	if (executor_is_dangerous(target) && !args->may_danger)
-		return usage_error("replay: --target %s is this kernel's own KVM, which inputs may break: it takes --danger-host-kvm",
-				   target);
-	return 0;
+	return fuzz_target_check("replay", target, args->may_danger);
 }
 
 static int lab_begin(struct args *args)

@@ -15,6 +15,7 @@
 #include "fuzz/vmcb_ops.h"
 
 #define CASE_BYTES 32768
+#define TEXT_BYTES 16384
 #define MAX_ID_BYTES 64
 
 struct file_options {
@@ -53,6 +54,36 @@ static int options_parse(int argc, char **argv, const struct option *long_option
 	return 0;
 }
 
+/* --- minimise --- */
+
+int fuzz_minimise(int argc, char **argv)
+{
+	static const struct option long_options[] = { { "target", required_argument, NULL, OPTION_TARGET }, { 0 } };
+	struct file_options options = { NULL };
+	struct executor *executor;
+	char text[TEXT_BYTES];
+	struct input input;
+	struct err err;
+	int r = options_parse(argc, argv, long_options, &options);
+
+	if (r)
+		return r;
+	if (optind + 1 != argc)
+		return usage_error("fuzz minimise: it takes one file");
+	r = fuzz_target_check("fuzz minimise", options.target, false);
+	if (r)
+		return r;
+	if (input_read(argv[optind], &input, &err))
+		return usage_error("fuzz minimise: %s", err.text);
+	if (fuzz_target_open(input.domain, options.target, &executor, &err))
+		return usage_error("fuzz minimise: %s: %s", argv[optind], err.text);
+	executor_minimise(executor, &input);
+	executor_free(executor);
+	input_print(&input, text, sizeof(text));
+	fputs(text, stdout);
+	return 0;
+}
+
 /* --- merge --- */
 
 int fuzz_merge(int argc, char **argv)
@@ -75,7 +106,10 @@ int fuzz_merge(int argc, char **argv)
 	domain = input_domain_find(options.domain);
 	if (!domain)
 		return usage_error("fuzz merge: --domain: there is no '%s': vmcb or ioctl", options.domain);
-	if (executor_new(domain, options.target, &executor, &err))
+	r = fuzz_target_check("fuzz merge", options.target, false);
+	if (r)
+		return r;
+	if (fuzz_target_open(domain, options.target, &executor, &err))
 		return usage_error("fuzz merge: %s", err.text);
 	r = merge_run(executor, (const char *const *)argv + optind, (size_t)(argc - optind), options.into, &stats, &err);
 	executor_free(executor);

@@ -7,8 +7,11 @@
 
 struct err;
 
-/* True for a name that some domain has here. "kvm" is one inside a lab only: nobody else's /dev/kvm is fuzzed. */
-bool fuzz_target_is(const char *target);
+/*
+ * 0, or EXIT_USAGE behind a line that begins with @command: there is no such target, or it is this kernel's own KVM and
+ * nobody has said that it may be broken. NULL is fine. "kvm" runs vmcb's inputs inside a lab only.
+ */
+int fuzz_target_check(const char *command, const char *target, bool may_danger);
 /* As executor_new(). */
 int fuzz_target_open(const struct input_domain *domain, const char *target, struct executor **ret, struct err *err);
 

@@ -59,6 +59,8 @@ echo 'known 0110' > bare.input
 printf 'input vmcb\nl2 cpuid\nl2 rdtsc\nset cr0 0x180000031\nl2_reg r9 4\n' > long.input
 "$vmassay" fuzz minimise long.input > small
 printf 'input vmcb\nset cr0 0x100000000\n' | cmp -s - small || fail "minimised to: $(cat small)"
+"$vmassay" fuzz minimise --target soft-svm long.input > small
+printf 'input vmcb\nset cr0 0x100000000\n' | cmp -s - small || fail "minimised on soft-svm to: $(cat small)"
 
 for folder in three four; do
 	"$vmassay" fuzz ioctl --seed 5 --time 0 --count 500 --corpus $folder --findings found > $folder.out ||
@@ -67,7 +69,8 @@ done
 diff -r three four > /dev/null || fail 'the same seed kept other inputs of ioctl'
 [ "$(ls three | wc -l)" -gt 50 ] || fail 'next to nothing of ioctl was kept'
 "$vmassay" replay --quiet three/*.input "$corpora"/fuzz_ioctl/*.input || fail 'inputs of ioctl are not as expected'
-for command in 'fuzz ioctl' "replay three/$(ls three | head -1)"; do
+for command in 'fuzz ioctl' "replay three/$(ls three | head -1)" "fuzz minimise three/$(ls three | head -1)" \
+	'fuzz merge three --into five --domain ioctl'; do
 	code=0
 	"$vmassay" $command --target kvm 2> out || code=$?
 	[ "$code" = 2 ] || fail "the machine's own KVM was not refused, but $code"
