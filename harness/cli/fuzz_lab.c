@@ -1,537 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/fuzz_lab.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/fuzz_board.h"
 #include "cli/fuzz_plot.h"
-#include "cli/gcov_files.h"
-#include "err.h"
+#include "cli/fuzz_search.h"
 #include "folder.h"
-#include "fuzz/campaign.h"
-#include "fuzz/corpus.h"
 #include "fuzz/kcov.h"
-#include "kernel_log.h"
 #include "lab/strlist.h"
-#include "reports/json_add.h"
 #include "runner/job.h"
 
-#define TEXT_BYTES 16384
-#define MAX_PATH_BYTES 512
-#define NR_CAREFUL 64			/* inputs told one by one, behind a death that named none */
 #define MAX_SILENT 3			/* boots in a row that run no input */
-#define STATUS_S 30			/* between two lines of status, where nobody watches */
 #define FOREVER_S 1e9
 #define ROUND_S 300			/* until several labs give each other what they have kept */
 #define ROUND_NUMBERS 64		/* that may have run behind the last that was told */
-
-struct entry {
-	struct input input;
-	uint64_t number;		/* CAMPAIGN_SEED: it was there before */
-};
-
-struct totals {
-	uint64_t inputs;
-	double seconds;			/* of running inputs */
-};
-
-struct search {
-	const struct fuzz_lab_options *options;
-	struct fuzz_board *board;	/* shared with the other labs */
-	unsigned int lab;		/* which of them */
-	uint64_t seed;
-	struct entry **corpus;
-	size_t nr_corpus, room;
-	struct input_words words;	/* that the kernel compares with */
-	uint64_t word_numbers[INPUT_MAX_WORDS];	/* of the inputs that showed them */
-	struct corpus_features features;	/* of what ran here */
-	size_t nr_ran;			/* of the corpus: the first ones */
-	size_t nr_before;		/* in the corpus when it began */
-	uint64_t nr_kept;		/* by this lab */
-	uint64_t start_us, told_us, round_us;
-
-	/* Of the boot that runs. */
-	uint64_t run_us;		/* when its first input was told; 0: not yet */
-	uint64_t at;			/* the last number told */
-	size_t nr_told;			/* of the corpus: up to the one that runs, where that is told */
-	bool has_dropped;		/* one of the corpus that killed the machine */
-	uint64_t first, nr_careful;
-	bool has_run;			/* an input */
-	struct totals boot, all;	/* that one's, and those before */
-	struct json_object *known;	/* of the boot that told last */
-	uint64_t nr_deaths;
-	FILE *csv, *cover, *dictionary;
-	struct err err;
-};
-
-/* --- the corpus --- */
-
-static int corpus_add(struct search *s, const struct input *input, uint64_t number)
-{
-	struct entry *entry = malloc(sizeof(*entry));
-
-	if (entry && s->nr_corpus == s->room) {
-		size_t room = s->room ? 2 * s->room : 64;
-		struct entry **corpus = realloc(s->corpus, room * sizeof(struct entry *));
-
-		if (corpus) {
-			s->corpus = corpus;
-			s->room = room;
-		}
-	}
-	if (!entry || s->nr_corpus == s->room) {
-		free(entry);
-		return -ENOMEM;
-	}
-	*entry = (struct entry){ *input, number };
-	s->corpus[s->nr_corpus++] = entry;
-	return 0;
-}
-
-static int is_input_name(const struct dirent *name)
-{
-	const char *suffix = strrchr(name->d_name, '.');
-
-	return suffix && !strcmp(suffix, ".input");
-}
-
-static bool corpus_has(const struct search *s, const struct input *input)
-{
-	size_t i;
-
-	for (i = 0; i < s->nr_corpus; i++)
-		if (input_is_equal(&s->corpus[i]->input, input))
-			return true;
-	return false;
-}
-
-/* What is in the folder and not known yet: from before, or from another lab. */
-static int corpus_read(struct search *s)
-{
-	const char *folder = s->options->corpus;
-	struct dirent **names;
-	struct input input;
-	int nr, i, r = folder ? folder_make(folder) : 0;
-
-	if (r || !folder)
-		return r ? err_set(&s->err, -r, "%s: %s", folder, strerror(-r)) : 0;
-	nr = scandir(folder, &names, is_input_name, alphasort);
-	if (nr < 0)
-		return err_set(&s->err, errno, "%s: %s", folder, strerror(errno));
-	for (i = 0; i < nr; i++) {
-		char path[MAX_PATH_BYTES];
-
-		snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
-		if (!r)
-			r = input_read(path, &input, &s->err);
-		if (!r && input.domain == s->options->domain && !corpus_has(s, &input) && corpus_add(s, &input, CAMPAIGN_SEED))
-			r = err_set(&s->err, ENOMEM, "out of memory");
-		free(names[i]);
-	}
-	free(names);
-	return r;
-}
-
-/* There is always one to begin with. */
-static int corpus_open(struct search *s)
-{
-	struct input golden;
-	int r = corpus_read(s);
-
-	input_init(&golden, s->options->domain);
-	if (!r && !s->nr_corpus && corpus_add(s, &golden, CAMPAIGN_SEED))
-		r = err_set(&s->err, ENOMEM, "out of memory");
-	return r;
-}
-
-/* Input number @number, as the agent made it. */
-static void input_again(const struct search *s, uint64_t number, struct input *ret)
-{
-	const struct input **corpus = calloc(s->nr_corpus, sizeof(struct input *));
-	struct input_words words = s->words;
-	size_t i, nr = 0;
-
-	input_init(ret, s->options->domain);
-	if (!corpus)
-		return;
-	for (i = 0; i < s->nr_corpus; i++)
-		if (s->corpus[i]->number == CAMPAIGN_SEED || s->corpus[i]->number < number)
-			corpus[nr++] = &s->corpus[i]->input;
-	while (words.nr && s->word_numbers[words.nr - 1] >= number)
-		words.nr--;
-	campaign_make(s->seed, number, corpus, nr, &words, ret);
-	free(corpus);
-}
-
-/* --- files --- */
-
-static uint64_t text_hash(const char *text)
-{
-	uint64_t hash = 0xcbf29ce484222325ull;
-
-	while (*text)
-		hash = (hash ^ (uint8_t)*text++) * 0x100000001b3ull;
-	return hash;
-}
-
-/* Whole or not at all: @head are lines for the reader. */
-static void file_write(const char *folder, const char *suffix, const char *head, const char *text)
-{
-	char path[MAX_PATH_BYTES], new_path[MAX_PATH_BYTES + 8];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%016" PRIx64 "%s", folder, text_hash(text), suffix);
-	snprintf(new_path, sizeof(new_path), "%s.new", path);
-	file = fopen(new_path, "we");
-	if (!file) {
-		fprintf(stderr, "vmassay: fuzz: %s: %s\n", new_path, strerror(errno));
-		return;
-	}
-	fprintf(file, "%s%s", head, text);
-	if (fclose(file) || rename(new_path, path))
-		fprintf(stderr, "vmassay: fuzz: %s: %s\n", path, strerror(errno));
-}
-
-/* --- findings --- */
-
-/* True for the first of its kind. */
-static bool kind_take(struct search *s, const char *violation)
-{
-	return fuzz_board_kind(s->board, violation_kind(violation));
-}
-
-static void status_clear(void)
-{
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r\033[K");
-}
-
-static void finding_write(struct search *s, const char *violation, const char *outcome, const char *text)
-{
-	char head[8192];
-
-	snprintf(head, sizeof(head), "# %s\n%s", violation, outcome);
-	if (s->options->findings)
-		file_write(s->options->findings, ".input", head, text);
-	status_clear();
-	printf("FOUND  %s\n%s%s", violation, outcome, text);
-	fflush(stdout);
-}
-
-/* "# " before each line of the outcome. */
-static void outcome_join(struct json_object *outcome, char *buf, size_t len_bytes)
-{
-	size_t i, at = 0;
-
-	buf[0] = 0;
-	for (i = 0; outcome && i < json_object_array_length(outcome) && at < len_bytes; i++)
-		at += (size_t)snprintf(buf + at, len_bytes - at, "#   %s\n",
-				       json_object_get_string(json_object_array_get_idx(outcome, i)));
-}
-
-static uint64_t number_of(struct json_object *line, const char *key)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(line, key, &value);
-	return (uint64_t)json_object_get_int64(value);
-}
-
-static void take_found(struct search *s, struct json_object *line)
-{
-	const char *violation = json_text(line, "violation"), *kernel = json_text(line, "kernel");
-	struct json_object *outcome = NULL;
-	char joined[4096], text[TEXT_BYTES];
-	struct input input;
-
-	if (!kind_take(s, *kernel ? kernel : violation))
-		return;
-	json_object_object_get_ex(line, "outcome", &outcome);
-	outcome_join(outcome, joined, sizeof(joined));
-	if (!*kernel) {
-		finding_write(s, violation, joined, json_text(line, "input"));
-		return;
-	}
-	input_again(s, number_of(line, "number"), &input);
-	input_print(&input, text, sizeof(text));
-	finding_write(s, kernel, "", text);
-}
-
-/* --- lines --- */
-
-static void take_kept(struct search *s, struct json_object *line)
-{
-	const char *text = json_text(line, "input");
-	struct input input;
-	struct err err;
-
-	if (input_parse(text, strlen(text), &input, &err) || corpus_add(s, &input, number_of(line, "number")))
-		return;
-	s->nr_kept++;
-	if (s->options->corpus)
-		file_write(s->options->corpus, ".input", "", text);
-}
-
-static void take_places(struct search *s, struct json_object *line)
-{
-	const char *text = json_text(line, "places");
-	double seconds = (double)(clock_us() - s->start_us) / 1e6;
-
-	while (*text) {
-		char *end;
-		uint64_t offset = strtoull(text, &end, 16);
-
-		if (fuzz_board_place(s->board, offset) && s->cover)
-			fprintf(s->cover, "0x%" PRIx64 " %.0f\n", KCOV_BASE + offset, seconds);
-		text = *end ? end + 1 : end;
-	}
-	if (s->cover)
-		fflush(s->cover);
-}
-
-static void take_features(struct search *s, struct json_object *line)
-{
-	const char *text = json_text(line, "features");
-
-	while (*text) {
-		char *end;
-
-		corpus_feature_take(&s->features, (uint16_t)strtoull(text, &end, 16));
-		text = *end ? end + 1 : end;
-	}
-}
-
-static void take_words(struct search *s, struct json_object *line)
-{
-	const char *text = json_text(line, "words");
-
-	while (*text) {
-		char *end;
-		uint64_t word = strtoull(text, &end, 16);
-
-		if (input_words_add(&s->words, s->options->domain, word)) {
-			s->word_numbers[s->words.nr - 1] = number_of(line, "number");
-			if (s->dictionary)
-				fprintf(s->dictionary, "0x%" PRIx64 "\n", word);
-		}
-		text = *end ? end + 1 : end;
-	}
-}
-
-static size_t nr_findings(const struct search *s)
-{
-	uint64_t kinds[BOARD_MAX_KINDS];
-
-	return fuzz_board_kinds(s->board, kinds);
-}
-
-/* To the other labs. */
-static void board_tell(const struct search *s)
-{
-	struct board_totals totals = {
-		.inputs = s->all.inputs + s->boot.inputs, .deaths = s->nr_deaths, .kept = s->nr_kept,
-		.seconds = s->all.seconds + s->boot.seconds,
-	};
-
-	fuzz_board_tell(s->board, s->lab, &totals);
-}
-
-/* Of all labs. */
-static void status_print(FILE *file, const struct search *s)
-{
-	struct board_totals sum = fuzz_board_sum(s->board);
-
-	fprintf(file, "%.0f s, %" PRIu64 " inputs, %.0f/s, corpus %" PRIu64 ", cover %" PRIu64 ", %zu findings, %" PRIu64
-		" deaths", (double)(clock_us() - s->start_us) / 1e6, sum.inputs,
-		sum.seconds > 0 ? (double)sum.inputs / sum.seconds : 0, s->nr_before + sum.kept,
-		fuzz_board_nr_places(s->board), nr_findings(s), sum.deaths);
-}
-
-static void csv_print(const struct search *s)
-{
-	struct board_totals sum = fuzz_board_sum(s->board);
-
-	fprintf(s->csv, "%.1f,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%zu,%" PRIu64 "\n",
-		(double)(clock_us() - s->start_us) / 1e6, sum.inputs, s->nr_before + sum.kept,
-		fuzz_board_nr_places(s->board), nr_findings(s), sum.deaths);
-}
-
-static void take_stats(struct search *s, struct json_object *line)
-{
-	struct json_object *known = NULL;
-	uint64_t now = clock_us();
-
-	/* By our clock: that of a lab on a busy machine leaps. */
-	s->boot = (struct totals){ number_of(line, "inputs"), s->run_us ? (double)(now - s->run_us) / 1e6 : 0 };
-	if (json_object_object_get_ex(line, "known", &known)) {
-		json_object_put(s->known);
-		s->known = json_object_get(known);
-	}
-	board_tell(s);
-	/* One tells of all. */
-	if (s->lab)
-		return;
-	if (s->csv)
-		csv_print(s);
-	if (isatty(STDERR_FILENO)) {
-		status_clear();
-		status_print(stderr, s);
-		fflush(stderr);
-	} else if (now - s->told_us > STATUS_S * 1000000ull) {
-		s->told_us = now;
-		status_print(stdout, s);
-		printf("\n");
-		fflush(stdout);
-	}
-}
-
-static void take_at(struct search *s, struct json_object *line)
-{
-	if (!s->has_run)
-		s->run_us = clock_us();
-	s->has_run = true;
-	s->at = number_of(line, "number");
-}
-
-static void take_seed(struct search *s, struct json_object *line)
-{
-	s->nr_told = number_of(line, "number") + 1;
-}
-
-static void take_gcov(struct search *s, struct json_object *line)
-{
-	struct err err;
-
-	if (s->options->gcov && gcov_file_take(line, s->options->gcov, 1, &err))
-		fprintf(stderr, "vmassay: fuzz: %s\n", err.text);
-}
-
-static void on_line(void *context, const char *text)
-{
-	struct search *s = context;
-	struct json_object *line = json_tokener_parse(text);
-	const char *event = json_text(line, "event");
-
-	if (!strcmp(json_text(line, "type"), "text"))
-		printf("%s\n", json_text(line, "text"));
-	else if (!strcmp(json_text(line, "type"), "gcov"))
-		take_gcov(s, line);
-	else if (!strcmp(event, "at"))
-		take_at(s, line);
-	else if (!strcmp(event, "seed"))
-		take_seed(s, line);
-	else if (!strcmp(event, "kept"))
-		take_kept(s, line);
-	else if (!strcmp(event, "found"))
-		take_found(s, line);
-	else if (!strcmp(event, "cover"))
-		take_places(s, line);
-	else if (!strcmp(event, "features"))
-		take_features(s, line);
-	else if (!strcmp(event, "words"))
-		take_words(s, line);
-	else if (!strcmp(event, "stats") || !strcmp(event, "end"))
-		take_stats(s, line);
-	json_object_put(line);
-}
-
-/* --- deaths --- */
-
-/* The kernel names who ran: "f" and the number. */
-static bool number_in_report(const struct kernel_words *words, uint64_t *ret)
-{
-	unsigned long long number;
-
-	if (sscanf(words->comm, "f%llu", &number) != 1)
-		return false;
-	*ret = number;
-	return true;
-}
-
-static void killer_write(struct search *s, const struct input *input, const char *why, const char *console)
-{
-	char text[TEXT_BYTES], *excerpt = console ? kernel_text_excerpt(console) : NULL;
-
-	input_print(input, text, sizeof(text));
-	if (kind_take(s, why)) {
-		finding_write(s, why, "", text);
-		if (excerpt && s->options->findings)
-			file_write(s->options->findings, ".log", "", excerpt);
-	}
-	free(excerpt);
-}
-
-/* What the emulator or process 1 said, without the console's end, which may be about anything. */
-static void why_died(const struct lab_outcome *outcome, const struct kernel_words *words, char *buf, size_t len_bytes)
-{
-	int len = (int)strcspn(outcome->last_words, ";");
-
-	if (words->worst >= KERNEL_OOPSES)
-		snprintf(buf, len_bytes, "the lab died: %s", words->headline);
-	else if (outcome->is_complete)
-		snprintf(buf, len_bytes, "the agent ended with %d", outcome->exit_code);
-	else
-		snprintf(buf, len_bytes, "the lab died: %.*s", len < 400 ? len : 400, outcome->last_words);
-}
-
-/* One of the corpus killed the machine: it is told by the next machine which, and the one behind that does without it. */
-static void take_death_by_seed(struct search *s, const char *why, const char *console)
-{
-	struct entry *entry;
-
-	s->nr_careful = NR_CAREFUL;
-	if (!s->nr_told || s->nr_told > s->nr_corpus || s->nr_corpus == 1)
-		return;
-	entry = s->corpus[s->nr_told - 1];
-	killer_write(s, &entry->input, why, console);
-	memmove(&s->corpus[s->nr_told - 1], &s->corpus[s->nr_told], (s->nr_corpus - s->nr_told) * sizeof(entry));
-	s->nr_corpus--;
-	s->has_dropped = true;
-	free(entry);
-}
-
-/*
- * The input that killed the machine is known by the kernel's words, or because each was told before it ran. Otherwise the
- * next machine begins with the last that was told, and tells each: they are the same.
- */
-static void take_death(struct search *s, const struct lab_outcome *outcome)
-{
-	char *console = tail_since(&outcome->emulator.console, 0), why[600];
-	bool is_told = s->has_run && s->nr_careful && s->at < s->first + s->nr_careful;
-	struct kernel_words words = { 0 };
-	uint64_t number = s->at;
-	struct input input;
-
-	s->nr_deaths++;
-	if (console)
-		kernel_text_read(console, &words);
-	why_died(outcome, &words, why, sizeof(why));
-	if (words.worst >= KERNEL_OOPSES && number_in_report(&words, &number))
-		is_told = true;
-	if (is_told) {
-		input_again(s, number, &input);
-		killer_write(s, &input, why, console);
-	} else if (!s->has_run) {
-		take_death_by_seed(s, why, console);
-	}
-	if (is_told || s->has_run) {
-		s->first = is_told ? number + 1 : s->at;
-		s->nr_careful = is_told ? 0 : NR_CAREFUL;
-	}
-	free(console);
-}
 
 /* --- boots --- */
 
@@ -627,7 +118,7 @@ static void met_add(const struct search *s, struct strlist *words)
 static void words_make(const struct search *s, struct strlist *words)
 {
 	uint64_t kinds[BOARD_MAX_KINDS];
-	char text[TEXT_BYTES];
+	char text[SEARCH_TEXT_BYTES];
 	size_t i;
 	strlist_add(words, "fuzz");
 	strlist_add(words, "agent");
@@ -660,7 +151,7 @@ static int boot(struct search *s)
 	s->at = s->first;
 	s->boot = (struct totals){ 0 };
 	r = words.error ? err_set(&s->err, ENOMEM, "out of memory") :
-	    lab_boot(&s->options->lab, (const char *const *)words.strings, on_line, s, &outcome, &s->err);
+	    lab_boot(&s->options->lab, (const char *const *)words.strings, search_take_line, s, &outcome, &s->err);
 	strlist_free(&words);
 	if (s->has_run)
 		s->nr_ran = s->nr_corpus;
@@ -671,12 +162,12 @@ static int boot(struct search *s)
 		return r;
 	if ((outcome.is_complete && !outcome.exit_code) || cli_is_interrupted)
 		return 0;
-	status_clear();
+	search_status_clear();
 	if (outcome.is_complete)
 		printf("the agent ended with %d\n", outcome.exit_code);
 	else
 		printf("the lab died: %s\n", outcome.last_words);
-	take_death(s, &outcome);
+	search_take_death(s, &outcome);
 	return 1;
 }
 
@@ -689,7 +180,7 @@ static int boots(struct search *s)
 		clock_set(s);
 		r = boot(s);
 		if (!r && round_end(s)) {
-			r = corpus_read(s) ? -EIO : 1;
+			r = search_corpus_read(s) ? -EIO : 1;
 			continue;
 		}
 		nr_silent = s->has_run || s->has_dropped ? 0 : nr_silent + 1;
@@ -703,8 +194,8 @@ static int boots(struct search *s)
 
 static void end_print(const struct search *s)
 {
-	status_clear();
-	status_print(stdout, s);
+	search_status_clear();
+	search_status_print(stdout, s);
 	printf("\n");
 	if (s->known) {
 		json_object_object_foreach(s->known, id, count)
@@ -723,7 +214,7 @@ static void line_end(FILE *file)
 /* A file of the corpus folder that grows while the search goes on. */
 static int log_open(struct search *s, const char *name, FILE **ret)
 {
-	char path[MAX_PATH_BYTES];
+	char path[SEARCH_PATH_BYTES];
 
 	snprintf(path, sizeof(path), "%s/%s", s->options->corpus, name);
 	*ret = fopen(path, "a+e");
@@ -760,7 +251,7 @@ static int search_open(struct search *s)
 		if (r)
 			return err_set(&s->err, -r, "%s: %s", s->options->findings, strerror(-r));
 	}
-	r = corpus_open(s);
+	r = search_corpus_open(s);
 	s->nr_before = s->nr_corpus;
 	if (r || !s->options->corpus)
 		return r;
@@ -783,7 +274,7 @@ static int search_open(struct search *s)
 /* What it has not come to is no reason to say that the search failed. */
 static void plot(const struct search *s)
 {
-	char csv[MAX_PATH_BYTES], svg[MAX_PATH_BYTES];
+	char csv[SEARCH_PATH_BYTES], svg[SEARCH_PATH_BYTES];
 	struct err err;
 
 	snprintf(csv, sizeof(csv), "%s/campaign.csv", s->options->corpus);
@@ -801,9 +292,7 @@ static void search_close(struct search *s)
 	if (s->dictionary)
 		fclose(s->dictionary);
 	json_object_put(s->known);
-	while (s->nr_corpus)
-		free(s->corpus[--s->nr_corpus]);
-	free(s->corpus);
+	search_corpus_free(s);
 }
 
 /* One lab's; returns its exit code. */
@@ -818,14 +307,14 @@ static int search_run(struct search *s)
 			       options->seed, s->nr_corpus);
 		fflush(stdout);
 		r = boots(s);
-		board_tell(s);
+		search_tell(s);
 		end_print(s);
 	}
 	if (r)
 		usage_error("fuzz: %s", s->err.text);
 	if (!s->lab && !r && options->corpus)
 		plot(s);
-	r = r ? 99 : cli_is_interrupted && !is_over ? EXIT_INTERRUPTED : nr_findings(s) ? 1 : 0;
+	r = r ? 99 : cli_is_interrupted && !is_over ? EXIT_INTERRUPTED : search_nr_findings(s) ? 1 : 0;
 	search_close(s);
 	return r;
 }
@@ -836,7 +325,7 @@ static int search_run(struct search *s)
 static void __attribute__((noreturn)) lab_child(struct search *s, pid_t parent)
 {
 	struct fuzz_lab_options options = *s->options;
-	char console[MAX_PATH_BYTES];
+	char console[SEARCH_PATH_BYTES];
 	int code;
 
 	/* A parent that died before the prctl() will send no signal. */
