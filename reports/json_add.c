@@ -29,3 +29,10 @@ const char *json_text(struct json_object *object, const char *key)
 
 	return text ? text : "";
 }
+
+uint64_t json_number(struct json_object *object, const char *key)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(object, key, &value) ? json_object_get_uint64(value) : 0;
+}

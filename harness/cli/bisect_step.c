@@ -43,20 +43,13 @@ static void record_path(char *path, const char *work)
 	snprintf(path, PATH_MAX, "%s/steps.json", work);
 }
 
-static uint64_t number_member(struct json_object *line, const char *key)
-{
-	struct json_object *value;
-
-	return json_object_object_get_ex(line, key, &value) ? json_object_get_uint64(value) : 0;
-}
-
 static struct bisect_step step_from_json(struct json_object *line, const char *work)
 {
 	struct bisect_step step = {
-		.number = number_member(line, "number"),
-		.code = number_member(line, "code"),
-		.build_us = number_member(line, "build_us"),
-		.lab_us = number_member(line, "lab_us"),
+		.number = json_number(line, "number"),
+		.code = json_number(line, "code"),
+		.build_us = json_number(line, "build_us"),
+		.lab_us = json_number(line, "lab_us"),
 	};
 
 	snprintf(step.commit, sizeof(step.commit), "%s", json_text(line, "commit"));

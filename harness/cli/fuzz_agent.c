@@ -105,10 +105,7 @@ static void place_take(void *context, uint32_t offset)
 
 static void count_add(struct json_object **counts, const char *id, uint64_t count)
 {
-	struct json_object *before = NULL;
-
-	json_object_object_get_ex(*counts, id, &before);
-	add_number(counts, id, count + (uint64_t)json_object_get_int64(before));
+	add_number(counts, id, count + json_number(*counts, id));
 }
 
 /* What a finding explains may have several rows. */

@@ -88,7 +88,6 @@ void search_take_death(struct search *s, const struct lab_outcome *outcome);
 
 /* Of lab_boot(); @search is the search. */
 void search_take_line(void *search, const char *text);
-uint64_t search_number(struct json_object *line, const char *key);
 /* Of all labs. */
 size_t search_nr_findings(const struct search *s);
 void search_status_print(FILE *file, const struct search *s);

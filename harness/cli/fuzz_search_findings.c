@@ -53,7 +53,7 @@ void search_take_found(struct search *s, struct json_object *line)
 		finding_write(s, violation, joined, json_text(line, "input"));
 		return;
 	}
-	search_input_again(s, search_number(line, "number"), &input);
+	search_input_again(s, json_number(line, "number"), &input);
 	input_print(&input, text, sizeof(text));
 	finding_write(s, kernel, "", text);
 }

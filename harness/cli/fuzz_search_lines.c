@@ -13,21 +13,13 @@
 
 #define STATUS_S 30			/* between two lines of status, where nobody watches */
 
-uint64_t search_number(struct json_object *line, const char *key)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(line, key, &value);
-	return (uint64_t)json_object_get_int64(value);
-}
-
 static void take_kept(struct search *s, struct json_object *line)
 {
 	const char *text = json_text(line, "input");
 	struct input input;
 	struct err err;
 
-	if (input_parse(text, strlen(text), &input, &err) || search_corpus_add(s, &input, search_number(line, "number")))
+	if (input_parse(text, strlen(text), &input, &err) || search_corpus_add(s, &input, json_number(line, "number")))
 		return;
 	s->nr_kept++;
 	if (s->options->corpus)
@@ -72,7 +64,7 @@ static void take_words(struct search *s, struct json_object *line)
 		uint64_t word = strtoull(text, &end, 16);
 
 		if (input_words_add(&s->words, s->options->domain, word)) {
-			s->word_numbers[s->words.nr - 1] = search_number(line, "number");
+			s->word_numbers[s->words.nr - 1] = json_number(line, "number");
 			if (s->dictionary)
 				fprintf(s->dictionary, "0x%" PRIx64 "\n", word);
 		}
@@ -128,7 +120,7 @@ static void take_stats(struct search *s, struct json_object *line)
 	uint64_t now = clock_us();
 
 	/* By our clock: that of a lab on a busy machine leaps. */
-	s->boot = (struct totals){ search_number(line, "inputs"), s->run_us ? (double)(now - s->run_us) / 1e6 : 0 };
+	s->boot = (struct totals){ json_number(line, "inputs"), s->run_us ? (double)(now - s->run_us) / 1e6 : 0 };
 	if (json_object_object_get_ex(line, "known", &known)) {
 		json_object_put(s->known);
 		s->known = json_object_get(known);
@@ -156,12 +148,12 @@ static void take_at(struct search *s, struct json_object *line)
 	if (!s->has_run)
 		s->run_us = clock_us();
 	s->has_run = true;
-	s->at = search_number(line, "number");
+	s->at = json_number(line, "number");
 }
 
 static void take_seed(struct search *s, struct json_object *line)
 {
-	s->nr_told = search_number(line, "number") + 1;
+	s->nr_told = json_number(line, "number") + 1;
 }
 
 static void take_gcov(struct search *s, struct json_object *line)

@@ -227,12 +227,10 @@ static void take_run(struct lab_target *target, struct json_object *line)
 
 static void take_start(struct lab_target *target, struct json_object *line)
 {
-	struct json_object *round = NULL;
+	unsigned int round = (unsigned int)json_number(line, "round");
 
-	json_object_object_get_ex(line, "round", &round);
-	if (item_find(target, json_text(line, "test"), json_object_get_int(round)))
-		sinks_test_begin(target->many->sinks, json_text(line, "test"), target->name,
-				 json_object_get_int(round));
+	if (item_find(target, json_text(line, "test"), round))
+		sinks_test_begin(target->many->sinks, json_text(line, "test"), target->name, round);
 }
 
 static void take_result(struct lab_target *target, struct json_object *line)

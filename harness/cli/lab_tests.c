@@ -166,7 +166,7 @@ static void take_brief(struct lab_run *run, const struct brief *brief)
 static void on_line(void *context, const char *text)
 {
 	struct lab_run *run = context;
-	struct json_object *line, *round = NULL;
+	struct json_object *line;
 	struct brief brief;
 	const char *type;
 
@@ -179,8 +179,7 @@ static void on_line(void *context, const char *text)
 	if (!strcmp(type, "run")) {
 		take_run(run, line);
 	} else if (!strcmp(type, "start")) {
-		json_object_object_get_ex(line, "round", &round);
-		take_start(run, json_text(line, "test"), json_object_get_int(round));
+		take_start(run, json_text(line, "test"), (unsigned int)json_number(line, "round"));
 	} else if (!strcmp(type, "result")) {
 		take_result(run, result_from_json(line));
 	} else if (!strcmp(type, "gcov")) {

@@ -20,17 +20,9 @@ struct replay {
 	bool all_right;
 };
 
-static int member_int(struct json_object *line, const char *key)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(line, key, &value);
-	return json_object_get_int(value);
-}
-
 static void take_done(struct replay *replay, struct json_object *line)
 {
-	struct replayed replayed = { .run = (unsigned int)member_int(line, "run") };
+	struct replayed replayed = { .run = (unsigned int)json_number(line, "run") };
 	struct json_object *lines = NULL;
 	size_t i;
 
@@ -52,7 +44,7 @@ static void on_line(void *context, const char *text)
 	struct replay *replay = context;
 	struct json_object *line = json_tokener_parse(text);
 	bool is_ours = !strcmp(json_text(line, "type"), "replay") && replay->next < replay->nr &&
-		       member_int(line, "file") == (int)replay->next;
+		       json_number(line, "file") == replay->next;
 
 	if (!strcmp(json_text(line, "type"), "text"))
 		fprintf(stderr, "vmassay: %s\n", json_text(line, "text"));
