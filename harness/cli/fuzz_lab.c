@@ -145,7 +145,7 @@ static int boot(struct search *s)
 	int r;
 
 	words_make(s, &words);
-	s->has_run = s->has_dropped = false;
+	s->has_run = s->is_settled = false;
 	s->nr_told = 0;
 	s->run_us = 0;
 	s->at = s->first;
@@ -183,7 +183,7 @@ static int boots(struct search *s)
 			r = search_corpus_read(s) ? -EIO : 1;
 			continue;
 		}
-		nr_silent = s->has_run || s->has_dropped ? 0 : nr_silent + 1;
+		nr_silent = s->has_run || s->is_settled ? 0 : nr_silent + 1;
 		if (r == 1 && nr_silent == MAX_SILENT)
 			r = err_set(&s->err, EIO, "%u boots in a row ran no input", MAX_SILENT);
 	}

@@ -51,7 +51,7 @@ struct search {
 	uint64_t run_us;		/* when its first input was told; 0: not yet */
 	uint64_t at;			/* the last number told */
 	size_t nr_told;			/* of the corpus: up to the one that runs, where that is told */
-	bool has_dropped;		/* one of the corpus that killed the machine */
+	bool is_settled;		/* the machine died of an input that does not run again */
 	uint64_t first, nr_careful;
 	bool has_run;			/* an input */
 	struct totals boot, all;	/* that one's, and those before */
@@ -68,6 +68,8 @@ int search_corpus_add(struct search *s, const struct input *input, uint64_t numb
 int search_corpus_read(struct search *s);
 /* The same at first: there is always one to begin with. */
 int search_corpus_open(struct search *s);
+/* Adds the golden state. */
+int search_corpus_golden(struct search *s);
 void search_corpus_free(struct search *s);
 /* Input number @number, as the agent made it. */
 void search_input_again(const struct search *s, uint64_t number, struct input *ret);

@@ -77,13 +77,19 @@ int search_corpus_read(struct search *s)
 
 int search_corpus_open(struct search *s)
 {
-	struct input golden;
 	int r = search_corpus_read(s);
 
-	input_init(&golden, s->options->domain);
-	if (!r && !s->nr_corpus && search_corpus_add(s, &golden, CAMPAIGN_SEED))
+	if (!r && !s->nr_corpus && search_corpus_golden(s))
 		r = err_set(&s->err, ENOMEM, "out of memory");
 	return r;
+}
+
+int search_corpus_golden(struct search *s)
+{
+	struct input golden;
+
+	input_init(&golden, s->options->domain);
+	return search_corpus_add(s, &golden, CAMPAIGN_SEED);
 }
 
 void search_corpus_free(struct search *s)

@@ -103,13 +103,16 @@ static void take_death_by_seed(struct search *s, const char *why, const char *co
 	struct entry *entry;
 
 	s->nr_careful = SEARCH_NR_CAREFUL;
-	if (!s->nr_told || s->nr_told > s->nr_corpus || s->nr_corpus == 1)
+	if (!s->nr_told || s->nr_told > s->nr_corpus)
 		return;
 	entry = s->corpus[s->nr_told - 1];
+	/* There is always one; where that cannot be run, nothing can. */
+	if (s->nr_corpus == 1 && (!entry->input.nr_ops || search_corpus_golden(s)))
+		return;
 	killer_write(s, &entry->input, why, console);
 	memmove(&s->corpus[s->nr_told - 1], &s->corpus[s->nr_told], (s->nr_corpus - s->nr_told) * sizeof(entry));
 	s->nr_corpus--;
-	s->has_dropped = true;
+	s->is_settled = true;
 	free(entry);
 }
 
@@ -128,6 +131,7 @@ void search_take_death(struct search *s, const struct lab_outcome *outcome)
 	if (words.worst >= KERNEL_OOPSES && number_in_report(&words, &number))
 		is_told = true;
 	if (is_told) {
+		s->is_settled = true;
 		search_input_again(s, number, &input);
 		killer_write(s, &input, why, console);
 	} else if (!s->has_run) {
