@@ -323,7 +323,7 @@ static int search_in_lab(const struct input_domain *domain, struct search *searc
 {
 	static char console[128];
 	struct fuzz_lab_options options = {
-		.domain = domain, .lab = search->lab, .seed = search->options.seed, .seconds = search->options.seconds,
+		.domain = domain, .lab = search->lab, .boot = lab_boot, .seed = search->options.seed, .seconds = search->options.seconds,
 		.nr_inputs = search->options.nr_inputs, .corpus = search->options.corpus,
 		.findings = search->options.findings, .gcov = search->gcov, .nr_labs = search->nr_labs,
 	};

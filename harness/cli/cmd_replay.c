@@ -47,7 +47,7 @@ void replayed_print(const struct replayed *replayed, const char *path, const str
 	printf("%s  %s", is_right ? "ok    " : "WRONG ", path);
 	if (is_right && replayed->known[0])
 		printf(" (known: %s)", replayed->known);
-	if (!is_right && args->selection.repeat > 1)
+	if (!is_right && replayed->run && args->selection.repeat > 1)
 		printf(" (run %u of %u)", replayed->run, args->selection.repeat);
 	printf("\n");
 	for (i = 0; i < replayed->lines.nr && !args->is_quiet; i++)
@@ -165,7 +165,7 @@ int cmd_replay(int argc, char **argv)
 	if (!r && args.lab.name)
 		r = lab_begin(&args);
 	if (!r)
-		r = args.lab.name ? replay_in_lab(&args, paths, inputs, nr) : replay_here(&args, paths, inputs, nr);
+		r = args.lab.name ? replay_in_lab(&args, paths, inputs, nr, lab_boot) : replay_here(&args, paths, inputs, nr);
 	free(inputs);
 	return r;
 }

@@ -151,7 +151,7 @@ static int boot(struct search *s)
 	s->at = s->first;
 	s->boot = (struct totals){ 0 };
 	r = words.error ? err_set(&s->err, ENOMEM, "out of memory") :
-	    lab_boot(&s->options->lab, (const char *const *)words.strings, search_take_line, s, &outcome, &s->err);
+	    s->options->boot(&s->options->lab, (const char *const *)words.strings, search_take_line, s, &outcome, &s->err);
 	strlist_free(&words);
 	if (s->has_run)
 		s->nr_ran = s->nr_corpus;

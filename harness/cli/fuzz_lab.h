@@ -16,6 +16,7 @@
 struct fuzz_lab_options {
 	const struct input_domain *domain;
 	struct lab_options lab;
+	lab_boot_fn *boot;		/* lab_boot() */
 	unsigned int nr_labs;		/* at the same time, BOARD_MAX_LABS at most; 0 and 1 are one */
 	uint64_t seed;			/* of the first; the others have the next ones */
 	double seconds;			/* 0: until it is interrupted */

@@ -45,7 +45,7 @@ struct search {
 	size_t nr_ran;			/* of the corpus: the first ones */
 	size_t nr_before;		/* in the corpus when it began */
 	uint64_t nr_kept;		/* by this lab */
-	uint64_t start_us, told_us, round_us;
+	uint64_t start_us, told_us;
 
 	/* Of the boot that runs. */
 	uint64_t run_us;		/* when its first input was told; 0: not yet */

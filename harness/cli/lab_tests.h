@@ -8,11 +8,6 @@
 /* @args: as parsed for a lab, its target and time-out filled in. Returns the program's exit code. */
 int lab_run_tests(struct args *args);
 
-/* lab_boot(), or what stands for it in a test. */
-typedef int lab_boot_fn(const struct lab_options *options, const char *const *argv,
-			void (*on_line)(void *context, const char *line), void *context,
-			struct lab_outcome *outcome, struct err *err);
-
 /*
  * Runs @plan in as many boots as that takes and @args allows. 0 when every test of it has a result, or the run was
  * stopped before; -ENOTRECOVERABLE when a lab also died with no test to answer for it, which @err tells; -errno when it could not

@@ -21,7 +21,7 @@
 
 /* What came of an input: of its first run that was wrong, or of the last. */
 struct replayed {
-	unsigned int run;		/* which, from 1 */
+	unsigned int run;		/* which, from 1; 0: it is not known */
 	struct strlist lines;		/* of the outcome; of a lab also what is known of the kernel's words */
 	char violation[EXPECT_LINE_BYTES];	/* what must not be; "" */
 	char missing[EXPECT_LINE_BYTES + 512];	/* what is not as the file expects it; "" */
@@ -35,7 +35,8 @@ void replayed_print(const struct replayed *replayed, const char *path, const str
 void replayed_free(struct replayed *replayed);
 
 /* The inputs of @inputs, by the index of their names in @paths, in the lab of @args. Returns the exit code. */
-int replay_in_lab(const struct args *args, const char *const *paths, const struct input *inputs, unsigned int nr);
+int replay_in_lab(const struct args *args, const char *const *paths, const struct input *inputs, unsigned int nr,
+		  lab_boot_fn *boot);
 
 /*
  * Inside: argv[1...] are how often each runs, the index of the first, and the inputs' texts. Returns the exit code: 0, or

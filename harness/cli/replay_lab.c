@@ -17,6 +17,7 @@ struct replay {
 	unsigned int nr;
 	unsigned int next;		/* the first that has no outcome yet */
 	bool has_begun;			/* that one, on the machine that runs */
+	lab_boot_fn *boot;
 	bool all_right;
 };
 
@@ -58,7 +59,7 @@ static void on_line(void *context, const char *text)
 /* The one that ran when the machine ended. */
 static void take_death(struct replay *replay, const struct lab_outcome *outcome)
 {
-	struct replayed replayed = { .run = 1 };
+	struct replayed replayed = { 0 };
 	struct lab_death death;
 
 	lab_death_judge(&death, outcome, 0);
@@ -84,7 +85,7 @@ static void words_make(const struct replay *replay, const struct input *inputs, 
 }
 
 /* 0: it goes on, if there are more; or an exit code. */
-static int boot(struct replay *replay, const struct input *inputs)
+static int run_boot(struct replay *replay, const struct input *inputs)
 {
 	struct lab_outcome outcome = { 0 };
 	struct strlist words = { 0 };
@@ -94,7 +95,7 @@ static int boot(struct replay *replay, const struct input *inputs)
 	words_make(replay, inputs, &words);
 	replay->has_begun = false;
 	r = words.error ? err_set(&err, ENOMEM, "out of memory") :
-	    lab_boot(&replay->args->lab, (const char *const *)words.strings, on_line, replay, &outcome, &err);
+	    replay->boot(&replay->args->lab, (const char *const *)words.strings, on_line, replay, &outcome, &err);
 	strlist_free(&words);
 	if (r)
 		return usage_error("replay: %s", err.text);
@@ -111,12 +112,13 @@ static int boot(struct replay *replay, const struct input *inputs)
 	return 99;
 }
 
-int replay_in_lab(const struct args *args, const char *const *paths, const struct input *inputs, unsigned int nr)
+int replay_in_lab(const struct args *args, const char *const *paths, const struct input *inputs, unsigned int nr,
+		  lab_boot_fn *boot)
 {
-	struct replay replay = { .args = args, .paths = paths, .nr = nr, .all_right = true };
+	struct replay replay = { .args = args, .paths = paths, .nr = nr, .all_right = true, .boot = boot };
 	int r = 0;
 
 	while (!r && replay.next < nr)
-		r = boot(&replay, inputs);
+		r = run_boot(&replay, inputs);
 	return r ? r : !replay.all_right;
 }

@@ -73,6 +73,11 @@ int lab_boot(const struct lab_options *options, const char *const *argv,
 	     void (*on_line)(void *context, const char *line), void *context,
 	     struct lab_outcome *outcome, struct err *err);
 
+/* It, or what stands for it in a test. */
+typedef int lab_boot_fn(const struct lab_options *options, const char *const *argv,
+			void (*on_line)(void *context, const char *line), void *context,
+			struct lab_outcome *outcome, struct err *err);
+
 /* True when this process is a lab's process 1 (pid 1 and the marker file of our initramfs exists). */
 bool lab_is_inside(void);
 
