@@ -14,7 +14,7 @@
 
 struct touches;
 
-/* For accesses to the 8 aligned bytes at each of @places; off as yet. NULL: this system gives no breakpoints. */
+/* SIGTRAP is ignored from then on, if nobody handles it. For accesses to the 8 aligned bytes at each of @places; off as yet. NULL: this system gives no breakpoints. */
 struct touches *touches_open(const void *const *places, size_t nr);
 void touches_close(struct touches *touches);		/* NULL is fine */
 
