@@ -12,6 +12,11 @@
 #include "fuzz/vmcb_world.h"
 #include "vm/x86/bits.h"
 
+/* In the clean word: APM vol. 2, 15.15.3. */
+#define CLEAN_DR (1u << 6)
+#define CLEAN_DT (1u << 7)
+#define CLEAN_SEG (1u << 8)
+#define VC_VECTOR 29u
 #define PF_OF_FETCH 0x10u	/* EXITINFO1 of an intercepted #PF: APM vol. 2, 8.4.2 */
 
 static bool is_field(const struct nested_difference *d, const char *field)
@@ -97,6 +102,30 @@ static bool is_stale(const struct nested_difference *d)
 	return d->run && (has_kind(d, VMCB_OP_NPT) || has_kind(d, VMCB_OP_PT) || has_kind(d, VMCB_OP_SET) ||
 	       has_kind(d, VMCB_OP_XOR) || has_kind(d, VMCB_OP_RULE) || has_kind(d, VMCB_OP_BASE) ||
 	       has_op(d, VMCB_OP_L2_MEM, MEM_STORE));
+}
+
+/* What clean bits say is as it was need not be read again: of segments, descriptor tables and debug registers KVM does not. */
+static bool is_not_read(const struct vmcb *before, const struct vmcb *last)
+{
+	const struct vmcb_save *now = &before->save, *then = &last->save;
+	uint32_t clean = before->control.clean;
+
+	if ((clean & CLEAN_SEG) && (memcmp(&now->es, &then->es, 4 * sizeof(now->es)) || now->cpl != then->cpl))
+		return true;
+	if ((clean & CLEAN_DT) && (memcmp(&now->gdtr, &then->gdtr, sizeof(now->gdtr)) ||
+				   memcmp(&now->idtr, &then->idtr, sizeof(now->idtr))))
+		return true;
+	return (clean & CLEAN_DR) && (now->dr6 != then->dr6 || now->dr7 != then->dr7);
+}
+
+static bool is_clean(const struct nested_difference *d)
+{
+	unsigned int run;
+
+	for (run = 0; run < d->run; run++)
+		if (is_not_read(d->before - run, d->got_after - run - 1))
+			return true;
+	return false;
 }
 
 /* The machine's interrupt pin has no vector: it is an intercept's, and nobody takes what is not intercepted. */
@@ -299,8 +328,48 @@ static bool is_emulated_in_delivery(const struct nested_difference *d)
 		return false;
 	if (got->exit_int_info & EVENT_VALID)
 		return !is_exit_of_delivery(got) || got->rip != d->before->save.rip;
-	return (d->before->control.event_inj & EVENT_VALID) && got->exit_code != SVM_EXIT_NPF &&
-	       (got->exit_info_1 & (NPF_TABLE | NPF_FINAL));
+	if (!(d->before->control.event_inj & EVENT_VALID) || got->exit_code == SVM_EXIT_NPF)
+		return false;
+	/* What is left of the fault's EXITINFO: an exit of an MSR has an EXITINFO1 of its own. */
+	return (got->exit_info_1 & (NPF_TABLE | NPF_FINAL)) || (got->exit_code == SVM_EXIT_MSR && got->exit_info_2);
+}
+
+/* "Never re-inject a #VC exception", whoever has injected it. */
+static bool is_vc_lost(const struct nested_difference *d)
+{
+	uint64_t event = d->before->control.event_inj & (EVENT_VALID | EVENT_TYPE(7) | EVENT_VECTOR);
+
+	return event == (EVENT_VALID | EVENT_EXCEPTION | VC_VECTOR) && !(d->got_after->control.exit_int_info & EVENT_VALID);
+}
+
+/* What L2 writes over its nested tables KVM sees at once; the machine's TLB has what was there. */
+static bool is_own_table(const struct nested_difference *d)
+{
+	uint64_t root = d->before->control.nested_cr3 & ~0xfffull;
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops && (d->before->control.nested_ctl & NP_ENABLE); i++) {
+		const struct input_op *op = &d->input->ops[i];
+
+		if (op->kind == VMCB_OP_L2_MEM && op->args[0] == MEM_STORE && (op->args[1] & ~0xfffull) == root)
+			return true;
+	}
+	return false;
+}
+
+/* And of a MOV to CR8 it writes L1's TPR, not V_TPR. */
+static bool is_cr8_of_l1(const struct nested_difference *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++) {
+		const struct input_op *op = &d->input->ops[i];
+
+		if (op->kind == VMCB_OP_L2_CR && op->args[0] && op->args[1] == 8)
+			return is_field(d, "int_ctl") && !((d->want ^ d->got) & ~(uint64_t)V_TPR_BITS) &&
+			       (d->got_outcome->exit_info_1 & NPF_TABLE) && d->got_outcome->exit_code != SVM_EXIT_NPF;
+	}
+	return false;
 }
 
 /* SVM's instructions where there is no paging */
@@ -654,6 +723,9 @@ const struct nested_known nested_known[] = {
 	{ "msrpm_unreadable", "KVM refuses where it cannot read the MSR map", is_msrpm_unreadable, false },
 	{ "4820", "KVM executes an instruction for a walk's fault, and leaves EXITINFO as it was", is_info_of_walk, true },
 	{ "4821", "KVM executes an instruction in the midst of an event's delivery", is_emulated_in_delivery, false },
+	{ "4900", "KVM injects no #VC again", is_vc_lost, false },
+	{ "own_table", "L2 writes its nested tables, and the TLB may know", is_own_table, false },
+	{ "4901", "KVM executes a MOV to CR8 as L1's", is_cr8_of_l1, true },
 	{ "4822", "KVM adds CS's base where 64-bit code has none", is_soft_with_base, false },
 	{ "4400", "KVM forgets an illegal event when it calls an entry off", is_event_forgotten, false },
 	{ "4825", "KVM keeps bit 12 of DR6", is_dr6_reserved, true },
@@ -705,6 +777,7 @@ const struct nested_known nested_known[] = {
 	{ "3910", "QEMU: LTR takes a null selector", is_ltr, false },
 	{ "3911", "QEMU: CALL pushes before it finds its target not canonical", is_far_call, false },
 	{ "3912", "QEMU: MOV to CR8 takes reserved bits", is_cr8_reserved, false },
+	{ "clean", "fields that were changed, and that clean bits say were not", is_clean, false },
 	{ "stale", "tables or the VMCB were changed between runs, and the TLB may know", is_stale, false },
 	{ NULL, NULL, NULL, false },
 };

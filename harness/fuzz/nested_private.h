@@ -91,6 +91,8 @@ int nested_vm_remake(struct nested *n);
 /* The state that is put back. */
 int nested_state_take(struct nested *n);
 void nested_state_put(struct nested *n);
+/* The same, and the next VMRUN reads all of the VMCB, whatever its clean bits say. */
+void nested_vmcb_forget(struct nested *n);
 /* Out of L2, where L1 cannot be: as a migration does that starts over. False: KVM refuses. */
 bool nested_l2_leave(struct nested *n);
 

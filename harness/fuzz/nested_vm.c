@@ -178,6 +178,17 @@ void nested_state_put(struct nested *n)
 	n->is_unclean = false;
 }
 
+/* Without SVM no VMCB is the one of the VMRUN before. */
+void nested_vmcb_forget(struct nested *n)
+{
+	struct kvm_sregs sregs = n->sregs;
+
+	sregs.efer &= ~EFER_SVME;
+	vcpu_ioctl(n->vcpu, KVM_SET_SREGS, &sregs);
+	nested_state_put(n);
+	n->has_gif = true;
+}
+
 bool nested_l2_leave(struct nested *n)
 {
 	struct kvm_nested_state state = {
