@@ -303,7 +303,7 @@ static bool take_fault(struct cpu *cpu)
 		cpu->dr[7] &= ~DR7_GD;
 	svm_check_exception(cpu, is_fetch);
 	count_fault(cpu);
-	if (vector == VECTOR_PF && !is_escaping(cpu))
+	if (vector == VECTOR_PF && !cpu->fault.is_int_n && !is_escaping(cpu))
 		cpu->cr2 = cpu->fault.address;
 	if (!combine_faults(cpu)) {
 		svm_check_shutdown(cpu);

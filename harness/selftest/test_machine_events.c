@@ -121,6 +121,23 @@ static void test_software_interrupt(void **state)
 	fixture_close(&fixture);
 }
 
+/* INT 14 is no page fault. */
+static void test_software_page_fault(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	open_long64(&fixture, software_interrupt, software_interrupt_end);
+	fixture_put(&fixture, CODE_GPA + 2, VECTOR_PF, 1);
+	fixture.cpu->cr2 = 0x1234;
+	assert_int_equal(machine_run(fixture.cpu, BUDGET), MACHINE_EXIT_HLT);
+	assert_int_equal(fixture.cpu->rip, HANDLED(VECTOR_PF));
+	assert_int_equal(fixture.cpu->cr2, 0x1234);
+	assert_frame(&fixture, STACK_GPA - 40, &(struct frame) { CODE_GPA + 3, CODE64_SEL, FLAGS, STACK_GPA,
+		DATA_SEL });
+	fixture_close(&fixture);
+}
+
 static void test_page_fault(void **state)
 {
 	struct fixture fixture;
@@ -372,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_boot),
 		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_software_interrupt),
+		cmocka_unit_test(test_software_page_fault),
 		cmocka_unit_test(test_page_fault),
 		cmocka_unit_test(test_double_fault),
 		cmocka_unit_test(test_double_page_fault),
