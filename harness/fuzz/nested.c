@@ -357,8 +357,6 @@ void nested_run(struct nested *n, const struct input *input, const uint64_t *tou
 		run_once(n, result, trace);
 	if (n->is_changed)
 		nested_suspect_all(n);
-	else
-		nested_look_around(n, result);
 }
 
 /* --- making --- */

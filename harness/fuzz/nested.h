@@ -47,11 +47,16 @@ const struct machine_cpuid *nested_cpuid(const struct nested *n, size_t *ret_nr)
 
 /*
  * Fills *@result but its hash. @touched: a bit for each page that is worth a look, because another target wrote it; NULL:
- * all are. .violation is about L1: what must be as VMRUN found it, and is not; or a page that was written and is not in
- * @touched. @trace may be NULL.
+ * all are. .violation is about L1: what must be as VMRUN found it, and is not. @trace may be NULL.
  */
 void nested_run(struct nested *n, const struct input *input, const uint64_t *touched, struct vmcb_result *result,
 		struct nested_trace *trace);
+
+/*
+ * Behind an input that did all that was foreseen: now and then at all pages. One that was written and was not in @touched is a
+ * violation.
+ */
+void nested_look_around(struct nested *n, struct vmcb_result *result);
 
 /* The last input did something else than was foreseen: it may have written anywhere. */
 void nested_suspect_all(struct nested *n);

@@ -228,4 +228,5 @@ void nested_differ(const struct input *input, const struct nested_side *want, co
 	}
 	if (!differ.is_over && run)
 		compare_memory(&differ, touched);
+	ret->is_whole = !differ.is_over;
 }

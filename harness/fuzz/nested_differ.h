@@ -47,6 +47,7 @@ enum nested_verdict {
 struct nested_judgement {
 	enum nested_verdict verdict;
 	const struct nested_known *known;	/* the first that applied; NULL: none */
+	bool is_whole;				/* all was compared: nothing ended it before */
 	char text[256];				/* NESTED_DIFFERS: "run 0: exit_code: want 0x78, got 0x72" */
 };
 

@@ -92,6 +92,8 @@ static void judge(struct nested_executor *of, const struct input *input)
 	nested_differ(input, &want, &got, of->trace.before, vmcb_machine_changed(of->machine), &of->judgement);
 	if (of->judgement.known)
 		of->known[of->judgement.known - nested_known]++;
+	if (of->judgement.is_whole && has_same_end(of))
+		nested_look_around(of->nested, &of->got);
 	if (of->judgement.verdict != NESTED_SAME || !has_same_end(of))
 		nested_suspect_all(of->nested);
 }

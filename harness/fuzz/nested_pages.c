@@ -117,6 +117,8 @@ void nested_look_around(struct nested *n, struct vmcb_result *result)
 {
 	uint64_t found;
 
+	if (n->is_changed)
+		return;
 	if (!n->nr_close && ++n->nr_since_sweep < SWEEP_EVERY)
 		return;
 	n->nr_since_sweep = 0;

@@ -119,8 +119,6 @@ void nested_page_written(void *context, uint64_t gpa, uint64_t len_bytes);
 /* What an input may write beside what its operations do: @touched, or all where that is NULL. */
 void nested_suspects_set(struct nested *n, const uint64_t *touched);
 void nested_pages_restore(struct nested *n);
-/* Now and then at all pages. */
-void nested_look_around(struct nested *n, struct vmcb_result *result);
 
 /* --- what VMRUN reads (nested_fetches.c) --- */
 
