@@ -241,10 +241,15 @@ static bool is_table_invisible(const struct nested_difference *d)
 /* An entry that leads to where no memory is: the machine reads ones there and loses what is written. */
 static bool is_entry_nowhere(const struct nested_difference *d)
 {
-	unsigned int kind = d->before->control.nested_ctl & NP_ENABLE ? VMCB_OP_NPT : VMCB_OP_PT, i;
+	const struct vmcb_control *control = &d->before->control;
+	bool is_nested = control->nested_ctl & NP_ENABLE;
+	/* L2's own tables may be its nested ones. */
+	bool may_be_l2s = !is_nested || (control->nested_cr3 & ~0xfffull) < VMCB_NPML4_GPA;
+	unsigned int i;
 
 	for (i = 0; i < d->input->nr_ops; i++)
-		if (d->input->ops[i].kind == kind && (d->input->ops[i].args[3] & 0xfffffffffffffull) >= VMCB_RAM_BYTES)
+		if (((is_nested && d->input->ops[i].kind == VMCB_OP_NPT) || (may_be_l2s && d->input->ops[i].kind == VMCB_OP_PT)) &&
+		    (d->input->ops[i].args[3] & 0xfffffffffffffull) >= VMCB_RAM_BYTES)
 			return true;
 	return false;
 }
@@ -519,7 +524,9 @@ static bool is_virq_an_exception(const struct nested_difference *d)
 		return false;
 	if (is_field(d, "end"))
 		return d->got_outcome->end == VMCB_END_REFUSED && d->want_outcome->end == VMCB_END_EXIT;
-	return is_field(d, "exit_int_info") && d->want == (EVENT_INTR | info) && d->got == (EVENT_EXCEPTION | info);
+	/* With an error code, if that exception has one. */
+	return is_field(d, "exit_int_info") && d->want == (EVENT_INTR | info) &&
+	       (d->got & ~(uint64_t)EVENT_HAS_ERROR) == (EVENT_EXCEPTION | info);
 }
 
 static bool is_sti_again(const struct nested_difference *d)
