@@ -394,6 +394,20 @@ static bool is_et_clear(const struct nested_difference *d)
 	return is_field(d, "cr0") && (d->want ^ d->got) == X86_CR0_ET;
 }
 
+/* LMA of the VMCB is not what LME and PG say. */
+static bool has_odd_lma(const struct nested_difference *d)
+{
+	const struct vmcb_save *save = &d->before->save;
+	bool is_long = (save->efer & EFER_LME) && (save->cr0 & X86_CR0_PG);
+
+	return is_long != !!(save->efer & EFER_LMA);
+}
+
+static bool is_lma_kept(const struct nested_difference *d)
+{
+	return has_odd_lma(d) && is_field(d, "efer") && (d->want ^ d->got) == EFER_LMA;
+}
+
 static bool is_emulated_io(const struct nested_difference *d)
 {
 	return is_field(d, "exit_info_2") && d->got_outcome->exit_code == SVM_EXIT_IOIO && d->got == d->got_outcome->rip;
@@ -753,6 +767,8 @@ const struct nested_known nested_known[] = {
 	{ "1107", "KVM: without paging SVM's instructions are undefined", is_svm_unpaged, false },
 	{ "halt_stepped", "a trap behind a HLT that user space is told of", is_halt_stepped, false },
 	{ "4828", "KVM keeps ET clear in CR0", is_et_clear, true },
+	{ "4910", "KVM keeps LMA as it is in the VMCB", is_lma_kept, true },
+	{ "4910", "KVM and QEMU enter L2 in the mode that LMA says, not LME and PG", has_odd_lma, false },
 	{ "0302", "KVM's emulator ignores the upper half of a MOV to CR4", is_cr4_upper, false },
 	{ "1101", "KVM: EXITINFO2 of an I/O that is emulated", is_emulated_io, true },
 	{ "1008", "KVM: the address of a nested page fault that is emulated", is_emulated_address, true },
