@@ -3,6 +3,8 @@
  * Differences between the machine and a hypervisor with a nested guest that mean nothing new, each with its reason: what
  * the machine cannot say, what KVM is known for, and what the emulator of a lab is known for (reports/findings).
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <asm/svm.h>
@@ -453,9 +455,32 @@ static bool is_string_address_size(const struct nested_difference *d)
 	       !((d->want ^ d->got) & ~(uint64_t)IOIO_ADDRESS(14));
 }
 
+static bool is_code64(const struct nested_difference *d)
+{
+	return (d->before->save.efer & EFER_LMA) && (d->before->save.cs.attrib & SEG_ATTRIB_L);
+}
+
+/* Other code than 64-bit code takes a part of a MOV's value for instructions: that has @opcode among its bytes. */
+static bool is_misread(const struct nested_difference *d, uint8_t opcode)
+{
+	unsigned int shift = d->before->save.cs.attrib & SEG_ATTRIB_DB ? 32 : 16, i;
+	uint8_t code[VMCB_MAX_CODE_BYTES];
+
+	if (is_code64(d))
+		return false;
+	for (i = 0; i < d->input->nr_ops; i++) {
+		const struct input_op *op = &d->input->ops[i];
+		uint64_t value = op->args[op->kind == VMCB_OP_L2_CR || op->kind == VMCB_OP_L2_DR ? 2 : 1] >> shift;
+
+		if (value && vmcb_code(op, code) && memchr(&value, opcode, 8 - shift / 8))
+			return true;
+	}
+	return false;
+}
+
 static bool is_icebp(const struct nested_difference *d)
 {
-	return has_op(d, VMCB_OP_L2, L2_icebp);
+	return has_op(d, VMCB_OP_L2, L2_icebp) || is_misread(d, 0xf1);
 }
 
 static bool is_breakpoint(const struct nested_difference *d)
@@ -511,10 +536,37 @@ static bool is_int3_type(const struct nested_difference *d)
 	       d->got == (EVENT_VALID | EVENT_SOFT | 3);
 }
 
-/* An instruction that reads and writes: its access is a write. */
+/*
+ * The error code that a handler has found where its stack ends: of one of @vectors, whose handlers halt at once. Fills
+ * @ret_want and @ret_got.
+ */
+static bool is_pushed_error(const struct nested_difference *d, uint32_t vectors, uint32_t *ret_want, uint32_t *ret_got)
+{
+	/* The IDT has gates of 64-bit code, and others of half their size are every second vector. */
+	unsigned int size = d->before->save.efer & EFER_LMA ? 16 : 8;
+	uint64_t rsp = d->want_outcome->regs[4], at = (d->want_outcome->rip - VMCB_HANDLER_GPA) / size;
+	unsigned int shift = (rsp & 4) * 8;
+	char field[32];
+
+	snprintf(field, sizeof(field), "memory 0x%" PRIx64, rsp & ~(uint64_t)7);
+	if (!is_field(d, field) || at >= 32 || !(vectors >> at & 1) || ((d->want ^ d->got) & ~(0xffffffffull << shift)))
+		return false;
+	*ret_want = (uint32_t)(d->want >> shift);
+	*ret_got = (uint32_t)(d->got >> shift);
+	return true;
+}
+
+/*
+ * An instruction that reads and writes: its access is a write. What is called, and what is misread, may be zeros, which are
+ * such an ADD.
+ */
 static bool is_write_read(const struct nested_difference *d)
 {
-	return is_one_of(d, "exit_info_1 memory") && (d->want ^ d->got) == 2 && (d->want & 2) && has_kind(d, VMCB_OP_L2_MEM);
+	uint32_t want = (uint32_t)d->want, got = (uint32_t)d->got;
+
+	if (!has_op(d, VMCB_OP_L2_MEM, MEM_EXECUTE) && !is_misread(d, 0))
+		return false;
+	return (is_field(d, "exit_info_1") || is_pushed_error(d, 1u << 14, &want, &got)) && (want ^ got) == 2 && (want & 2);
 }
 
 static bool is_rf_kept(const struct nested_difference *d)
