@@ -20,6 +20,8 @@
 #define CLEAN_SEG (1u << 8)
 #define VC_VECTOR 29u
 #define PF_OF_FETCH 0x10u	/* EXITINFO1 of an intercepted #PF: APM vol. 2, 8.4.2 */
+#define ERROR_EXT 1u		/* of a selector's error code: APM vol. 2, 8.4.1 */
+#define ERROR_IDT 2u
 
 static bool is_field(const struct nested_difference *d, const char *field)
 {
@@ -569,6 +571,23 @@ static bool is_write_read(const struct nested_difference *d)
 	return (is_field(d, "exit_info_1") || is_pushed_error(d, 1u << 14, &want, &got)) && (want ^ got) == 2 && (want & 2);
 }
 
+/* #TS, #NP, #SS or #GP in an event's delivery: no EXT, and a gate's place in the table of long mode in units of 8 bytes. */
+static bool is_gate_error(const struct nested_difference *d)
+{
+	uint32_t want = (uint32_t)d->want, got = (uint32_t)d->got, vectors = 0x3c00;
+	uint64_t exception = d->want_outcome->exit_code - SVM_EXIT_EXCP_BASE;
+	bool is_exit = is_field(d, "exit_info_1") && exception < 32 && (vectors >> exception & 1) &&
+		(d->want_outcome->exit_int_info & EVENT_VALID);
+
+	if (!is_exit && !is_pushed_error(d, vectors, &want, &got))
+		return false;
+	if (!(want & (ERROR_EXT | ERROR_IDT)))
+		return false;
+	if (want & ERROR_IDT)
+		return got == ((want >> 3) * (d->before->save.efer & EFER_LMA ? 16 : 8) | ERROR_IDT);
+	return got == (want & ~ERROR_EXT);
+}
+
 static bool is_rf_kept(const struct nested_difference *d)
 {
 	return is_field(d, "rflags") && (d->want ^ d->got) == X86_EFLAGS_RF && (d->got & d->before->save.rflags & X86_EFLAGS_RF);
@@ -846,6 +865,7 @@ const struct nested_known nested_known[] = {
 	{ "4829", "QEMU: EXITINTINFO has the event that came first", is_first_event, true },
 	{ "4833", "KVM without nRIP: a fault in an INT n's delivery returns behind it", is_int_skipped, true },
 	{ "4831", "QEMU: what an instruction reads and writes is read first", is_write_read, true },
+	{ "4911", "QEMU: the error code of a fault in an event's delivery", is_gate_error, true },
 	{ "4832", "QEMU keeps RF over instructions", is_rf_kept, true },
 	{ "0112", "QEMU: a virtual interrupt of the TPR's own priority", is_virq_as_low, false },
 	{ "0111", "QEMU: VMRUN drops the interrupt shadow", is_shadow_dropped, true },
