@@ -22,6 +22,7 @@
 #define PF_OF_FETCH 0x10u	/* EXITINFO1 of an intercepted #PF: APM vol. 2, 8.4.2 */
 #define ERROR_EXT 1u		/* of a selector's error code: APM vol. 2, 8.4.1 */
 #define ERROR_IDT 2u
+#define RESERVED_FLAGS 0xffffffffffc08028ull
 
 static bool is_field(const struct nested_difference *d, const char *field)
 {
@@ -490,10 +491,16 @@ static bool is_breakpoint(const struct nested_difference *d)
 	return has_kind(d, VMCB_OP_L2_DR) || (d->before->save.dr7 & 0xff);
 }
 
+/* But for reserved ones of L1's, which QEMU keeps beside whatever else it does to RFLAGS. */
+static uint64_t other_flags(const struct nested_difference *d)
+{
+	return (d->want ^ d->got) & ~(RESERVED_FLAGS & d->before->save.rflags);
+}
+
 /* RFLAGS as a fault's frame has it, which may be the upper half of a word. */
 static bool is_rf_lost(const struct nested_difference *d)
 {
-	uint64_t other = d->want ^ d->got;
+	uint64_t other = other_flags(d);
 
 	return (begins(d, "memory") || is_field(d, "rflags")) && (d->want & other) &&
 	       (other == X86_EFLAGS_RF || other == (uint64_t)X86_EFLAGS_RF << 32);
@@ -590,7 +597,7 @@ static bool is_gate_error(const struct nested_difference *d)
 
 static bool is_rf_kept(const struct nested_difference *d)
 {
-	return is_field(d, "rflags") && (d->want ^ d->got) == X86_EFLAGS_RF && (d->got & d->before->save.rflags & X86_EFLAGS_RF);
+	return is_field(d, "rflags") && other_flags(d) == X86_EFLAGS_RF && (d->got & d->before->save.rflags & X86_EFLAGS_RF);
 }
 
 static bool is_virq_as_low(const struct nested_difference *d)
@@ -761,7 +768,7 @@ static bool is_beyond_limit(const struct nested_difference *d)
 /* And are pushed, then. */
 static bool is_reserved_flag(const struct nested_difference *d)
 {
-	uint64_t reserved = 0xffffffffffc08028ull;
+	uint64_t reserved = RESERVED_FLAGS;
 
 	if (begins(d, "memory"))
 		reserved &= d->before->save.rflags;
