@@ -30,6 +30,15 @@ static bool is_segment_same(const struct kvm_segment *one, const struct kvm_segm
 }
 
 /* L1 is as VMRUN found it: APM vol. 2, 15.6. FS, GS, TR and LDTR are not the host's to have back. */
+/*
+ * Finding 4901: KVM executes a MOV to CR8 as L1's, where it executes it: L2's tables lead to what it keeps read-only, or
+ * there is no memory for an event's frame.
+ */
+static bool may_be_emulated(const struct nested *n)
+{
+	return n->is_hopeless || (vmcb_world_vmcb(n->ram)->control.exit_int_info & EVENT_VALID);
+}
+
 static void host_check(struct nested *n, const struct vmcb *before, struct vmcb_result *result)
 {
 	const struct kvm_sregs *want = &n->sregs, *got = &n->vcpu->run->s.regs.sregs;
@@ -46,8 +55,7 @@ static void host_check(struct nested *n, const struct vmcb *before, struct vmcb_
 	SAME(gdt.limit);
 	SAME(idt.base);
 	SAME(idt.limit);
-	/* Finding 4901: KVM executes a MOV to CR8 where L2's tables lead to what it keeps read-only. */
-	if ((before->control.int_ctl & V_INTR_MASKING) && !n->is_hopeless)
+	if ((before->control.int_ctl & V_INTR_MASKING) && !may_be_emulated(n))
 		SAME(cr8);
 	if (!is_segment_same(&want->cs, &got->cs) || !is_segment_same(&want->ss, &got->ss) ||
 	    !is_segment_same(&want->ds, &got->ds) || !is_segment_same(&want->es, &got->es))
