@@ -306,6 +306,8 @@ uint64_t realtime_ns(void);
 
 struct soft_exception {
 	bool is_pending, is_injected, has_error, has_payload;
+	bool is_interrupted_fault;	/* the guest's own, which an exit in its delivery has interrupted */
+	bool lends_rf;			/* its RFLAGS have RF for no more than that delivery */
 	uint8_t vector;
 	uint32_t error;
 	uint64_t payload;

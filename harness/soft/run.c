@@ -230,6 +230,19 @@ void vcpu_window_close(struct soft_vcpu *vcpu)
 	vcpu_intercept(vcpu, SVM_EXIT_VINTR, false);
 }
 
+/* What is injected pushes RF as it is in the VMCB, and an exit in the delivery has left it as it was before the fault. */
+static void exception_inject(struct soft_vcpu *vcpu)
+{
+	struct soft_exception *exception = &vcpu->exception;
+	uint64_t *rflags = &vcpu->vmcb->save.rflags;
+
+	exception->lends_rf = exception->is_interrupted_fault && !(*rflags & X86_EFLAGS_RF);
+	if (exception->lends_rf)
+		*rflags |= X86_EFLAGS_RF;
+	event_inject(vcpu, EVENT_EXCEPTION, exception->vector,
+		exception->has_error && (vcpu->vmcb->save.cr0 & X86_CR0_PE), exception->error);
+}
+
 static void nmi_inject(struct soft_vcpu *vcpu)
 {
 	event_inject(vcpu, EVENT_NMI, VECTOR_NMI, false, 0);
@@ -298,8 +311,7 @@ static void events_inject(struct soft_vcpu *vcpu)
 		events_take(vcpu);
 	vcpu->vmcb->control.event_inj = 0;
 	if (exception->is_injected)
-		event_inject(vcpu, EVENT_EXCEPTION, exception->vector,
-			exception->has_error && (vcpu->vmcb->save.cr0 & X86_CR0_PE), exception->error);
+		exception_inject(vcpu);
 	else if (vcpu->nmi.is_injected)
 		nmi_inject(vcpu);
 	else if (vcpu->interrupt.is_injected)
@@ -314,7 +326,11 @@ static void events_complete(struct soft_vcpu *vcpu)
 	uint32_t info = control->exit_int_info;
 	uint8_t vector = (uint8_t)info;
 	bool was_injected = info == (control->event_inj | EVENT_VALID);
+	bool is_interrupted_again = was_injected && vcpu->exception.is_interrupted_fault;
 
+	if (vcpu->exception.lends_rf && (info & EVENT_VALID))
+		vcpu->vmcb->save.rflags &= ~(uint64_t)X86_EFLAGS_RF;
+	vcpu->exception.lends_rf = false;
 	vcpu->exception.is_injected = vcpu->nmi.is_injected = vcpu->interrupt.is_injected = false;
 	control->event_inj = 0;
 	if (!(info & EVENT_VALID))
@@ -329,6 +345,7 @@ static void events_complete(struct soft_vcpu *vcpu)
 		vcpu->exception = (struct soft_exception) {
 			.is_injected = true, .vector = vector, .has_error = info & EVENT_HAS_ERROR,
 			.error = control->exit_int_info_error,
+			.is_interrupted_fault = vector != VECTOR_DB && (!was_injected || is_interrupted_again),
 		};
 		break;
 	default:
