@@ -318,6 +318,21 @@ static bool is_info_of_walk(const struct nested_difference *d)
 	return is_field(d, "exit_info_2") && (got->exit_code == SVM_EXIT_MSR || (got->exit_info_1 & NPF_TABLE));
 }
 
+/*
+ * What L2's tables lead to when KVM itself walks them, to fetch what it emulates: it does not know what the fault was met
+ * by. There is no delivery then, where the CPU that needs no fetch has one.
+ */
+static bool is_walk_of_emulator(const struct nested_difference *d)
+{
+	const struct vmcb_outcome *want = d->want_outcome, *got = d->got_outcome;
+
+	if (want->exit_code != SVM_EXIT_NPF || got->exit_code != SVM_EXIT_NPF || (got->exit_int_info & EVENT_VALID) ||
+	    (want->exit_info_1 ^ got->exit_info_1) != (NPF_TABLE | NPF_FINAL) || !(want->exit_info_1 & NPF_TABLE) ||
+	    want->exit_info_2 != got->exit_info_2)
+		return false;
+	return is_one_of(d, "exit_info_1 exit_int_info exit_int_info_error");
+}
+
 /* An exit that the delivery of an event may have; it fetches nothing. */
 static bool is_exit_of_delivery(const struct vmcb_outcome *outcome)
 {
@@ -842,6 +857,7 @@ const struct nested_known nested_known[] = {
 	{ "cr_priority", "an illegal value for an intercepted control register", is_cr_priority, false },
 	{ "msrpm_unreadable", "KVM refuses where it cannot read the MSR map", is_msrpm_unreadable, false },
 	{ "4820", "KVM executes an instruction for a walk's fault, and leaves EXITINFO as it was", is_info_of_walk, true },
+	{ "4920", "KVM: a fault of its own walk of L2's tables says that it was met behind it", is_walk_of_emulator, true },
 	{ "4821", "KVM executes an instruction in the midst of an event's delivery", is_emulated_in_delivery, false },
 	{ "4900", "KVM injects no #VC again", is_vc_lost, false },
 	{ "own_table", "L2 writes its nested tables, and the TLB may know", is_own_table, false },
