@@ -75,6 +75,18 @@ static bool is_exit_lost(const struct nested_difference *d, uint64_t code)
 	       !(d->got_outcome->end == VMCB_END_EXIT && d->got_outcome->exit_code == code);
 }
 
+/* Long mode as VMRUN enters it: EFER.LMA of the VMCB counts for nothing. */
+static bool is_long(const struct vmcb_save *save)
+{
+	return (save->efer & EFER_LME) && (save->cr0 & X86_CR0_PG);
+}
+
+/* In one of the golden handlers. */
+static bool is_handler(uint64_t rip)
+{
+	return rip >= VMCB_HANDLER_GPA && rip < VMCB_HANDLER_GPA + 256 * 16;
+}
+
 static bool are_refused(const struct nested_difference *d)
 {
 	return d->want_outcome->end == VMCB_END_REFUSED && d->got_outcome->end == VMCB_END_REFUSED;
@@ -417,10 +429,7 @@ static bool is_et_clear(const struct nested_difference *d)
 /* LMA of the VMCB is not what LME and PG say. */
 static bool has_odd_lma(const struct nested_difference *d)
 {
-	const struct vmcb_save *save = &d->before->save;
-	bool is_long = (save->efer & EFER_LME) && (save->cr0 & X86_CR0_PG);
-
-	return is_long != !!(save->efer & EFER_LMA);
+	return is_long(&d->before->save) != !!(d->before->save.efer & EFER_LMA);
 }
 
 static bool is_lma_kept(const struct nested_difference *d)
@@ -772,6 +781,34 @@ static bool is_cpl_of_ss(const struct nested_difference *d)
 	return (d->before->save.ss.attrib >> 5 & 3) != d->before->save.cpl;
 }
 
+/* What a segment in the VMCB does not allow was to be a fault on the machine. */
+static bool has_met_fault(const struct vmcb_outcome *outcome)
+{
+	if (outcome->end != VMCB_END_EXIT)
+		return outcome->end == VMCB_END_SHUTDOWN;
+	return outcome->exit_code == SVM_EXIT_SHUTDOWN || outcome->exit_code == SVM_EXIT_EXCP_BASE + 12 ||
+	       outcome->exit_code == SVM_EXIT_EXCP_BASE + 13 || (outcome->exit_int_info & EVENT_VALID) ||
+	       is_handler(outcome->rip);
+}
+
+/* Present and writable data whose limit is not below @last. */
+static bool is_data(const struct vmcb_seg *seg, uint64_t last)
+{
+	uint16_t type = seg->attrib & (SEG_ATTRIB_P | SEG_ATTRIB_S | 0xe);
+
+	return type == (SEG_ATTRIB_P | SEG_ATTRIB_S | 2) && seg->limit >= last;
+}
+
+static bool is_segment_unchecked(const struct nested_difference *d)
+{
+	const struct vmcb_save *save = &d->before->save;
+
+	if ((is_long(save) && (save->cs.attrib & SEG_ATTRIB_L)) || !has_met_fault(d->want_outcome))
+		return false;
+	return save->cs.limit < VMCB_CODE_GPA + 0xfff || (!is_long(save) && !is_data(&save->ss, VMCB_STACK_GPA - 1)) ||
+	       (has_kind(d, VMCB_OP_L2_MEM) && !is_data(&save->ds, ~0u));
+}
+
 static bool is_virtual_8086(const struct nested_difference *d)
 {
 	return (d->before->save.rflags & X86_EFLAGS_VM) && (d->before->save.efer & EFER_LMA);
@@ -905,6 +942,7 @@ const struct nested_known nested_known[] = {
 	{ "0903", "QEMU sets the accessed bit in PAE pointers", is_pae_accessed, false },
 	{ "3903", "QEMU: exception 31 is refused", is_vector_31, false },
 	{ "3904", "QEMU: CPL is SS.DPL", is_cpl_of_ss, false },
+	{ "3701", "QEMU: segments' limits and rights are not checked", is_segment_unchecked, false },
 	{ "3905", "QEMU: RFLAGS.VM in long mode", is_virtual_8086, false },
 	{ "3906", "QEMU: descriptor tables' limits have 32 bits", is_table_limit, true },
 	{ "3906", "QEMU: descriptor tables' limits have 32 bits", is_beyond_limit, false },
