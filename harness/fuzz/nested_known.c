@@ -518,7 +518,12 @@ static bool is_breakpoint(const struct nested_difference *d)
 /* But for reserved ones of L1's, which QEMU keeps beside whatever else it does to RFLAGS. */
 static uint64_t other_flags(const struct nested_difference *d)
 {
-	return (d->want ^ d->got) & ~(RESERVED_FLAGS & d->before->save.rflags);
+	uint64_t other = d->want ^ d->got, reserved = RESERVED_FLAGS & d->before->save.rflags;
+
+	/* A frame of 32-bit code may have RFLAGS in the upper half of a word. */
+	if (begins(d, "memory") && !(uint32_t)other)
+		reserved |= reserved << 32;
+	return other & ~reserved;
 }
 
 /* RFLAGS as a fault's frame has it, which may be the upper half of a word. */
@@ -827,11 +832,9 @@ static bool is_beyond_limit(const struct nested_difference *d)
 /* And are pushed, then. */
 static bool is_reserved_flag(const struct nested_difference *d)
 {
-	uint64_t reserved = RESERVED_FLAGS;
-
-	if (begins(d, "memory"))
-		reserved &= d->before->save.rflags;
-	return (begins(d, "memory") || is_field(d, "rflags")) && !((d->want ^ d->got) & ~reserved);
+	if (is_field(d, "rflags"))
+		return !((d->want ^ d->got) & ~RESERVED_FLAGS);
+	return begins(d, "memory") && !other_flags(d);
 }
 
 static bool is_reserved_error(const struct nested_difference *d)
