@@ -781,9 +781,17 @@ static bool is_vector_31(const struct nested_difference *d)
 	       (event & EVENT_TYPE(7)) == EVENT_EXCEPTION;
 }
 
+/* APM vol. 2, 15.5.1: real mode has 0, virtual-8086 mode has 3. */
+static unsigned int cpl_of(const struct vmcb_save *save)
+{
+	if (!(save->cr0 & X86_CR0_PE))
+		return 0;
+	return (save->rflags & X86_EFLAGS_VM) && !is_long(save) ? 3 : save->cpl & 3;
+}
+
 static bool is_cpl_of_ss(const struct nested_difference *d)
 {
-	return (d->before->save.ss.attrib >> 5 & 3) != d->before->save.cpl;
+	return (d->before->save.ss.attrib >> 5 & 3u) != cpl_of(&d->before->save);
 }
 
 /* What a segment in the VMCB does not allow was to be a fault on the machine. */
