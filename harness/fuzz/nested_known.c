@@ -646,8 +646,14 @@ static bool is_virq_an_exception(const struct nested_difference *d)
 	if (is_field(d, "end"))
 		return d->got_outcome->end == VMCB_END_REFUSED;
 	/* With an error code, if that exception has one. */
-	return is_field(d, "exit_int_info") && d->want == (EVENT_INTR | info) &&
-	       (d->got & ~(uint64_t)EVENT_HAS_ERROR) == (EVENT_EXCEPTION | info);
+	if (is_field(d, "exit_int_info"))
+		return d->want == (EVENT_INTR | info) &&
+		       (d->got & ~(uint64_t)EVENT_HAS_ERROR) == (EVENT_EXCEPTION | info);
+	/* Where it is an exception to all, the interrupt still waits, and some vectors have an error code. */
+	if (d->want_outcome->end != VMCB_END_EXIT || d->got_outcome->end != VMCB_END_EXIT || (info & EVENT_VECTOR) >= 31)
+		return false;
+	return (d->got_after->control.int_ctl & ~d->want_after->control.int_ctl & V_IRQ) && (is_field(d, "int_ctl") ||
+	       (pushes_error(info & EVENT_VECTOR) && is_field(d, "rsp")));
 }
 
 /* The one instruction that a shadow is about is over, but the shadow is not. */
