@@ -669,6 +669,14 @@ static bool is_sti_again(const struct nested_difference *d)
 	       (d->got & INT_STATE_SHADOW);
 }
 
+static bool is_shadow_over_event(const struct nested_difference *d)
+{
+	bool has_shadow = has_op(d, VMCB_OP_L2, L2_mov_ss) || has_op(d, VMCB_OP_L2, L2_sti);
+
+	return is_field(d, "int_state") && (d->want ^ d->got) == INT_STATE_SHADOW && (d->got & INT_STATE_SHADOW) &&
+	       has_shadow && is_handler(d->got_outcome->rip);
+}
+
 /* The exit comes in the delivery of a fault that another event's delivery has raised. */
 static bool is_first_event(const struct nested_difference *d)
 {
@@ -946,6 +954,7 @@ const struct nested_known nested_known[] = {
 	{ "4826", "QEMU: INT3 is an INT n in EXITINTINFO", is_int3_type, true },
 	{ "4835", "QEMU: a virtual interrupt is an exception in EXITINTINFO", is_virq_an_exception, false },
 	{ "4902", "QEMU: PAUSE keeps the interrupt shadow", is_shadow_kept, true },
+	{ "4922", "QEMU: an interrupt shadow outlives the event behind it", is_shadow_over_event, true },
 	{ "4827", "QEMU: STI has a shadow where IF is set already", is_sti_again, true },
 	{ "4829", "QEMU: EXITINTINFO has the event that came first", is_first_event, true },
 	{ "4833", "KVM without nRIP: a fault in an INT n's delivery returns behind it", is_int_skipped, true },
