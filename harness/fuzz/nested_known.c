@@ -677,6 +677,16 @@ static bool is_shadow_over_event(const struct nested_difference *d)
 	       has_shadow && is_handler(d->got_outcome->rip);
 }
 
+/* 16-bit code is our bytes read as other instructions, among them shifts, whose AF is nobody's to say. */
+static bool is_af_of_shift(const struct nested_difference *d)
+{
+	const struct vmcb_save *save = &d->before->save;
+	bool is_64 = is_long(save) && (save->cs.attrib & SEG_ATTRIB_L);
+
+	return is_field(d, "rflags") && (d->want ^ d->got) == X86_EFLAGS_AF && (d->want & X86_EFLAGS_AF) && !is_64 &&
+	       !(save->cs.attrib & SEG_ATTRIB_DB) && has_op(d, VMCB_OP_L2_MEM, MEM_EXECUTE);
+}
+
 /* The exit comes in the delivery of a fault that another event's delivery has raised. */
 static bool is_first_event(const struct nested_difference *d)
 {
@@ -960,6 +970,7 @@ const struct nested_known nested_known[] = {
 	{ "4833", "KVM without nRIP: a fault in an INT n's delivery returns behind it", is_int_skipped, true },
 	{ "4831", "QEMU: what an instruction reads and writes is read first", is_write_read, true },
 	{ "4911", "QEMU: the error code of a fault in an event's delivery", is_gate_error, true },
+	{ "4923", "a shift's AF is undefined", is_af_of_shift, true },
 	{ "4832", "QEMU keeps RF over instructions", is_rf_kept, true },
 	{ "0112", "QEMU: a virtual interrupt of the TPR's own priority", is_virq_as_low, false },
 	{ "0111", "QEMU: VMRUN drops the interrupt shadow", is_shadow_dropped, true },
