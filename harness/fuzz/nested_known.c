@@ -595,14 +595,14 @@ static bool is_pushed_error(const struct nested_difference *d, uint32_t vectors,
 }
 
 /*
- * An instruction that reads and writes: its access is a write. What is called, and what is misread, may be zeros, which are
- * such an ADD.
+ * An instruction that reads and writes: its access is a write. What is called, or is SYSCALL's target, and what is misread,
+ * may be zeros, which are such an ADD.
  */
 static bool is_write_read(const struct nested_difference *d)
 {
 	uint32_t want = (uint32_t)d->want, got = (uint32_t)d->got;
 
-	if (!has_op(d, VMCB_OP_L2_MEM, MEM_EXECUTE) && !is_misread(d, 0))
+	if (!has_op(d, VMCB_OP_L2_MEM, MEM_EXECUTE) && !has_op(d, VMCB_OP_L2, L2_syscall) && !is_misread(d, 0))
 		return false;
 	return (is_field(d, "exit_info_1") || is_pushed_error(d, 1u << 14, &want, &got)) && (want ^ got) == 2 && (want & 2);
 }
