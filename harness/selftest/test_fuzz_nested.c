@@ -262,6 +262,73 @@ static void test_known_behind_refused(void **state)
 	free(sides);
 }
 
+/* EXITINFO1 of KVM's own walk: of the same address, outside of a delivery. */
+static void test_known_of_walk(void **state)
+{
+	struct sides *sides = sides_new();
+	struct vmcb_outcome *want = sides->want.runs, *got = sides->got.runs;
+
+	(void)state;
+	want->exit_code = got->exit_code = SVM_EXIT_NPF;
+	want->exit_info_1 = NPF_TABLE | 6;
+	got->exit_info_1 = NPF_FINAL | 6;
+	want->rip = got->rip = VMCB_CODE_GPA;
+	assert_string_equal(compare(sides, IN("")).known->id, "4920");
+	got->exit_info_2 = 8;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	got->exit_info_2 = 0;
+	got->exit_info_1 = NPF_FINAL | 4;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	got->exit_info_1 = NPF_FINAL | 6;
+	want->exit_int_info = got->exit_int_info = EVENT_VALID;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	free(sides);
+}
+
+/* What VMRUN makes of CPL is each mode's own. */
+static void test_known_of_cpl(void **state)
+{
+	struct sides *sides = sides_new();
+	struct vmcb_save *save = &sides->before[0].save;
+
+	(void)state;
+	sides->got.runs[0].rip = 1;
+	vmcb_world_base(&sides->before[0], SVM_BASE_PAE);
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	save->rflags |= X86_EFLAGS_VM;
+	assert_string_equal(compare(sides, IN("")).known->id, "3904");
+	vmcb_world_base(&sides->before[0], SVM_BASE_NPT);
+	assert_string_equal(compare(sides, IN("")).known->id, "3905");
+	vmcb_world_base(&sides->before[0], SVM_BASE_UNPAGED);
+	save->cr0 &= ~X86_CR0_PE;
+	save->cpl = 3;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	free(sides);
+}
+
+/* A segment counts where the mode has it, and where its fault came. */
+static void test_known_of_segments(void **state)
+{
+	struct sides *sides = sides_new();
+	struct vmcb_save *save = &sides->before[0].save;
+
+	(void)state;
+	sides->want.runs[0].rip = VMCB_HANDLER_GPA + 13 * 16;
+	save->cs.limit = 0;
+	save->ss.attrib = 0;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	save->cs.attrib &= (uint16_t)~SEG_ATTRIB_L;
+	assert_string_equal(compare(sides, IN("")).known->id, "3701");
+	sides->want.runs[0].rip = VMCB_CODE_GPA;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	sides->want.runs[0].rip = VMCB_HANDLER_GPA + 13 * 16;
+	save->cs.limit = ~0u;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	vmcb_world_base(&sides->before[0], SVM_BASE_PAE);
+	assert_string_equal(compare(sides, IN("")).known->id, "3701");
+	free(sides);
+}
+
 static void test_known_have_reasons(void **state)
 {
 	const struct nested_known *known;
@@ -371,6 +438,9 @@ int main(void)
 		cmocka_unit_test(test_known),
 		cmocka_unit_test(test_known_of_memory),
 		cmocka_unit_test(test_known_behind_refused),
+		cmocka_unit_test(test_known_of_walk),
+		cmocka_unit_test(test_known_of_cpl),
+		cmocka_unit_test(test_known_of_segments),
 		cmocka_unit_test(test_known_have_reasons),
 		cmocka_unit_test(test_known_reports),
 		cmocka_unit_test(test_made_again),
