@@ -301,7 +301,9 @@ static void l1_execute(struct vmcb_machine *m, const struct input_op *op)
 	}
 	switch (op->args[0]) {
 	case L1_STGI:
+		/* An NMI that was left pending by the exit that it caused is L1's then. */
 		machine_stgi(m->cpu);
+		machine_take_nmi(m->cpu);
 		break;
 	case L1_CLGI:
 		machine_clgi(m->cpu);
