@@ -345,6 +345,9 @@ static bool is_walk_of_emulator(const struct nested_difference *d)
 	return is_one_of(d, "exit_info_1 exit_int_info exit_int_info_error");
 }
 
+/* #DF, #TS, #NP, #SS and #GP */
+#define DELIVERY_FAULTS (1u << 8 | 0xfu << 10)
+
 /* An exit that the delivery of an event may have; it fetches nothing. */
 static bool is_exit_of_delivery(const struct vmcb_outcome *outcome)
 {
@@ -353,7 +356,8 @@ static bool is_exit_of_delivery(const struct vmcb_outcome *outcome)
 	if (code == SVM_EXIT_EXCP_BASE + 14)
 		return !(outcome->exit_info_1 & PF_OF_FETCH);
 	return code == SVM_EXIT_NPF || code == SVM_EXIT_SHUTDOWN || code == SVM_EXIT_TASK_SWITCH ||
-	       (code >= SVM_EXIT_EXCP_BASE && code < SVM_EXIT_EXCP_BASE + 32);
+	       (code >= SVM_EXIT_EXCP_BASE && code < SVM_EXIT_EXCP_BASE + 32 &&
+		(DELIVERY_FAULTS >> (code - SVM_EXIT_EXCP_BASE) & 1));
 }
 
 /* And so it does in the midst of an event's delivery, which may lose the event. */
@@ -677,14 +681,29 @@ static bool is_shadow_over_event(const struct nested_difference *d)
 	       has_shadow && is_handler(d->got_outcome->rip);
 }
 
-/* 16-bit code is our bytes read as other instructions, among them shifts, whose AF is nobody's to say. */
+/* L2 goes to the middle of its own code. */
+static bool executes_itself(const struct nested_difference *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++) {
+		const struct input_op *op = &d->input->ops[i];
+
+		if (op->kind == VMCB_OP_L2_MEM && op->args[0] == MEM_EXECUTE && op->args[1] >= VMCB_CODE_GPA &&
+		    op->args[1] < VMCB_HANDLER_GPA)
+			return true;
+	}
+	return false;
+}
+
+/* 16-bit code, or its middle, is our bytes read as other instructions, among them shifts, whose AF is nobody's to say. */
 static bool is_af_of_shift(const struct nested_difference *d)
 {
 	const struct vmcb_save *save = &d->before->save;
 	bool is_64 = is_long(save) && (save->cs.attrib & SEG_ATTRIB_L);
 
-	return is_field(d, "rflags") && (d->want ^ d->got) == X86_EFLAGS_AF && (d->want & X86_EFLAGS_AF) && !is_64 &&
-	       !(save->cs.attrib & SEG_ATTRIB_DB) && has_op(d, VMCB_OP_L2_MEM, MEM_EXECUTE);
+	return is_field(d, "rflags") && (d->want ^ d->got) == X86_EFLAGS_AF && (d->want & X86_EFLAGS_AF) &&
+	       (executes_itself(d) || (!is_64 && !(save->cs.attrib & SEG_ATTRIB_DB) && has_op(d, VMCB_OP_L2_MEM, MEM_EXECUTE)));
 }
 
 /* The exit comes in the delivery of a fault that another event's delivery has raised. */
