@@ -22,6 +22,7 @@
 #define PF_OF_FETCH 0x10u	/* EXITINFO1 of an intercepted #PF: APM vol. 2, 8.4.2 */
 #define ERROR_EXT 1u		/* of a selector's error code: APM vol. 2, 8.4.1 */
 #define ERROR_IDT 2u
+#define MAX_INSN_BYTES 15u
 #define RESERVED_FLAGS 0xffffffffffc08028ull
 
 static bool is_field(const struct nested_difference *d, const char *field)
@@ -142,6 +143,24 @@ static bool is_clean(const struct nested_difference *d)
 	for (run = 0; run < d->run; run++)
 		if (is_not_read(d->before - run, d->got_after - run - 1))
 			return true;
+	return false;
+}
+
+/*
+ * L2 executes its own page tables, whose bytes change as they are walked: what a hypervisor resolves in between makes it another
+ * instruction.
+ */
+static bool is_table_code(const struct nested_difference *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++) {
+		const struct input_op *op = &d->input->ops[i];
+
+		if (op->kind == VMCB_OP_L2_MEM && op->args[0] == MEM_EXECUTE && op->args[1] + MAX_INSN_BYTES > VMCB_PML4_GPA &&
+		    op->args[1] < VMCB_GDT_GPA)
+			return true;
+	}
 	return false;
 }
 
@@ -929,6 +948,7 @@ const struct nested_known nested_known[] = {
 	{ "time", "L2 read a counter", is_time, false },
 	{ "insn_bytes", "how many bytes of an instruction a CPU has at hand", is_insn_bytes, true },
 	{ "any_code", "any bytes as code: instructions are compared elsewhere", is_any_code, false },
+	{ "table_code", "L2's own page tables as code: a walk's marks are in them", is_table_code, false },
 	{ "pin_taken", "an interrupt that is not intercepted: the machine's pin has no vector", is_pin_taken, false },
 	{ "mwait_quirk", "KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS", is_mwait_quirk, false },
 	{ "msr", "MSRs that L2 gets at are each target's own", is_msr, false },
