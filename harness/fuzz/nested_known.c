@@ -383,11 +383,14 @@ static bool is_exit_of_delivery(const struct vmcb_outcome *outcome)
 static bool is_emulated_in_delivery(const struct nested_difference *d)
 {
 	const struct vmcb_outcome *got = d->got_outcome;
+	uint64_t event = d->before->control.event_inj;
+	bool is_injected = (event & EVENT_VALID) && !((event ^ got->exit_int_info) & EVENT_TYPE(7));
 
 	if (got->end != VMCB_END_EXIT)
 		return false;
+	/* L1's event comes before all instructions, L2's own behind any of them. */
 	if (got->exit_int_info & EVENT_VALID)
-		return !is_exit_of_delivery(got) || got->rip != d->before->save.rip;
+		return !is_exit_of_delivery(got) || (is_injected && got->rip != d->before->save.rip);
 	if (!(d->before->control.event_inj & EVENT_VALID) || got->exit_code == SVM_EXIT_NPF)
 		return false;
 	/* What is left of the fault's EXITINFO: an exit of an MSR has an EXITINFO1 of its own. */

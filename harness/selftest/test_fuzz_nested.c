@@ -285,6 +285,24 @@ static void test_known_of_walk(void **state)
 	free(sides);
 }
 
+/* An exit in the delivery of L1's event cannot come behind an instruction; one of L2's own can. */
+static void test_known_of_delivery(void **state)
+{
+	struct sides *sides = sides_new();
+	struct vmcb_outcome *got = sides->got.runs;
+
+	(void)state;
+	got->exit_code = SVM_EXIT_NPF;
+	got->exit_int_info = EVENT_VALID | EVENT_EXCEPTION | 14;
+	got->rip = VMCB_CODE_GPA + 5;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	sides->before[0].control.event_inj = EVENT_VALID | EVENT_EXCEPTION | 6;
+	assert_string_equal(compare(sides, IN("")).known->id, "4821");
+	sides->before[0].control.event_inj = EVENT_VALID | EVENT_INTR | 0x80;
+	assert_int_equal(compare(sides, IN("")).verdict, NESTED_DIFFERS);
+	free(sides);
+}
+
 /* What VMRUN makes of CPL is each mode's own. */
 static void test_known_of_cpl(void **state)
 {
@@ -439,6 +457,7 @@ int main(void)
 		cmocka_unit_test(test_known_of_memory),
 		cmocka_unit_test(test_known_behind_refused),
 		cmocka_unit_test(test_known_of_walk),
+		cmocka_unit_test(test_known_of_delivery),
 		cmocka_unit_test(test_known_of_cpl),
 		cmocka_unit_test(test_known_of_segments),
 		cmocka_unit_test(test_known_have_reasons),
