@@ -420,6 +420,28 @@ static bool is_own_table(const struct nested_difference *d)
 	return false;
 }
 
+static bool is_page_table(uint64_t address)
+{
+	return (address >= VMCB_PML4_GPA && address < VMCB_GDT_GPA) || (address & ~0xfffull) == VMCB_PAE_PDPT_GPA;
+}
+
+/* So it is with its own tables, where an exit to KVM flushes what the machine's TLB may keep. */
+static bool is_own_page_table(const struct nested_difference *d)
+{
+	bool is_stored = has_op(d, VMCB_OP_L2, L2_sgdt) || has_op(d, VMCB_OP_L2, L2_sidt);
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++) {
+		const struct input_op *op = &d->input->ops[i];
+
+		if (op->kind == VMCB_OP_L2_MEM && op->args[0] == MEM_STORE && is_page_table(op->args[1]))
+			return true;
+		if (op->kind == VMCB_OP_REG && op->args[0] == 6 && is_stored && is_page_table(op->args[1]))
+			return true;
+	}
+	return false;
+}
+
 /* And of a MOV to CR8 it writes L1's TPR, not V_TPR. */
 static bool is_cr8_of_l1(const struct nested_difference *d)
 {
@@ -975,6 +997,7 @@ const struct nested_known nested_known[] = {
 	{ "4821", "KVM executes an instruction in the midst of an event's delivery", is_emulated_in_delivery, false },
 	{ "4900", "KVM injects no #VC again", is_vc_lost, false },
 	{ "own_table", "L2 writes its nested tables, and the TLB may know", is_own_table, false },
+	{ "own_table", "L2 writes its page tables, and the TLB may know", is_own_page_table, false },
 	{ "4901", "KVM executes a MOV to CR8 as L1's", is_cr8_of_l1, true },
 	{ "4822", "KVM adds CS's base where 64-bit code has none", is_soft_with_base, false },
 	{ "4400", "KVM forgets an illegal event when it calls an entry off", is_event_forgotten, false },
