@@ -899,14 +899,38 @@ static bool is_data(const struct vmcb_seg *seg, uint64_t last)
 	return type == (SEG_ATTRIB_P | SEG_ATTRIB_S | 2) && seg->limit >= last;
 }
 
+static bool has_any_of(const struct nested_difference *d, const unsigned int *insns, unsigned int nr)
+{
+	while (nr--)
+		if (has_op(d, VMCB_OP_L2, insns[nr]))
+			return true;
+	return false;
+}
+
+static bool uses_stack(const struct nested_difference *d)
+{
+	static const unsigned int insns[] = { L2_push, L2_pop, L2_pushf, L2_popf };
+
+	return has_any_of(d, insns, 4) || has_op(d, VMCB_OP_L2_MEM, MEM_EXECUTE);
+}
+
+static bool uses_data(const struct nested_difference *d)
+{
+	static const unsigned int insns[] = { L2_sgdt, L2_sidt, L2_lgdt, L2_lidt };
+
+	return has_any_of(d, insns, 4) || has_kind(d, VMCB_OP_L2_MEM);
+}
+
+/* In long mode an event's frame is written as 64-bit code would. */
 static bool is_segment_unchecked(const struct nested_difference *d)
 {
 	const struct vmcb_save *save = &d->before->save;
 
 	if ((is_long(save) && (save->cs.attrib & SEG_ATTRIB_L)) || !has_met_fault(d->want_outcome))
 		return false;
-	return save->cs.limit < VMCB_CODE_GPA + 0xfff || (!is_long(save) && !is_data(&save->ss, VMCB_STACK_GPA - 1)) ||
-	       (has_kind(d, VMCB_OP_L2_MEM) && !is_data(&save->ds, ~0u));
+	return save->cs.limit < VMCB_CODE_GPA + 0xfff ||
+	       (!is_data(&save->ss, VMCB_STACK_GPA - 1) && (!is_long(save) || uses_stack(d))) ||
+	       (!is_data(&save->ds, ~0u) && uses_data(d));
 }
 
 static bool is_virtual_8086(const struct nested_difference *d)
