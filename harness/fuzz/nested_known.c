@@ -364,6 +364,8 @@ static bool is_walk_of_emulator(const struct nested_difference *d)
 	return is_one_of(d, "exit_info_1 exit_int_info exit_int_info_error");
 }
 
+/* #DF, #TS, #NP, #SS, #GP, #PF, #AC, #CP, #VC and #SX: APM vol. 2, table 8-1 */
+#define WITH_ERROR (1u << 8 | 0x1fu << 10 | 1u << 17 | 1u << 21 | 3u << 29)
 /* #DF, #TS, #NP, #SS and #GP */
 #define DELIVERY_FAULTS (1u << 8 | 0xfu << 10)
 
@@ -377,6 +379,19 @@ static bool is_exit_of_delivery(const struct vmcb_outcome *outcome)
 	return code == SVM_EXIT_NPF || code == SVM_EXIT_SHUTDOWN || code == SVM_EXIT_TASK_SWITCH ||
 	       (code >= SVM_EXIT_EXCP_BASE && code < SVM_EXIT_EXCP_BASE + 32 &&
 		(DELIVERY_FAULTS >> (code - SVM_EXIT_EXCP_BASE) & 1));
+}
+
+/*
+ * An intercepted exception says its error code, if it has one, and #PF its address (APM vol. 2, 15.12); KVM leaves what was
+ * there before.
+ */
+static bool is_code_of_none(const struct nested_difference *d)
+{
+	uint64_t vector = d->got_outcome->exit_code - SVM_EXIT_EXCP_BASE;
+
+	if (d->got_outcome->end != VMCB_END_EXIT || vector >= 32)
+		return false;
+	return (is_field(d, "exit_info_1") && !(WITH_ERROR >> vector & 1)) || (is_field(d, "exit_info_2") && vector != 14);
 }
 
 /* And so it does in the midst of an event's delivery, which may lose the event. */
@@ -574,6 +589,12 @@ static uint64_t other_flags(const struct nested_difference *d)
 	return other & ~reserved;
 }
 
+static bool is_invd_as_wbinvd(const struct nested_difference *d)
+{
+	return has_op(d, VMCB_OP_L2, L2_invd) && d->got_outcome->end == VMCB_END_EXIT &&
+	       d->got_outcome->exit_code == SVM_EXIT_WBINVD && d->want_outcome->rip != d->got_outcome->rip;
+}
+
 /* RFLAGS as a fault's frame has it, which may be the upper half of a word. */
 static bool is_rf_lost(const struct nested_difference *d)
 {
@@ -672,9 +693,12 @@ static bool is_gate_error(const struct nested_difference *d)
 	return got == (want & ~ERROR_EXT);
 }
 
+/* In a frame: of an INT n, since a fault's own frame has RF set. */
 static bool is_rf_kept(const struct nested_difference *d)
 {
-	return is_field(d, "rflags") && other_flags(d) == X86_EFLAGS_RF && (d->got & d->before->save.rflags & X86_EFLAGS_RF);
+	bool is_frame = begins(d, "memory") && (has_kind(d, VMCB_OP_L2_INT) || has_op(d, VMCB_OP_L2, L2_int3));
+
+	return (is_frame || is_field(d, "rflags")) && other_flags(d) == X86_EFLAGS_RF && (d->got & d->before->save.rflags & X86_EFLAGS_RF);
 }
 
 static bool is_virq_as_low(const struct nested_difference *d)
@@ -921,6 +945,12 @@ static bool uses_data(const struct nested_difference *d)
 	return has_any_of(d, insns, 4) || has_kind(d, VMCB_OP_L2_MEM);
 }
 
+/* It is no instruction of long mode for AMD's CPUs (APM vol. 3, SYSENTER). */
+static bool is_compat_sysenter(const struct nested_difference *d)
+{
+	return has_op(d, VMCB_OP_L2, L2_sysenter) && is_long(&d->before->save) && !(d->before->save.cs.attrib & SEG_ATTRIB_L);
+}
+
 /* In long mode an event's frame is written as 64-bit code would. */
 static bool is_segment_unchecked(const struct nested_difference *d)
 {
@@ -1018,6 +1048,7 @@ const struct nested_known nested_known[] = {
 	{ "msrpm_unreadable", "KVM refuses where it cannot read the MSR map", is_msrpm_unreadable, false },
 	{ "4820", "KVM executes an instruction for a walk's fault, and leaves EXITINFO as it was", is_info_of_walk, true },
 	{ "4920", "KVM: a fault of its own walk of L2's tables says that it was met behind it", is_walk_of_emulator, true },
+	{ "no_code", "EXITINFO of an exception without an error code or address", is_code_of_none, true },
 	{ "4821", "KVM executes an instruction in the midst of an event's delivery", is_emulated_in_delivery, false },
 	{ "4900", "KVM injects no #VC again", is_vc_lost, false },
 	{ "own_table", "L2 writes its nested tables, and the TLB may know", is_own_table, false },
@@ -1039,6 +1070,7 @@ const struct nested_known nested_known[] = {
 	{ "0108", "QEMU: ICEBP is undefined", is_lost_icebp, false },
 	{ "0108", "QEMU: ICEBP is undefined", is_icebp, false },
 	{ "0105", "QEMU: INVD exits as WBINVD", is_lost_invd, false },
+	{ "0105", "QEMU: INVD exits as WBINVD", is_invd_as_wbinvd, false },
 	{ "0106", "QEMU: XSETBV does not take its intercept", is_lost_xsetbv, false },
 	{ "0102", "QEMU: INT3 does not take the #BP intercept", is_lost_bp, false },
 	{ "1111", "QEMU: #DF is not intercepted", is_lost_df, false },
@@ -1068,6 +1100,7 @@ const struct nested_known nested_known[] = {
 	{ "0903", "QEMU sets the accessed bit in PAE pointers", is_pae_accessed, false },
 	{ "3903", "QEMU: exception 31 is refused", is_vector_31, false },
 	{ "3904", "QEMU: CPL is SS.DPL", is_cpl_of_ss, false },
+	{ "3701", "QEMU: SYSENTER is executed in compatibility mode", is_compat_sysenter, false },
 	{ "3701", "QEMU: segments' limits and rights are not checked", is_segment_unchecked, false },
 	{ "3905", "QEMU: RFLAGS.VM in long mode", is_virtual_8086, false },
 	{ "3906", "QEMU: descriptor tables' limits have 32 bits", is_table_limit, true },
@@ -1094,6 +1127,7 @@ static const struct { const char *id, *file, *function; } reports[] = {
 	{ "3900", "at arch/x86/kvm/svm/nested.c:", " nested_svm_vmexit+" },
 	{ "4550", "at arch/x86/kvm/x86.c:", " kvm_multiple_exception+" },
 	{ "4840", "at arch/x86/kvm/x86.c:", " kvm_arch_vcpu_ioctl_run+" },
+	{ "4840", "at arch/x86/kvm/x86.c:", " kvm_check_and_inject_events+" },
 };
 
 const char *nested_known_report(const char *headline)
