@@ -107,6 +107,7 @@ static int bench_fresh(struct executor *executor, struct kvm_cpuid2 *cpuid)
 			nested_run(nested, &golden, touched, &result, NULL);
 			nested_look_around(nested, &result);
 		}
+		nested_vms_wait(nested);
 		ratios[i] = (double)(middle - start) / (double)(clock_us() - middle);
 		raw_us += (double)(middle - start);
 		our_us += (double)(clock_us() - middle);

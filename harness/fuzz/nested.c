@@ -423,6 +423,7 @@ void nested_close(struct nested *n)
 		return;
 	touches_close(n->fetches);
 	nested_vm_unmake(n);
+	nested_vms_wait(n);
 	nested_memory_free(n);
 	free(n->kvm_cpuid);
 	free(n);

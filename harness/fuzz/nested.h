@@ -67,6 +67,8 @@ struct nested_counts nested_counts(const struct nested *n);
 
 /* A new VM for each input instead. */
 void nested_set_fresh(struct nested *n, bool is_fresh);
+/* Until earlier VMs have ended, for which a new one does not wait. */
+void nested_vms_wait(struct nested *n);
 
 /*
  * From now on it is a violation when VMRUN of a short input reads a field of the VMCB twice: L1's other vCPUs may change it in between. For

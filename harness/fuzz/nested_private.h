@@ -4,6 +4,7 @@
 #define VMASSAY_FUZZ_NESTED_PRIVATE_H
 
 #include <linux/kvm.h>
+#include <pthread.h>
 
 #include "fuzz/nested.h"
 #include "fuzz/nested_l1.h"
@@ -31,6 +32,8 @@ struct msr_list {
 	struct kvm_msrs head;
 	struct kvm_msr_entry entries[NESTED_MAX_MSRS];
 };
+
+#define NESTED_MAX_ENDS 3
 
 struct nested {
 	struct sys *sys;
@@ -70,6 +73,11 @@ struct nested {
 	volatile unsigned int ticks;
 	bool is_watched;		/* this input */
 	struct touches *fetches;	/* of watched_fields; NULL: nobody counts */
+	struct {
+		pthread_t thread;
+		bool is_running;
+	} ends[NESTED_MAX_ENDS];	/* of earlier VMs */
+	unsigned int nr_ends;
 	struct nested_counts counts;
 };
 
@@ -85,6 +93,7 @@ uint32_t nested_cpuid_read(const void *context, uint32_t leaf, uint32_t subleaf,
 int nested_memory_make(struct nested *n);
 void nested_memory_free(struct nested *n);
 int nested_vm_make(struct nested *n);
+/* Its end may take until nested_vms_wait(). */
 void nested_vm_unmake(struct nested *n);
 /* Another one, with L1 before its script. */
 int nested_vm_remake(struct nested *n);

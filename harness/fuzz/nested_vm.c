@@ -4,6 +4,7 @@
 
 #include <asm/kvm.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -116,6 +117,30 @@ int nested_vm_make(struct nested *n)
 	return r < 0 ? r : 0;
 }
 
+static void *vm_end(void *vm)
+{
+	vm_destroy(vm);
+	return NULL;
+}
+
+/*
+ * The end of a VM is mostly waiting, for whoever in the kernel may still look at it: another thread does that while the next
+ * one is made. A signal is for this thread. Where the hypervisor is in this process there is nothing to wait for.
+ */
+static bool vm_end_begin(struct nested *n, struct vm *vm)
+{
+	unsigned int at = n->nr_ends++ % NESTED_MAX_ENDS;
+	sigset_t all, before;
+
+	if (n->ends[at].is_running)
+		pthread_join(n->ends[at].thread, NULL);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	n->ends[at].is_running = !pthread_create(&n->ends[at].thread, NULL, vm_end, vm);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return n->ends[at].is_running;
+}
+
 void nested_vm_unmake(struct nested *n)
 {
 	struct vm *vm = n->vm;
@@ -123,7 +148,19 @@ void nested_vm_unmake(struct nested *n)
 	/* nested_tick() may come at any time. */
 	n->vcpu = NULL;
 	n->vm = NULL;
-	vm_destroy(vm);
+	if (!vm || n->sys->backend != backend_kvm() || !vm_end_begin(n, vm))
+		vm_destroy(vm);
+}
+
+void nested_vms_wait(struct nested *n)
+{
+	unsigned int i;
+
+	for (i = 0; i < NESTED_MAX_ENDS; i++) {
+		if (n->ends[i].is_running)
+			pthread_join(n->ends[i].thread, NULL);
+		n->ends[i].is_running = false;
+	}
 }
 
 /* --- state --- */
