@@ -589,6 +589,12 @@ static uint64_t other_flags(const struct nested_difference *d)
 	return other & ~reserved;
 }
 
+static bool is_int3_as_int(const struct nested_difference *d)
+{
+	return has_op(d, VMCB_OP_L2, L2_int3) && d->got_outcome->end == VMCB_END_EXIT &&
+	       d->got_outcome->exit_code == SVM_EXIT_SWINT && d->want_outcome->rip != d->got_outcome->rip;
+}
+
 static bool is_invd_as_wbinvd(const struct nested_difference *d)
 {
 	return has_op(d, VMCB_OP_L2, L2_invd) && d->got_outcome->end == VMCB_END_EXIT &&
@@ -1083,6 +1089,7 @@ const struct nested_known nested_known[] = {
 	{ "4823", "QEMU extends an error code by its sign", is_error_signed, true },
 	{ "4824", "QEMU: bit 8 of a PML4 entry is not reserved", is_pml4_bit_8, false },
 	{ "4826", "QEMU: INT3 is an INT n in EXITINTINFO", is_int3_type, true },
+	{ "4826", "QEMU: INT3 is an INT n and takes its intercept", is_int3_as_int, false },
 	{ "4835", "QEMU: a virtual interrupt is an exception in EXITINTINFO", is_virq_an_exception, false },
 	{ "4902", "QEMU: PAUSE keeps the interrupt shadow", is_shadow_kept, true },
 	{ "4922", "QEMU: an interrupt shadow outlives the event behind it", is_shadow_over_event, true },
