@@ -25,6 +25,7 @@ struct trial {
 	uint16_t features[EXECUTOR_MAX_FEATURES];
 	uint64_t hash;			/* of the outcome */
 	unsigned int nr_lines;		/* of the outcome; the Nth is what the Nth "expect" line of an input is about */
+	bool is_cut;			/* a clock has ended it: on a machine that is less busy it may come further */
 };
 
 struct executor {

@@ -27,6 +27,7 @@ static void executor_run(struct executor *executor, const struct input *input, s
 	struct ioctl_executor *ioctl = (struct ioctl_executor *)executor;
 
 	ioctl_runner_run(ioctl->runner, input, &ioctl->result);
+	trial->is_cut = ioctl->result.is_cut;
 	strcpy(trial->violation, ioctl->result.violation);
 	trial->nr_features = ioctl_result_features(&ioctl->result, trial->features);
 	trial->nr_lines = ioctl->result.nr_steps;

@@ -27,6 +27,7 @@ struct ioctl_result {
 	struct ioctl_step steps[IOCTL_MAX_STEPS];	/* what is more is not kept */
 	uint64_t memory_hash;	/* of the pool at the end */
 	char violation[256];	/* the first that must not be; "": nothing */
+	bool is_cut;		/* a clock has ended a run */
 };
 
 /* "set_sregs EINVAL", "check_extension ret=1", "run ok exit=IO direction=out ... rip=0x8002 ...". As snprintf(). */

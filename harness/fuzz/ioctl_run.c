@@ -51,6 +51,7 @@ static long run_call(struct ioctl_runner *r, struct ioctl_vcpu *vcpu)
 	sigaction(SIGALRM, &before, NULL);
 	run_to_stop = NULL;
 	vcpu->run->immediate_exit = immediate_exit;
+	r->result->is_cut |= result == -EINTR && !immediate_exit;
 	return result;
 }
 

@@ -482,6 +482,7 @@ void ioctl_runner_run(struct ioctl_runner *r, const struct input *input, struct 
 	r->result = result;
 	result->nr_steps = 0;
 	result->violation[0] = 0;
+	result->is_cut = false;
 	r->base = base_of(input);
 	ioctl_world_begin(r);
 	ioctl_program_run(r);

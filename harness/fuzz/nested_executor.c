@@ -109,6 +109,7 @@ static void features_take(const struct nested_executor *of, struct trial *trial)
 static void executor_run(struct executor *executor, const struct input *input, struct trial *trial)
 {
 	struct nested_executor *of = (struct nested_executor *)executor;
+	unsigned int i;
 
 	*trial = (struct trial){ .nr_lines = 1 };
 	of->judgement = (struct nested_judgement){ NESTED_SAME };
@@ -121,6 +122,8 @@ static void executor_run(struct executor *executor, const struct input *input, s
 	judge(of, input);
 	features_take(of, trial);
 	trial->nr_lines = of->got.nr_runs + 1;
+	for (i = 0; i < of->got.nr_runs; i++)
+		trial->is_cut |= of->got.runs[i].end == VMCB_END_BUDGET;
 	if (of->got.violation[0])
 		snprintf(trial->violation, sizeof(trial->violation), "%s", of->got.violation);
 	else if (of->judgement.verdict == NESTED_DIFFERS)

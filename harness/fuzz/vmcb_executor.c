@@ -27,6 +27,7 @@ static void executor_run(struct executor *executor, const struct input *input, s
 	strcpy(trial->violation, vmcb->result.violation);
 	trial->nr_features = vmcb_result_features(&vmcb->result, trial->features);
 	trial->nr_lines = vmcb->result.nr_runs + 1;
+	trial->is_cut = false;
 	trial->hash = vmcb->result.memory_hash;
 }
 
