@@ -113,11 +113,11 @@ static void add_known(const struct agent *agent, const struct campaign_stats *st
 {
 	struct json_object *known = json_object_new_object();
 	const uint64_t *counts = agent->executor->domain == &vmcb_domain ? nested_executor_known(agent->executor) : NULL;
-	size_t i;
+	unsigned int i;
 
-	for (i = 0; counts && nested_known[i].id; i++)
+	for (i = 0; counts && nested_known_at(i); i++)
 		if (counts[i])
-			count_add(&known, nested_known[i].id, counts[i]);
+			count_add(&known, nested_known_at(i)->id, counts[i]);
 	if (agent->known_reports) {
 		json_object_object_foreach(agent->known_reports, id, count)
 			count_add(&known, id, (uint64_t)json_object_get_int64(count));

@@ -18,20 +18,10 @@ struct differ {
 	bool is_over;
 };
 
-static const struct nested_known *known_find(const struct nested_difference *d)
-{
-	const struct nested_known *known;
-
-	for (known = nested_known; known->id; known++)
-		if (known->is(d))
-			return known;
-	return NULL;
-}
-
 /* What is in memory may be of any of the runs. */
 static const struct nested_known *known_find_in_runs(struct nested_difference d)
 {
-	const struct nested_known *known = known_find(&d);
+	const struct nested_known *known = nested_known_find(&d);
 
 	while (!known && d.run) {
 		d.run--;
@@ -40,7 +30,7 @@ static const struct nested_known *known_find_in_runs(struct nested_difference d)
 		d.got_after--;
 		d.want_outcome--;
 		d.got_outcome--;
-		known = known_find(&d);
+		known = nested_known_find(&d);
 	}
 	return known;
 }
@@ -98,7 +88,7 @@ static bool differs(struct differ *differ, const char *field, uint64_t want, uin
 static void compare(struct differ *differ, const char *field, uint64_t want, uint64_t got)
 {
 	if (differs(differ, field, want, got))
-		judge(differ, known_find(&differ->at));
+		judge(differ, nested_known_find(&differ->at));
 }
 
 static uint64_t field_read(const struct vmcb *vmcb, const struct vmcb_field *field)

@@ -58,8 +58,11 @@ struct nested_judgement {
 void nested_differ(const struct input *input, const struct nested_side *want, const struct nested_side *got,
 		   const struct vmcb *before, const uint64_t *touched, struct nested_judgement *ret);
 
-/* All that are known, ended by one without .id. */
-extern const struct nested_known nested_known[];
+/* By index, from 0; NULL behind the last. */
+const struct nested_known *nested_known_at(unsigned int index);
+unsigned int nested_known_index(const struct nested_known *known);
+/* NULL: it is somebody's bug. */
+const struct nested_known *nested_known_find(const struct nested_difference *d);
 
 /* The finding that has what a kernel reported, by a line as kernel_log.h's .headline; NULL: none. */
 const char *nested_known_report(const char *headline);

@@ -91,7 +91,7 @@ static void judge(struct nested_executor *of, const struct input *input)
 
 	nested_differ(input, &want, &got, of->trace.before, vmcb_machine_changed(of->machine), &of->judgement);
 	if (of->judgement.known)
-		of->known[of->judgement.known - nested_known]++;
+		of->known[nested_known_index(of->judgement.known)]++;
 	if (of->judgement.is_whole && has_same_end(of))
 		nested_look_around(of->nested, &of->got);
 	if (of->judgement.verdict != NESTED_SAME || !has_same_end(of))
@@ -103,7 +103,7 @@ static void features_take(const struct nested_executor *of, struct trial *trial)
 {
 	trial->nr_features = vmcb_result_features(&of->got, trial->features);
 	if (of->judgement.known)
-		trial->features[trial->nr_features++] = (uint16_t)(0x8000 + (of->judgement.known - nested_known));
+		trial->features[trial->nr_features++] = (uint16_t)(0x8000 + nested_known_index(of->judgement.known));
 }
 
 static void executor_run(struct executor *executor, const struct input *input, struct trial *trial)
