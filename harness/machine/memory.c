@@ -18,6 +18,9 @@ static struct place place_of(struct cpu *cpu, uint64_t linear, unsigned int size
 	unsigned int rest = (unsigned int)(PAGE_BYTES - (linear & PAGE_MASK));
 	struct place place = { .lens = { size < rest ? size : rest } };
 
+	/* Segments are checked by whoever goes through one; the CPU's own accesses, to descriptors and the TSS, are not. */
+	if (is_system && (cpu->efer & EFER_LMA) && !(is_canonical(cpu, linear) && is_canonical(cpu, linear + size - 1)))
+		cpu_raise_error(cpu, VECTOR_GP, 0);
 	place.lens[1] = size - place.lens[0];
 	place.gpas[0] = page_translate(cpu, linear, access, is_system);
 	if (place.lens[1])
