@@ -278,6 +278,16 @@ static bool is_pae_accessed(const struct nested_difference *d)
 	       d->got_outcome->rule == &svm_rules[SVM_RULE_pdpte_reserved];
 }
 
+/* In which KVM, when it loads them for L2's MOV to a control register, finds a reserved bit. */
+static bool is_pae_refused(const struct nested_difference *d)
+{
+	const struct vmcb_save *save = &d->before->save;
+	bool is_pae = (save->cr0 & X86_CR0_PG) && (save->cr4 & X86_CR4_PAE) && !(save->efer & EFER_LME);
+
+	return is_pae && is_field(d, "rip") && is_handler(d->got) && !is_handler(d->want) &&
+	       (moves_to_cr(d, 0, ~0ull) || moves_to_cr(d, 4, ~0ull));
+}
+
 static bool is_dr7_reserved(const struct nested_difference *d)
 {
 	return is_field(d, "dr7") && !((d->want ^ d->got) & ~0xdc00ull);
@@ -485,6 +495,7 @@ const struct nested_known nested_known_qemu[] = {
 	{ "0111", "QEMU: VMRUN drops the interrupt shadow", is_shadow_missed, false },
 	{ "1009", "QEMU loses a soft event at an exit in its delivery", is_soft_event, false },
 	{ "0903", "QEMU sets the accessed bit in PAE pointers", is_pae_accessed, false },
+	{ "0903", "QEMU sets the accessed bit in PAE pointers, and KVM finds it", is_pae_refused, false },
 	{ "3903", "QEMU: exception 31 is refused", is_vector_31, false },
 	{ "3904", "QEMU: CPL is SS.DPL", is_cpl_of_ss, false },
 	{ "3701", "QEMU: SYSENTER is executed in compatibility mode", is_compat_sysenter, false },
