@@ -95,6 +95,12 @@ static bool is_getter(const struct ioctl_call *call)
 	return _IOC_DIR(call->number) & _IOC_READ;
 }
 
+/* What says how long the rest is. */
+static size_t head_bytes(const struct ioctl_call *call)
+{
+	return call->shape == IOCTL_SHAPE_INDICES ? sizeof(struct kvm_msr_list) : 8;
+}
+
 /* How much of the argument the call may write, as its head was before it. */
 static size_t written_bytes(const struct ioctl_call *call, const uint8_t *before, long result)
 {
@@ -102,17 +108,20 @@ static size_t written_bytes(const struct ioctl_call *call, const uint8_t *before
 		return 0;
 	/* The size that it would need. */
 	if (result == -E2BIG)
-		return 8;
+		return head_bytes(call);
 	return result < 0 ? 0 : ioctl_argument_bytes(call, before);
 }
 
 static void check_written(struct ioctl_runner *r, const struct ioctl_call *call, const struct argument *argument, long result)
 {
-	size_t at = IOCTL_ARG_BYTES - argument->room, len, i;
+	size_t at = IOCTL_ARG_BYTES - argument->room, len = 0, i;
+	uint8_t head[8] = { 0 };
 
 	if (call->has_pointers && call->shape == IOCTL_SHAPE_FIXED)
 		return;
-	len = argument->room >= 8 ? written_bytes(call, r->shadow + at, result) : 0;
+	memcpy(head, r->shadow + at, argument->room < sizeof(head) ? argument->room : sizeof(head));
+	if (argument->room >= head_bytes(call))
+		len = written_bytes(call, head, result);
 	if (len > argument->room)
 		len = argument->room;
 	if (!memcmp(r->arg, r->shadow, at) && !memcmp(r->arg + at + len, r->shadow + at + len, argument->room - len))
