@@ -64,6 +64,20 @@ static inline bool has_kind(const struct nested_difference *d, unsigned int kind
 	return false;
 }
 
+/* An access of that kind (MEM_LOAD, ...) to [@first, @last], as far as an operation says where it is. */
+static inline bool has_access(const struct nested_difference *d, uint64_t kind, uint64_t first, uint64_t last)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->input->nr_ops; i++) {
+		const struct input_op *op = &d->input->ops[i];
+
+		if (op->kind == VMCB_OP_L2_MEM && op->args[0] == kind && op->args[1] >= first && op->args[1] <= last)
+			return true;
+	}
+	return false;
+}
+
 /* The machine exits with @code, and the target does not. */
 static inline bool is_exit_lost(const struct nested_difference *d, uint64_t code)
 {

@@ -68,16 +68,7 @@ static bool is_clean(const struct nested_difference *d)
  */
 static bool is_table_code(const struct nested_difference *d)
 {
-	unsigned int i;
-
-	for (i = 0; i < d->input->nr_ops; i++) {
-		const struct input_op *op = &d->input->ops[i];
-
-		if (op->kind == VMCB_OP_L2_MEM && op->args[0] == MEM_EXECUTE && op->args[1] + MAX_INSN_BYTES > VMCB_PML4_GPA &&
-		    op->args[1] < VMCB_GDT_GPA)
-			return true;
-	}
-	return false;
+	return has_access(d, MEM_EXECUTE, VMCB_PML4_GPA - MAX_INSN_BYTES + 1, VMCB_GDT_GPA - 1);
 }
 
 /* The machine's interrupt pin has no vector: it is an intercept's, and nobody takes what is not intercepted. */
@@ -339,16 +330,10 @@ static bool is_vc_lost(const struct nested_difference *d)
 /* What L2 writes over its nested tables KVM sees at once; the machine's TLB has what was there. */
 static bool is_own_table(const struct nested_difference *d)
 {
-	uint64_t root = d->before->control.nested_cr3 & ~0xfffull;
-	unsigned int i;
+	const struct vmcb_control *control = &d->before->control;
+	uint64_t root = control->nested_cr3 & ~0xfffull;
 
-	for (i = 0; i < d->input->nr_ops && (d->before->control.nested_ctl & NP_ENABLE); i++) {
-		const struct input_op *op = &d->input->ops[i];
-
-		if (op->kind == VMCB_OP_L2_MEM && op->args[0] == MEM_STORE && (op->args[1] & ~0xfffull) == root)
-			return true;
-	}
-	return false;
+	return (control->nested_ctl & NP_ENABLE) && has_access(d, MEM_STORE, root, root + 0xfff);
 }
 
 static bool is_page_table(uint64_t address)
@@ -456,16 +441,7 @@ static bool is_int_skipped(const struct nested_difference *d)
 /* L2 goes to the middle of its own code. */
 static bool executes_itself(const struct nested_difference *d)
 {
-	unsigned int i;
-
-	for (i = 0; i < d->input->nr_ops; i++) {
-		const struct input_op *op = &d->input->ops[i];
-
-		if (op->kind == VMCB_OP_L2_MEM && op->args[0] == MEM_EXECUTE && op->args[1] >= VMCB_CODE_GPA &&
-		    op->args[1] < VMCB_HANDLER_GPA)
-			return true;
-	}
-	return false;
+	return has_access(d, MEM_EXECUTE, VMCB_CODE_GPA, VMCB_HANDLER_GPA - 1);
 }
 
 /* 16-bit code, or its middle, is our bytes read as other instructions, among them shifts, whose AF is nobody's to say. */

@@ -452,15 +452,7 @@ static bool is_ltr(const struct nested_difference *d)
 
 static bool is_far_call(const struct nested_difference *d)
 {
-	unsigned int i;
-
-	for (i = 0; i < d->input->nr_ops; i++) {
-		const struct input_op *op = &d->input->ops[i];
-
-		if (op->kind == VMCB_OP_L2_MEM && op->args[0] == MEM_EXECUTE && op->args[1] >= VMCB_RAM_BYTES)
-			return true;
-	}
-	return false;
+	return has_access(d, MEM_EXECUTE, VMCB_RAM_BYTES, UINT64_MAX);
 }
 
 const struct nested_known nested_known_qemu[] = {
