@@ -86,11 +86,8 @@ static int replay_here(const struct args *args, const char *const *paths, const 
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		if (!executor || executor->domain != inputs[i].domain) {
-			executor_free(executor);
-			if (fuzz_target_open(inputs[i].domain, args->run.target, &executor, &err))
-				return usage_error("%s: %s", paths[i], err.text);
-		}
+		if (fuzz_target_switch(inputs[i].domain, args->run.target, &executor, &err))
+			return usage_error("%s: %s", paths[i], err.text);
 		replay_run(executor, &inputs[i], args->selection.repeat, &replayed);
 		replayed_print(&replayed, paths[i], args);
 		all_right &= replayed_is_right(&replayed);

@@ -33,3 +33,12 @@ int fuzz_target_open(const struct input_domain *domain, const char *target, stru
 		return nested_executor_open(target, ret, err);
 	return executor_new(domain, target, ret, err);
 }
+
+int fuzz_target_switch(const struct input_domain *domain, const char *target, struct executor **executor, struct err *err)
+{
+	if (*executor && (*executor)->domain == domain)
+		return 0;
+	executor_free(*executor);
+	*executor = NULL;
+	return fuzz_target_open(domain, target, executor, err);
+}

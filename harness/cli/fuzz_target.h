@@ -14,5 +14,7 @@ struct err;
 int fuzz_target_check(const char *command, const char *target, bool may_danger);
 /* As executor_new(). */
 int fuzz_target_open(const struct input_domain *domain, const char *target, struct executor **ret, struct err *err);
+/* Makes *@executor, which may be NULL, one for inputs of @domain, unless it is one already. NULL behind an error. */
+int fuzz_target_switch(const struct input_domain *domain, const char *target, struct executor **executor, struct err *err);
 
 #endif

@@ -69,16 +69,6 @@ static void done_send(unsigned int file, const struct replayed *replayed)
 	line_send(line);
 }
 
-/* Makes *@executor one that runs @domain's inputs, unless it is one already. */
-static int executor_for(const struct input_domain *domain, struct executor **executor, struct err *err)
-{
-	if (*executor && (*executor)->domain == domain)
-		return 0;
-	executor_free(*executor);
-	*executor = NULL;
-	return fuzz_target_open(domain, "kvm", executor, err);
-}
-
 int replay_agent(int argc, char **argv)
 {
 	unsigned int repeat = argc > NR_WORDS ? (unsigned int)strtoul(argv[1], NULL, 0) : 0, file;
@@ -95,7 +85,7 @@ int replay_agent(int argc, char **argv)
 		file = (unsigned int)strtoul(argv[2], NULL, 0) + (unsigned int)(i - NR_WORDS);
 		r = input_parse(argv[i], strlen(argv[i]), &input, &err);
 		if (!r)
-			r = executor_for(input.domain, &executor, &err);
+			r = fuzz_target_switch(input.domain, "kvm", &executor, &err);
 		if (r)
 			break;
 		line_send(line_new("at", file));
