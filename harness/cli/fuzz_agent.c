@@ -11,6 +11,7 @@
 #include <termios.h>
 
 #include "cli/cli.h"
+#include "cli/fuzz_inside.h"
 #include "cli/fuzz_target.h"
 #include "cli/gcov_files.h"
 #include "err.h"
@@ -55,18 +56,7 @@ struct agent {
 
 static struct json_object *line_new(const char *event)
 {
-	struct json_object *line = json_object_new_object();
-
-	json_add(&line, "type", json_object_new_string("fuzz"));
-	json_add(&line, "event", json_object_new_string(event));
-	return line;
-}
-
-static void line_send(struct json_object *line)
-{
-	if (line)
-		dprintf(cli_results_fd, "%s\n", json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN));
-	json_object_put(line);
+	return inside_line_new("fuzz", event);
 }
 
 static void add_number(struct json_object **line, const char *key, uint64_t value)
@@ -90,7 +80,7 @@ static void places_send(struct agent *agent)
 		return;
 	line = line_new("cover");
 	json_add(&line, "places", json_object_new_string(agent->places));
-	line_send(line);
+	inside_line_send(line);
 	agent->places_len = 0;
 }
 
@@ -154,7 +144,7 @@ static void stats_send(struct agent *agent, const char *event, const struct camp
 	json_add(&line, "seconds", json_object_new_double(stats->seconds));
 	add_known(agent, stats, &line);
 	add_counts(agent, &line);
-	line_send(line);
+	inside_line_send(line);
 }
 
 /* --- the campaign's calls --- */
@@ -169,7 +159,7 @@ static void number_send(const char *event, uint64_t number)
 	struct json_object *line = line_new(event);
 
 	add_number(&line, "number", number);
-	line_send(line);
+	inside_line_send(line);
 }
 
 static void begin(void *context, uint64_t number)
@@ -208,23 +198,18 @@ static void report_send(struct agent *agent, const struct kernel_words *words, c
 	json_add(&line, seed ? "violation" : "kernel", json_object_new_string(words->headline));
 	if (seed)
 		add_input(&line, seed);
-	line_send(line);
+	inside_line_send(line);
 }
 
 /* @seed: that ran just now; NULL: inputs with a number did. */
 static void kernel_listen(struct agent *agent, const struct input *seed)
 {
-	uint64_t then = kmsg_now(&agent->kmsg);
 	struct kernel_words words;
 	const char *known;
 
-	kmsg_read(&agent->kmsg);
-	kernel_text_read(kmsg_since(&agent->kmsg, then), &words);
-	kmsg_forget(&agent->kmsg, kmsg_now(&agent->kmsg));
-	if (!words.worst)
+	if (!inside_kernel_hear(&agent->kmsg, &words, &known))
 		return;
-	known = nested_known_report(words.headline);
-	if (known && words.worst == KERNEL_WARNS)
+	if (known)
 		count_add(&agent->known_reports, known, 1);
 	else
 		report_send(agent, &words, seed);
@@ -261,7 +246,7 @@ static void words_send(struct agent *agent, uint64_t number)
 	line = line_new("words");
 	add_number(&line, "number", number);
 	json_add(&line, "words", json_object_new_string(text));
-	line_send(line);
+	inside_line_send(line);
 }
 
 /* Runs an input that has shown something new once more, for what the kernel compares on the way. */
@@ -284,7 +269,7 @@ static void kept(void *context, const struct input *input, uint64_t number)
 	words_learn(agent, input, number);
 	add_number(&line, "number", number);
 	add_input(&line, input);
-	line_send(line);
+	inside_line_send(line);
 	tcdrain(cli_results_fd);
 }
 
@@ -304,7 +289,7 @@ static void found(void *context, const struct input *input, const struct trial *
 	json_add(&line, "violation", json_object_new_string(trial->violation));
 	json_add(&line, "outcome", outcome);
 	add_input(&line, input);
-	line_send(line);
+	inside_line_send(line);
 	tcdrain(cli_results_fd);
 }
 
@@ -320,7 +305,7 @@ static void features_new(void *context, const struct trial *trial)
 		if (corpus_feature_take(&agent->met, trial->features[i]))
 			at += (size_t)sprintf(text + at, "%s%x", at ? "," : "", trial->features[i]);
 	json_add(&line, "features", json_object_new_string(text));
-	line_send(line);
+	inside_line_send(line);
 }
 
 static bool tell(void *context, const struct campaign_stats *stats)
@@ -393,7 +378,7 @@ static int agent_run(struct agent *agent)
 
 	add_number(&line, "seed", agent->options.seed);
 	json_add(&line, "cover", json_object_new_boolean(agent->kcov != NULL));
-	line_send(line);
+	inside_line_send(line);
 	if (campaign_run(&agent->options, &stats, &err)) {
 		cli_print("fuzz agent: %s", err.text);
 		return 99;

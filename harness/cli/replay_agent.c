@@ -6,11 +6,10 @@
 #include <string.h>
 #include <termios.h>
 
+#include "cli/fuzz_inside.h"
 #include "cli/fuzz_target.h"
 #include "cli/replay.h"
 #include "err.h"
-#include "fuzz/nested_differ.h"
-#include "kernel_log.h"
 #include "reports/json_add.h"
 #include "runner/kmsg.h"
 
@@ -18,10 +17,8 @@
 
 static struct json_object *line_new(const char *event, unsigned int file)
 {
-	struct json_object *line = json_object_new_object();
+	struct json_object *line = inside_line_new("replay", event);
 
-	json_add(&line, "type", json_object_new_string("replay"));
-	json_add(&line, "event", json_object_new_string(event));
 	json_add(&line, "file", json_object_new_int((int)file));
 	return line;
 }
@@ -29,25 +26,18 @@ static struct json_object *line_new(const char *event, unsigned int file)
 /* It is outside before anything else happens here. */
 static void line_send(struct json_object *line)
 {
-	if (line)
-		dprintf(cli_results_fd, "%s\n", json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN));
-	json_object_put(line);
+	inside_line_send(line);
 	tcdrain(cli_results_fd);
 }
 
 /* What the kernel said meanwhile is the input's doing. */
 static void kernel_listen(struct kmsg *kmsg, struct replayed *replayed)
 {
-	uint64_t then = kmsg_now(kmsg);
 	struct kernel_words words;
 	const char *known;
 
-	kmsg_read(kmsg);
-	kernel_text_read(kmsg_since(kmsg, then), &words);
-	kmsg_forget(kmsg, kmsg_now(kmsg));
-	if (!words.worst)
+	if (!inside_kernel_hear(kmsg, &words, &known))
 		return;
-	known = words.worst == KERNEL_WARNS ? nested_known_report(words.headline) : NULL;
 	if (known)
 		strlist_addf(&replayed->lines, "known=%s %s", known, words.headline);
 	else if (!replayed->violation[0])
